@@ -1,0 +1,3 @@
+"""Spatio-temporal action detection on AVA in JAX."""
+
+__version__ = "0.1.0"
