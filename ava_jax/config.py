@@ -1,0 +1,182 @@
+"""Every field of a configuration, with its default and meaning.
+
+Files under `configs/` start from `default()` and change what differs. The
+defaults are MMAction2's for SlowFast R50 4x16 on AVA 2.1.
+"""
+
+from collections.abc import Callable, Mapping
+
+import ml_collections
+
+from ava_jax.errors import UserError
+
+# The 16 action ids of MMAction2's `*_custom_classes` configs.
+CUSTOM_CLASSES = (3, 6, 10, 27, 29, 38, 41, 48, 51, 53, 54, 59, 61, 64, 70, 72)
+
+
+def from_variant(
+    variant: str, variants: Mapping[str, Callable[[ml_collections.ConfigDict], None]]
+) -> ml_collections.ConfigDict:
+    """`default()` as changed by the function that `variants` has for the name.
+
+    Raises:
+      UserError: `variant` is not one of the names; the message lists them.
+    """
+    if variant not in variants:
+        known = "\n  ".join(variants)
+        raise UserError(
+            f"There is no variant {variant!r} in this configuration file. "
+            f"Write one of these behind the colon:\n  {known}"
+        )
+    config = default()
+    config.name = variant
+    variants[variant](config)
+    return config
+
+
+def use_ava22(config: ml_collections.ConfigDict) -> None:
+    """Points the data set at AVA 2.2's annotation files."""
+    config.data.labels = "annotations/ava_action_list_v2.2_for_activitynet_2019.pbtxt"
+    for name in ("train", "val"):
+        files = config.data[name]
+        files.boxes = f"annotations/ava_{name}_v2.2.csv"
+        files.exclusions = f"annotations/ava_{name}_excluded_timestamps_v2.2.csv"
+
+
+def use_custom_classes(config: ml_collections.ConfigDict) -> None:
+    """Learns only MMAction2's 16 `custom_classes`, as classes 1 to 16."""
+    config.data.class_ids = CUSTOM_CLASSES
+    config.model.num_classes = len(CUSTOM_CLASSES) + 1
+
+
+def default() -> ml_collections.ConfigDict:
+    """The configuration that all others are changes of."""
+    config = ml_collections.ConfigDict()
+    config.name = ""  # MMAction2's config name, or the variant's own
+    config.seed = 0
+    config.init_from = ""  # checkpoint directory whose weights training starts from
+    config.dry_run = False  # build, compile, two steps on random data, report
+    config.model = model()
+    config.data = data()
+    config.optim = optim()
+    config.train = train()
+    config.eval = evaluation()
+    return config
+
+
+def model() -> ml_collections.ConfigDict:
+    """The network: everything that `ava_jax.models.build_detector` reads."""
+    config = ml_collections.ConfigDict()
+    config.backbone = "slowfast"  # or 'slowonly'
+    config.depth = 50  # or 10, 14, 18, 26, 34, 101, 152
+    config.width = 64  # channels of the (slow) stem
+    config.num_classes = 81  # class 0 is reserved: never scored, never trained
+    config.multilabel = True  # if not, a box has one action: softmax, not sigmoid
+    # Only SlowFast: the slow path takes every slow_stride-th frame; the fast
+    # path is fast_ratio times narrower.
+    config.slow_stride = 8
+    config.slow_sampling = "stride"  # or 'linspace', first and last frame included
+    config.fast_ratio = 8
+    config.lateral_kernel = 5
+    config.lateral_norm = False  # BN and ReLU behind the lateral convolutions
+    config.res5_stride = 1  # 2: the map has stride 32, not 16
+    config.res5_dilation = 1
+    # So many first blocks of res2..res5 may look at neighbouring frames; empty:
+    # all of them.
+    config.temporal_blocks = ()
+    # Blocks of res2..res5 that are followed by a non-local block.
+    config.nonlocal_blocks = ((), (), (), ())
+    config.nonlocal_mode = "softmax"  # or 'dot_product'
+    config.nonlocal_pool = (1, 2, 2)  # time, height, width
+    config.temporal_pool = "avg"  # or 'max'
+    config.roi_resolution = 8  # bins an axis
+    config.roi_aligned = True  # False: the older convention, half a cell off
+    config.context = False  # append the pooled whole map to every box's features
+    config.dropout = 0.5
+    config.focal_alpha = 1.0
+    config.focal_gamma = 0.0
+    config.dtype = "float32"  # or 'bfloat16': of the computation, not of parameters
+    config.bn = "global"  # or 'per_replica', 'frozen'
+    config.frozen_stages = -1  # 0: the stem is not trained; k: nor the k next stages
+    config.remat = ()  # of 2..5: stages whose activations are computed twice
+    return config
+
+
+def data() -> ml_collections.ConfigDict:
+    """Where the data set lies and how clips are cut from it."""
+    config = ml_collections.ConfigDict()
+    config.source = "folder"  # 'mini' and 'vtest' make the folder first
+    # Paths are relative to root.
+    config.root = "data/ava"
+    config.frames = "rawframes"
+    config.frame_name = "img_{:05}.jpg"
+    config.labels = "annotations/ava_action_list_v2.1_for_activitynet_2018.pbtxt"
+    config.train = split("train")
+    config.val = split("val")
+    config.fps = 30
+    config.timestamp_start = 900  # the second at which the frame folders begin
+    # Action ids to learn, mapped to classes 1, 2, ... in this order; empty:
+    # class i is action id i.
+    config.class_ids = ()
+    config.clip_len = 32
+    config.frame_interval = 2
+    config.train_short_side = (256, 320)  # drawn from, ends included
+    config.crop = 256
+    config.flip = 0.5  # probability
+    config.test_short_side = 256
+    config.mean = (123.675, 116.28, 103.53)  # RGB, 0 to 255
+    config.std = (58.395, 57.12, 57.375)
+    config.max_boxes = 32  # a clip; boxes are padded to it
+    config.person_score = 0.9  # proposals below are dropped (never all of a frame)
+    config.positive_iou = 0.9  # proposals this close to ground truth are trained
+    config.no_proposals = "error"  # or 'skip', 'full_frame' (as MMAction2 does)
+    config.freeze_motion = False  # every frame of a clip is its centre frame
+    return config
+
+
+def split(name: str) -> ml_collections.ConfigDict:
+    """Annotation files of one split of AVA 2.1."""
+    config = ml_collections.ConfigDict()
+    config.boxes = f"annotations/ava_{name}_v2.1.csv"
+    config.exclusions = f"annotations/ava_{name}_excluded_timestamps_v2.1.csv"
+    config.proposals = f"annotations/ava_dense_proposals_{name}.FAIR.recall_93.9.pkl"
+    return config
+
+
+def optim() -> ml_collections.ConfigDict:
+    """SGD and its learning rate."""
+    config = ml_collections.ConfigDict()
+    config.lr = 0.1125  # at `lr_batch` clips a step; scaled linearly to train.batch
+    config.lr_batch = 72
+    config.momentum = 0.9
+    config.nesterov = False
+    config.weight_decay = 1e-5
+    config.clip_norm = 40.0
+    config.schedule = "step"  # or 'cosine'
+    config.decay_epochs = (10, 15)
+    config.decay_factor = 0.1
+    config.warmup_epochs = 5.0
+    config.warmup_steps = 0  # used when above 0, in place of warmup_epochs
+    config.warmup_ratio = 0.1
+    return config
+
+
+def train() -> ml_collections.ConfigDict:
+    """Length, batch and rhythm of training."""
+    config = ml_collections.ConfigDict()
+    config.batch = 72  # clips a step over all devices of all hosts
+    config.epochs = 20
+    config.log_every = 20  # steps
+    config.save_every_epochs = 1
+    config.keep = 3  # newest checkpoints kept, besides the best
+    return config
+
+
+def evaluation() -> ml_collections.ConfigDict:
+    """When and how the validation split is scored."""
+    config = ml_collections.ConfigDict()
+    config.every_epochs = 1
+    config.batch = 16  # clips a step over all devices of all hosts
+    config.protocol = "activitynet"  # or 'mmaction2'
+    config.action_threshold = 0.002  # detections below are not written
+    return config

@@ -1,0 +1,84 @@
+"""SGD and learning rates as mmcv computes them."""
+
+import math
+
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+from ava_jax.errors import UserError
+from ava_jax.models import trainable
+
+
+def effective_lr(config: ml_collections.ConfigDict) -> float:
+    """Peak learning rate: linear in the batch (Goyal et al., arXiv:1706.02677)."""
+    return config.optim.lr * config.train.batch / config.optim.lr_batch
+
+
+def learning_rates(
+    config: ml_collections.ConfigDict, steps_per_epoch: int
+) -> np.ndarray:
+    """The learning rate of every step, as mmcv's `LrUpdaterHook`s set it.
+
+    Step schedules change between epochs, the cosine with every step; a linear
+    warm-up scales whichever value is due.
+
+    Args:
+      config: the whole configuration (`optim` and `train` are read).
+      steps_per_epoch: optimiser steps in one pass over the data.
+
+    Returns:
+      (steps,) float64.
+
+    Raises:
+      UserError: `config.optim.schedule` is unknown.
+    """
+    optim = config.optim
+    steps = total_steps(config, steps_per_epoch)
+    step = np.arange(steps)
+    if optim.schedule == "step":
+        drops = np.searchsorted(optim.decay_epochs, step // steps_per_epoch, "right")
+        rates = effective_lr(config) * optim.decay_factor**drops
+    elif optim.schedule == "cosine":
+        rates = effective_lr(config) * 0.5 * (1 + np.cos(np.pi * step / steps))
+    else:
+        raise UserError(
+            f"config.optim.schedule is {optim.schedule!r}; it must be 'step' or "
+            "'cosine'."
+        )
+    warmup = optim.warmup_steps or optim.warmup_epochs * steps_per_epoch
+    if warmup:
+        missing = np.clip(1 - step / warmup, 0, None) * (1 - optim.warmup_ratio)
+        rates = rates * (1 - missing)
+    return rates
+
+
+def total_steps(config: ml_collections.ConfigDict, steps_per_epoch: int) -> int:
+    """Optimiser steps of the whole run."""
+    return max(1, math.ceil(config.train.epochs * steps_per_epoch))
+
+
+def sgd(
+    config: ml_collections.ConfigDict, rates: np.ndarray
+) -> optax.GradientTransformation:
+    """`torch.optim.SGD` behind mmcv's gradient clipping.
+
+    The gradient is clipped by its global norm first; weight decay, on every
+    parameter that is not frozen, and momentum act on the clipped one.
+
+    Args:
+      config: the whole configuration (`optim` and `model` are read).
+      rates: (steps,) learning rates. They are a table and not a formula inside
+        the step because float32 loses the end of a cosine.
+    """
+    table = jnp.asarray(rates, jnp.float32)
+    optim = config.optim
+    return optax.chain(
+        optax.clip_by_global_norm(optim.clip_norm),
+        optax.add_decayed_weights(
+            optim.weight_decay, mask=lambda params: trainable(config.model, params)
+        ),
+        optax.trace(decay=optim.momentum, nesterov=optim.nesterov),
+        optax.scale_by_learning_rate(lambda step: table[step]),
+    )

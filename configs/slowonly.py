@@ -1,0 +1,77 @@
+"""MMAction2's SlowOnly detectors on AVA 2.1, by their names there.
+
+    python -m ava_jax.main --config configs/slowonly.py:VARIANT --workdir DIR
+
+Published mAP at IoU 0.5 (MMAction2's model zoo; "custom" on its 16 classes):
+
+    slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb                20.1
+    slowonly_omnisource_pretrained_r50_4x16x1_20e_ava_rgb              21.8
+    slowonly_nl_kinetics_pretrained_r50_4x16x1_10e_ava_rgb             21.75
+    slowonly_nl_kinetics_pretrained_r50_8x8x1_10e_ava_rgb              23.79
+    slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb                24.6
+    slowonly_omnisource_pretrained_r101_8x8x1_20e_ava_rgb              25.9
+    slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes 33.11
+
+The OmniSource variants differ from their neighbours only in the weights that
+`--config.init_from` starts from.
+"""
+
+from ava_jax import config as ava_config
+
+DEFAULT = "slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
+
+
+def _r50_4x16(config):
+    config.model.backbone = "slowonly"
+    config.data.clip_len, config.data.frame_interval = 4, 16
+    config.optim.lr = 0.2
+    config.optim.lr_batch = config.train.batch = 128
+
+
+def _r101_8x8(config):
+    _r50_4x16(config)
+    config.model.depth = 101
+    config.data.clip_len, config.data.frame_interval = 8, 8
+    config.optim.lr = 0.075
+    config.optim.lr_batch = config.train.batch = 48
+
+
+def _nonlocal_4x16(config):
+    _r50_4x16(config)
+    config.model.nonlocal_blocks = ((), (0, 2), (0, 2, 4), ())
+    config.optim.lr = 0.3
+    config.optim.lr_batch = config.train.batch = 96
+    config.optim.nesterov = True
+    config.optim.weight_decay = 1e-6
+    config.optim.decay_epochs = (4, 6, 8)
+    config.optim.warmup_steps = 800
+    config.optim.warmup_ratio = 0.01
+    config.train.epochs = 10
+
+
+def _nonlocal_8x8(config):
+    _nonlocal_4x16(config)
+    config.data.clip_len, config.data.frame_interval = 8, 8
+    config.optim.lr = 0.15
+    config.optim.warmup_steps = 1600
+
+
+def _custom_classes(config):
+    _r50_4x16(config)
+    ava_config.use_custom_classes(config)
+
+
+VARIANTS = {
+    DEFAULT: _r50_4x16,
+    "slowonly_omnisource_pretrained_r50_4x16x1_20e_ava_rgb": _r50_4x16,
+    "slowonly_nl_kinetics_pretrained_r50_4x16x1_10e_ava_rgb": _nonlocal_4x16,
+    "slowonly_nl_kinetics_pretrained_r50_8x8x1_10e_ava_rgb": _nonlocal_8x8,
+    "slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb": _r101_8x8,
+    "slowonly_omnisource_pretrained_r101_8x8x1_20e_ava_rgb": _r101_8x8,
+    f"{DEFAULT}_custom_classes": _custom_classes,
+}
+
+
+def get_config(variant: str = DEFAULT):
+    """The configuration of one MMAction2 config name."""
+    return ava_config.from_variant(variant, VARIANTS)
