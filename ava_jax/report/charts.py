@@ -1,0 +1,313 @@
+"""Charts of an evaluation and of a training run, as PNG files in memory."""
+
+import io
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ava_jax.report import style
+
+PROTOCOLS = ("activitynet", "mmaction2")
+_WIDTH = 6.4  # inches; narrow enough to be read on a phone
+_PANEL_SIZE = (4.8, 2.4)  # inches, of each training curve
+_DPI = 200
+_SAME = 5e-4  # APs that differ by less look the same in a chart
+_SMOOTH_FROM = 60  # points; shorter curves are shown as they are
+
+# Plots of the training curves: first part of the history's keys, title, and
+# whether the values are between 0 and 1.
+_PANELS = (
+    ("loss", "loss", False),
+    ("lr", "learning rate", False),
+    ("mAP", "mAP", True),
+    ("recall", "recall", True),
+    ("prec", "precision", True),
+)
+# Right ends of the columns beside the bars, in widths of the plot.
+_AP_COLUMN = 1.12
+_LABELS_COLUMN = 1.28
+
+
+class Theme(NamedTuple):
+    """Colours of a chart: of the paper, and of what is drawn on it."""
+
+    background: str
+    ink: str
+    grid: str
+    curves: tuple[style.Color, ...]
+
+
+_BRIGHT = (style.ORANGE, style.GREEN, style.PURPLE)
+LIGHT = Theme("#ffffff", "#1c1e21", "#d9dce1", (style.BLUE, *_BRIGHT))
+DARK = Theme("#16181c", "#e8eaed", "#3c4048", (style.SKY_BLUE, *_BRIGHT))
+
+_BAR = style.hex_color(style.SKY_BLUE)
+_OTHER = style.hex_color(style.VERMILION)
+
+
+def per_class_ap(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
+    """Bars of the AP of every class, the best first, with its number of labels.
+
+    The bars are the headline protocol's; where the other protocol's AP differs,
+    a diamond shows it. Classes without ground truth come last, without a bar.
+
+    Args:
+      metrics: the contents of `metrics.json`.
+      theme: colours.
+
+    Returns:
+      A PNG file.
+    """
+    main = metrics["protocol"]
+    other = next(p for p in PROTOCOLS if p != main)
+    classes = ordered_classes(metrics)
+    aps = [metrics["per_class"].get(c) for c in classes]
+    fig = _figure(_WIDTH, 1.0 + 0.21 * max(len(classes), 3), theme)
+    axes = _axes(fig, 1, 1, theme)[0]
+    axes.barh(range(len(classes)), [ap or 0 for ap in aps], color=_BAR, height=0.72)
+    _draw_other_protocol(axes, metrics, other, classes)
+    _draw_mean(axes, metrics["mAP"], main, "-", theme.ink)
+    _write_columns(axes, metrics, classes, theme)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(classes) - 0.4, -0.6)
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("AP at IoU 0.5")
+    if axes.get_legend_handles_labels()[1]:
+        fig.legend(loc="outside upper left", ncols=2, **_legend_style(theme))
+    return _png(fig)
+
+
+def training_curves(
+    history: Sequence[Mapping[str, float]], theme: Theme = LIGHT
+) -> bytes | None:
+    """Loss, learning rate, mAP, recall and precision over the training steps.
+
+    Args:
+      history: dicts with 'step' and any of 'loss', 'lr', 'mAP', 'recall@...' and
+        'prec@...'; other keys are not drawn. Of two dicts with the same step and
+        key (a run that was resumed) the later one counts.
+      theme: colours.
+
+    Returns:
+      A PNG file, or None if there is nothing to draw.
+    """
+    panels = _panels(history)
+    if not panels:
+        return None
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    fig = _figure(columns * _PANEL_SIZE[0], rows * _PANEL_SIZE[1], theme)
+    all_axes = _axes(fig, rows, columns, theme)
+    for axes, panel in zip(all_axes, panels, strict=False):
+        _draw_panel(axes, panel, theme)
+    for axes in all_axes[len(panels) :]:
+        axes.remove()
+    return _png(fig)
+
+
+def training_panels(
+    history: Sequence[Mapping[str, float]], theme: Theme = LIGHT
+) -> list[tuple[str, bytes]]:
+    """The parts of `training_curves`, each with its name as a PNG file."""
+    pictures = []
+    for panel in _panels(history):
+        fig = _figure(*_PANEL_SIZE, theme)
+        _draw_panel(_axes(fig, 1, 1, theme)[0], panel, theme)
+        pictures.append((panel.label, _png(fig)))
+    return pictures
+
+
+def ordered_classes(metrics: Mapping[str, Any]) -> list[str]:
+    """Class ids by AP, the best first; those without AP last, by id."""
+    aps = metrics["per_class"]
+    ids = sorted({*metrics["class_names"], *aps}, key=int)
+    return sorted(ids, key=lambda c: math.inf if aps.get(c) is None else -aps[c])
+
+
+def _label(metrics: Mapping[str, Any], class_id: str) -> str:
+    name = metrics["class_names"].get(class_id, f"class {class_id}")
+    name = style.short_action(" ".join(name.split()))
+    return name if len(name) <= 28 else name[:27] + "…"
+
+
+def _write_columns(
+    axes: Axes, metrics: Mapping[str, Any], classes: Sequence[str], theme: Theme
+) -> None:
+    """Names left of the bars; AP and number of labels in columns right of them."""
+    axes.set_yticks(range(len(classes)), [_label(metrics, c) for c in classes])
+    for tick in axes.get_yticklabels():
+        tick.set_parse_math(False)  # a name may hold a dollar sign
+    across = axes.get_yaxis_transform()
+    style_of = {"color": theme.ink, "fontsize": 8.5, "va": "center"}
+
+    def write(x: float, row: float, text: str) -> None:
+        axes.text(x, row, text, ha="right", transform=across, **style_of)
+
+    write(_AP_COLUMN, -1.1, "AP")
+    write(_LABELS_COLUMN, -1.1, "labels")
+    for row, class_id in enumerate(classes):
+        ap = metrics["per_class"].get(class_id)
+        count = metrics["counts"]["per_class"].get(class_id, {"labels": 0})
+        write(_AP_COLUMN, row, "n/a" if ap is None else f"{ap:.3f}")
+        write(_LABELS_COLUMN, row, f"{count['labels']:,}")
+        if ap is None:
+            reason = "no detection" if count["labels"] else "no ground truth"
+            paper = {"facecolor": theme.background, "edgecolor": "none", "pad": 1}
+            axes.text(0.01, row, reason, bbox=paper, **style_of)
+
+
+def _draw_other_protocol(
+    axes: Axes, metrics: Mapping[str, Any], other: str, classes: Sequence[str]
+) -> None:
+    result = metrics["protocols"].get(other)
+    if result is None:
+        return
+    points = [
+        (result["per_class"][c], row)
+        for row, c in enumerate(classes)
+        if _differ(result["per_class"].get(c), metrics["per_class"].get(c))
+    ]
+    if points:
+        x, y = zip(*points, strict=True)
+        axes.plot(x, y, "D", color=_OTHER, markersize=4.5, label=f"AP, {other}")
+    if _differ(result["mAP"], metrics["mAP"]):
+        _draw_mean(axes, result["mAP"], other, "--", _OTHER)
+
+
+def _differ(a: float | None, b: float | None) -> bool:
+    """Whether `a` is worth showing beside `b`."""
+    return a is not None and (b is None or abs(a - b) > _SAME)
+
+
+def _draw_mean(
+    axes: Axes, value: float | None, protocol: str, line: str, color: str
+) -> None:
+    if value is not None:
+        label = f"mAP {value:.3f}, {protocol}"
+        axes.axvline(value, color=color, linestyle=line, linewidth=1.2, label=label)
+
+
+class _Panel(NamedTuple):
+    """One plot of the training: name -> (steps, values)."""
+
+    kind: str
+    label: str
+    is_rate: bool  # between 0 and 1
+    span: tuple[float, float]  # first and last step of the training
+    curves: dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def _panels(history: Sequence[Mapping[str, float]]) -> list[_Panel]:
+    curves = _curves(history)
+    steps = [record["step"] for record in history]
+    panels = []
+    for kind, label, is_rate in _PANELS:
+        own = {name: curve for name, curve in curves.items() if _is_of(name, kind)}
+        if own:
+            span = (min(steps), max(steps))
+            panels.append(_Panel(kind, label, is_rate, span, own))
+    return panels
+
+
+def _is_of(name: str, kind: str) -> bool:
+    return name == kind or name.startswith((f"{kind}@", f"{kind}/"))
+
+
+def _curves(
+    history: Sequence[Mapping[str, float]],
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Steps and values of every key, in the order of the steps."""
+    points: dict[str, dict[int, float]] = {}
+    for record in history:
+        for name, value in record.items():
+            if name != "step" and value is not None:
+                points.setdefault(name, {})[record["step"]] = value
+    return {
+        name: tuple(np.array(sorted(values.items()), np.float64).T)
+        for name, values in points.items()
+    }
+
+
+def _draw_panel(axes: Axes, panel: _Panel, theme: Theme) -> None:
+    colors = itertools.cycle(theme.curves)
+    for name, color in zip(panel.curves, colors, strict=False):
+        _draw_curve(axes, *panel.curves[name], name, style.hex_color(color))
+    axes.set_title(panel.label, loc="left", fontsize=10, color=theme.ink)
+    axes.set_xlabel("training step", fontsize=8.5)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(nbins=6, integer=True))
+    if panel.is_rate:
+        axes.set_ylim(-0.02, 1.02)
+    else:
+        _start_at_zero(axes, panel)
+    first, last = panel.span
+    margin = 0.02 * (last - first) or 1
+    axes.set_xlim(first - margin, last + margin)
+    if list(panel.curves) != [panel.kind]:
+        axes.legend(**_legend_style(theme))
+
+
+def _start_at_zero(axes: Axes, panel: _Panel) -> None:
+    values = np.concatenate([values for _, values in panel.curves.values()])
+    top = np.max(values, initial=0, where=np.isfinite(values))
+    axes.set_ylim(0, 1.08 * top or 1)
+
+
+def _draw_curve(
+    axes: Axes, steps: np.ndarray, values: np.ndarray, name: str, color: str
+) -> None:
+    if name == "loss" and len(values) >= _SMOOTH_FROM:
+        axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
+        values = _running_mean(values, len(values) // 40)
+        name = "loss, running mean"
+    marker = "o" if len(values) <= 30 else ""
+    line = {"color": color, "marker": marker, "markersize": 3, "linewidth": 1.5}
+    axes.plot(steps, values, label=name, **line)
+
+
+def _running_mean(values: np.ndarray, reach: int) -> np.ndarray:
+    """Mean of the finite ones among up to `reach` points on either side."""
+    finite = np.isfinite(values)
+    total = np.concatenate([[0], np.cumsum(np.where(finite, values, 0))])
+    count = np.concatenate([[0], np.cumsum(finite)])
+    index = np.arange(len(values))
+    low = np.maximum(index - reach, 0)
+    high = np.minimum(index + reach + 1, len(values))
+    number = count[high] - count[low]
+    mean = (total[high] - total[low]) / np.maximum(number, 1)
+    return np.where(number > 0, mean, np.nan)
+
+
+def _figure(width: float, height: float, theme: Theme) -> Figure:
+    return Figure((width, height), facecolor=theme.background, layout="constrained")
+
+
+def _axes(fig: Figure, rows: int, columns: int, theme: Theme) -> list[Axes]:
+    """Plots in the common style, row by row."""
+    all_axes = fig.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for axes in all_axes:
+        axes.set_facecolor(theme.background)
+        axes.set_axisbelow(True)
+        axes.grid(color=theme.grid, linewidth=0.6)
+        axes.tick_params(colors=theme.ink, length=0, labelsize=8.5)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["bottom", "left"]].set_color(theme.grid)
+        axes.xaxis.label.set_color(theme.ink)
+        axes.yaxis.label.set_color(theme.ink)
+    return all_axes
+
+
+def _legend_style(theme: Theme) -> dict[str, Any]:
+    return {"fontsize": 8, "frameon": False, "labelcolor": theme.ink}
+
+
+def _png(fig: Figure) -> bytes:
+    file = io.BytesIO()
+    fig.savefig(file, format="png", dpi=_DPI, bbox_inches="tight", pad_inches=0.1)
+    return file.getvalue()

@@ -1,0 +1,205 @@
+"""Key-frames with what is true and what was predicted, drawn on them."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from ava_jax.report import captions, drawing, style
+
+MAX_KEY_FRAMES = 12
+_MATCH_IOU = 0.5
+_PREDICTED_SCORE = 0.5  # an action counts as predicted from this score on
+_PANEL_WIDTHS = (480, 640)  # pixels: of small and of large frames, at most
+_SHEET_WIDTH = 1500  # pixels, about
+_GAP = 12
+_TITLE_SIZE = 16
+
+HIT = "✓"
+WRONG = "✗"
+MISSED = "○"
+MARK_COLORS = {HIT: style.GREEN, WRONG: style.ORANGE, MISSED: style.SKY_BLUE}
+LEGEND = (
+    (HIT, "predicted and true"),
+    (WRONG, "predicted, not true"),
+    (MISSED, "true, not predicted"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyFrame:
+    """One key-frame with its annotations and detections.
+
+    Attributes:
+      title: e.g. 'movie, second 105'.
+      image: (H, W, 3) uint8 RGB.
+      true_boxes: (G, 4) xyxy, fractions of the frame.
+      true_actions: names of the actions of each true box.
+      boxes: (P, 4) xyxy of the detections, fractions of the frame.
+      actions: for each of `boxes` its (action, score), the best first.
+    """
+
+    title: str
+    image: np.ndarray
+    true_boxes: np.ndarray
+    true_actions: Sequence[Sequence[str]]
+    boxes: np.ndarray
+    actions: Sequence[Sequence[tuple[str, float]]]
+
+
+def select(key_frames: Sequence[KeyFrame]) -> list[KeyFrame]:
+    """At most `MAX_KEY_FRAMES` of them, evenly spread."""
+    count = min(len(key_frames), MAX_KEY_FRAMES)
+    return [key_frames[i * len(key_frames) // count] for i in range(count)]
+
+
+def draw_key_frame(key_frame: KeyFrame) -> np.ndarray:
+    """Draws the boxes and actions of one key-frame.
+
+    Detections have solid boxes, true boxes dashed ones. Every detection has a
+    caption of the actions predicted for it (score of 0.5 at least, or the best),
+    marked as true or not of the person it covers (IoU of 0.5 at least), then the
+    true actions that were not predicted, with their scores. A true box without a
+    detection has its actions alone.
+
+    Args:
+      key_frame: what to draw.
+
+    Returns:
+      (H, W, 3) uint8 RGB, 480 to 640 pixels wide, of the frame's proportions.
+    """
+    height, width = key_frame.image.shape[:2]
+    true_boxes = np.asarray(key_frame.true_boxes, np.float64).reshape(-1, 4)
+    boxes = np.asarray(key_frame.boxes, np.float64).reshape(-1, 4)
+    matches = match(boxes, true_boxes)
+    lines = [
+        compare_actions(actions, key_frame.true_actions[k] if k >= 0 else ())
+        for actions, k in zip(key_frame.actions, matches, strict=True)
+    ]
+    lines += [
+        [] if k in matches else compare_actions((), actions)
+        for k, actions in enumerate(key_frame.true_actions)
+    ]
+    return drawing.draw_people(
+        key_frame.image,
+        np.concatenate([boxes, true_boxes]) * ((width, height) * 2),
+        lines,
+        [style.PREDICTED] * len(boxes) + [style.TRUE] * len(true_boxes),
+        dashed=[False] * len(boxes) + [True] * len(true_boxes),
+        scale=_panel_width(key_frame) / width,
+    )
+
+
+def compare_actions(
+    actions: Sequence[tuple[str, float]], true_actions: Sequence[str]
+) -> list[drawing.Line]:
+    """The caption of one person: hits, then wrong actions, then missed ones."""
+    predicted = [
+        (name, score)
+        for rank, (name, score) in enumerate(actions)
+        if rank == 0 or score >= _PREDICTED_SCORE
+    ]
+    names = {name for name, _ in predicted}
+    scores = dict(actions)
+    marked = [(HIT, n, s) for n, s in predicted if n in true_actions]
+    marked += [(WRONG, n, s) for n, s in predicted if n not in true_actions]
+    marked += [(MISSED, n, scores.get(n)) for n in true_actions if n not in names]
+    return [
+        drawing.Line(
+            f"{mark} {style.short_action(name)}"
+            + ("" if score is None else f" {score:.2f}"),
+            MARK_COLORS[mark],
+        )
+        for mark, name, score in marked
+    ]
+
+
+def match(boxes: np.ndarray, true_boxes: np.ndarray) -> list[int]:
+    """The true box that each detection covers, -1 for none; one to one.
+
+    The pair of highest IoU is taken first, down to an IoU of 0.5.
+    """
+    iou = _iou(boxes, true_boxes)
+    matches = [-1] * len(boxes)
+    while iou.size and iou.max() >= _MATCH_IOU:
+        i, k = np.unravel_index(iou.argmax(), iou.shape)
+        matches[i] = int(k)
+        iou[i, :] = iou[:, k] = 0
+    return matches
+
+
+def contact_sheet(key_frames: Sequence[KeyFrame]) -> np.ndarray:
+    """Draws key-frames side by side, with titles and a legend.
+
+    Args:
+      key_frames: at least one; more than `MAX_KEY_FRAMES` are thinned out.
+
+    Returns:
+      (height, width, 3) uint8 RGB.
+    """
+    panels = [_titled(key_frame) for key_frame in select(key_frames)]
+    panel_width = max(panel.shape[1] for panel in panels)
+    columns = min(_SHEET_WIDTH // panel_width, len(panels))
+    width = columns * (panel_width + _GAP) + _GAP
+    rows = [
+        _row(panels[i : i + columns], panel_width, width)
+        for i in range(0, len(panels), columns)
+    ]
+    return np.concatenate([_legend(width), *rows])
+
+
+def _panel_width(key_frame: KeyFrame) -> int:
+    return int(np.clip(key_frame.image.shape[1], *_PANEL_WIDTHS))
+
+
+def _titled(key_frame: KeyFrame) -> np.ndarray:
+    picture = draw_key_frame(key_frame)
+    bar = _blank(round(_TITLE_SIZE * 1.6), picture.shape[1])
+    title = captions.shorten(key_frame.title, _TITLE_SIZE, picture.shape[1])
+    drawing.draw_text(bar, title, 0, 2, _TITLE_SIZE, style.BLACK)
+    return np.concatenate([bar, picture])
+
+
+def _row(panels: Sequence[np.ndarray], panel_width: int, width: int) -> np.ndarray:
+    height = max(panel.shape[0] for panel in panels)
+    row = _blank(height + _GAP, width)
+    for i, panel in enumerate(panels):
+        x = _GAP + i * (panel_width + _GAP)
+        row[: panel.shape[0], x : x + panel.shape[1]] = panel
+    return row
+
+
+def _legend(width: int) -> np.ndarray:
+    """The legend in as many lines as it takes, (height, width, 3)."""
+    height = captions.line_height(_TITLE_SIZE)
+    line = _blank(height + 6, width)
+    lines, x = [line], _GAP
+    for text, color in legend():
+        block = drawing.caption([drawing.Line(text, color)], _TITLE_SIZE)
+        if x + block.shape[1] > width and x > _GAP:
+            lines.append(_blank(*line.shape[:2]))
+            x = _GAP
+        part = lines[-1][6 : 6 + height, x : x + block.shape[1]]
+        part[:] = block[:, : part.shape[1]]
+        x += block.shape[1] + _GAP
+    return np.concatenate([*lines, _blank(6, width)])
+
+
+def legend() -> list[tuple[str, style.Color]]:
+    """What the boxes and marks mean: texts with their colours."""
+    boxes = [("solid: detected", style.PREDICTED), ("dashed: true", style.TRUE)]
+    return boxes + [(f"{mark} {text}", MARK_COLORS[mark]) for mark, text in LEGEND]
+
+
+def _blank(height: int, width: int) -> np.ndarray:
+    return np.full((height, width, 3), 255, np.uint8)
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of each of a (M, 4) with each of b (N, 4): (M, N)."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=2)
+    area_a, area_b = (np.prod(box[:, 2:] - box[:, :2], axis=1) for box in (a, b))
+    union = area_a[:, None] + area_b[None, :] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
