@@ -1,0 +1,214 @@
+"""Annotated boxes as columns, what is wrong with them, and their key-frames."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ava_jax.errors import UserError
+
+NO_LABEL = 0
+NO_ENTITY = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Rows of one file that are not as they should be.
+
+    Attributes:
+      name: which check found them, in one or two words.
+      path: the file.
+      line: number of the first such line, from 1; 0 where no line is to blame.
+      count: how many rows.
+      message: what was found in the first one, what was expected, what to do.
+      fatal: whether results would mislead if they were used regardless.
+    """
+
+    name: str
+    path: str
+    line: int
+    count: int
+    message: str
+    fatal: bool
+
+    def __str__(self) -> str:
+        """One sentence with the place and the count."""
+        place = f"{self.path}, line {self.line}" if self.line else self.path
+        rows = f" ({self.count:,} such rows)" if self.count > 1 else ""
+        return f"{place}: {self.message}{rows}"
+
+
+def raise_fatal(problems: Iterable[Problem]) -> None:
+    """Raises a UserError that lists the fatal ones among `problems`, if any."""
+    fatal = [str(problem) for problem in problems if problem.fatal]
+    if fatal:
+        raise UserError("\n".join(fatal))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BoxTable:
+    """Boxes with labels, one row each, in the order of the file.
+
+    Attributes:
+      video: (R,) int32, index into `videos`.
+      videos: names of the videos.
+      timestamp: (R,) float64, seconds.
+      box: (R, 4) float64, x1 y1 x2 y2 as fractions of the frame, as in the file.
+      label: (R,) int32, action id; 0: the row has none.
+      entity: (R,) int32, person id; -1: the row has none.
+      score: (R,) float64; NaN: the row has none.
+      line: (R,) int32, line of the file, from 1.
+      digits: (R,) int8, digits of the whole seconds as written (`0902`: 4).
+      keyframe_video, keyframe_timestamp: (K,) the rows of two columns, which
+        say that a key-frame was annotated and (as such) has no box.
+      path: where the table was read from.
+      problems: what was wrong with rows that were left out, or is doubtful.
+    """
+
+    video: np.ndarray
+    videos: tuple[str, ...]
+    timestamp: np.ndarray
+    box: np.ndarray
+    label: np.ndarray
+    entity: np.ndarray
+    score: np.ndarray
+    line: np.ndarray
+    digits: np.ndarray
+    keyframe_video: np.ndarray
+    keyframe_timestamp: np.ndarray
+    path: str = "(memory)"
+    problems: tuple[Problem, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of rows with a box."""
+        return len(self.video)
+
+    @classmethod
+    def from_columns(
+        cls,
+        videos: Sequence[str],
+        video: np.ndarray,
+        timestamp: np.ndarray,
+        box: np.ndarray,
+        *,
+        label: np.ndarray | None = None,
+        entity: np.ndarray | None = None,
+        score: np.ndarray | None = None,
+        line: np.ndarray | None = None,
+        digits: np.ndarray | None = None,
+        keyframe_video: np.ndarray | None = None,
+        keyframe_timestamp: np.ndarray | None = None,
+        path: str = "(memory)",
+        problems: Sequence[Problem] = (),
+    ) -> "BoxTable":
+        """A table of the columns at hand; the others are filled with 'none'.
+
+        Args:
+          videos: names of the videos.
+          video: (R,) index into `videos`.
+          timestamp: (R,) seconds.
+          box: (R, 4) x1 y1 x2 y2, fractions.
+          label: (R,) action ids.
+          entity: (R,) person ids.
+          score: (R,) scores.
+          line: (R,) line numbers; 1, 2, ... by default.
+          digits: (R,) digits of the whole seconds as written; 4 by default.
+          keyframe_video: (K,) index into `videos`.
+          keyframe_timestamp: (K,) seconds.
+          path: name for messages.
+          problems: found while reading.
+        """
+        rows = len(video)
+
+        def column(values, dtype, default):
+            if values is None:
+                return np.full(rows, default, dtype)
+            return np.asarray(values, dtype)
+
+        return cls(
+            video=np.asarray(video, np.int32),
+            videos=tuple(videos),
+            timestamp=np.asarray(timestamp, np.float64),
+            box=np.asarray(box, np.float64).reshape(rows, 4),
+            label=column(label, np.int32, NO_LABEL),
+            entity=column(entity, np.int32, NO_ENTITY),
+            score=column(score, np.float64, np.nan),
+            line=np.arange(1, rows + 1, dtype=np.int32)
+            if line is None
+            else np.asarray(line, np.int32),
+            digits=column(digits, np.int8, 4),
+            keyframe_video=np.asarray(
+                [] if keyframe_video is None else keyframe_video, np.int32
+            ),
+            keyframe_timestamp=np.asarray(
+                [] if keyframe_timestamp is None else keyframe_timestamp, np.float64
+            ),
+            path=path,
+            problems=tuple(problems),
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FrameIndex:
+    """Numbers for the key-frames of several tables.
+
+    Attributes:
+      rows: for each table, (R,) int32: the number of each row's frame.
+      keyframes: for each table, (K,) int32: those of its rows without a box.
+      videos: names of all videos.
+      video: (F,) int32, index into `videos` of each frame.
+      timestamp: (F,) float64, seconds of each frame.
+    """
+
+    rows: tuple[np.ndarray, ...]
+    keyframes: tuple[np.ndarray, ...]
+    videos: tuple[str, ...]
+    video: np.ndarray
+    timestamp: np.ndarray
+
+    def numbers(self, frames: Iterable[tuple[str, float]]) -> np.ndarray:
+        """Numbers of those of the (video, seconds) `frames` that are indexed."""
+        names = [self.videos[code] for code in self.video]
+        keys = zip(names, _microseconds(self.timestamp).tolist(), strict=True)
+        number = {key: i for i, key in enumerate(keys)}
+        keys = ((name, int(_microseconds(seconds))) for name, seconds in frames)
+        return np.array([number[key] for key in keys if key in number], np.int32)
+
+
+def index_frames(*tables: BoxTable) -> FrameIndex:
+    """Numbers the key-frames of `tables`: equal numbers are the same key-frame.
+
+    Two timestamps are the same if they agree to a millionth of a second, the
+    precision that AVA-Kinetics files have.
+    """
+    code: dict[str, int] = {}
+    for table in tables:
+        for name in table.videos:
+            code.setdefault(name, len(code))
+    videos, times = [], []
+    for table in tables:
+        own = np.array([code[name] for name in table.videos], np.int64)
+        videos += [own[table.video], own[table.keyframe_video]]
+        times += [table.timestamp, table.keyframe_timestamp]
+    ends = np.cumsum([len(part) for part in videos])
+    video = np.concatenate([*videos, np.zeros(0, np.int64)])
+    time = _microseconds(np.concatenate([*times, np.zeros(0)]))
+    # Files are mostly grouped by frame: number the runs of rows, then the rows.
+    new_run = np.ones(len(video), bool)
+    new_run[1:] = (video[1:] != video[:-1]) | (time[1:] != time[:-1])
+    starts = np.flatnonzero(new_run)
+    seconds, second = np.unique(time[starts], return_inverse=True)
+    keys, number = np.unique(video[starts] * len(seconds) + second, return_inverse=True)
+    lengths = np.diff(np.append(starts, len(video)))
+    numbers = np.split(np.repeat(number.astype(np.int32), lengths), ends[:-1])
+    return FrameIndex(
+        rows=tuple(numbers[::2]),
+        keyframes=tuple(numbers[1::2]),
+        videos=tuple(code),
+        video=(keys // max(len(seconds), 1)).astype(np.int32),
+        timestamp=seconds[keys % max(len(seconds), 1)] / 1e6,
+    )
+
+
+def _microseconds(seconds: np.ndarray | float) -> np.ndarray:
+    return np.rint(np.multiply(seconds, 1e6)).astype(np.int64)

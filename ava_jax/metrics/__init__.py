@@ -1,0 +1,1 @@
+"""Metrics of action detection. NumPy alone: no files, no JAX, no TensorFlow."""

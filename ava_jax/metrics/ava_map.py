@@ -1,0 +1,503 @@
+"""AVA's mean average precision, as its two reference evaluators compute it.
+
+A detection is a box with one action and a score. Within a frame and an action,
+detections go by descending score; each takes the ground-truth box of highest
+IoU, and is true if that IoU is at least 0.5 and no earlier detection took the
+box. Over all frames, the detections of an action go by descending score again;
+AP is the area under the precision envelope (PASCAL VOC 2010 onward), and mAP
+the mean over actions.
+
+Two protocols, by name, because published numbers are of both kinds:
+
+* `activitynet`: the challenge's evaluator (ActivityNet,
+  `Evaluation/get_ava_performance.py`), whose copies PySlowFast and MMAction2
+  0.x use. Detections of all frames count. An action with ground truth and
+  without detections has AP 0. Boxes without area are dropped.
+* `mmaction2`: MMAction2 1.x (`mmaction/evaluation/functional/ava_utils.py`).
+  Detections count on the frames that have ground truth. An action without
+  detections there is left out of the mean. Ground truth is counted before
+  frames are excluded. Boxes and scores are rounded to float32. Boxes without
+  area are false positives.
+
+Both drop inverted boxes here; the second evaluator crashes on them.
+
+Ties: detections of equal score count in the order of their rows, and a
+detection with equal IoU to several boxes takes the first. The references
+leave both to the sort at hand, so with ties they may differ from this, within
+what reordering the tied rows gives.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+PROTOCOLS = ("activitynet", "mmaction2")
+
+# Action ids of AVA by kind, as MMAction2 1.x groups them in its report.
+AVA_GROUPS = {"pose": range(1, 15), "object": range(15, 64), "person": range(64, 81)}
+
+
+class Boxes(NamedTuple):
+    """Boxes with one action each, as columns of equal length.
+
+    Attributes:
+      frame: (R,) int, frame ids: small and not negative (they index a table).
+      box: (R, 4) float, x1 y1 x2 y2 in any unit common to both sides.
+      label: (R,) int, action ids.
+      score: (R,) float; None for ground truth.
+    """
+
+    frame: np.ndarray
+    box: np.ndarray
+    label: np.ndarray
+    score: np.ndarray | None = None
+
+
+class Curve(NamedTuple):
+    """Precision and recall of one action at each of its true detections.
+
+    Attributes:
+      score: (K,) descending.
+      recall: (K,) share of ground truth found down to this score.
+      precision: (K,) share of true ones among the detections down to this one.
+    """
+
+    score: np.ndarray
+    recall: np.ndarray
+    precision: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ranking:
+    """The detections that count under one protocol, ranked and judged.
+
+    Attributes:
+      protocol: its name.
+      class_ids: (C,) action ids, ascending.
+      row: (D,) rows of the detections: by action, then by descending score.
+      offset: (C + 1,) where each action begins in `row`.
+      taken: (D,) row of the ground truth that the detection took, -1 if false.
+      score: (D,) scores.
+      labels: (C,) number of ground-truth rows, as the protocol counts them.
+    """
+
+    protocol: str
+    class_ids: np.ndarray
+    row: np.ndarray
+    offset: np.ndarray
+    taken: np.ndarray
+    score: np.ndarray
+    labels: np.ndarray
+
+    def curve(self, index: int) -> Curve:
+        """The curve of action `class_ids[index]`, which has ground truth."""
+        start, end = self.offset[index], self.offset[index + 1]
+        rank = np.flatnonzero(self.taken[start:end] >= 0)
+        found = np.arange(1, len(rank) + 1)
+        return Curve(
+            score=self.score[start + rank],
+            recall=found / self.labels[index],
+            precision=found / (rank + 1),
+        )
+
+    def is_averaged(self, index: int) -> bool:
+        """Whether the protocol averages action `class_ids[index]`."""
+        detected = self.offset[index + 1] > self.offset[index]
+        return self.labels[index] > 0 and (detected or self.protocol != "mmaction2")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Average precision under one protocol.
+
+    Attributes:
+      protocol: its name.
+      mean: mAP; None if no action was averaged.
+      average_precision: AP by action id; None where it is not averaged.
+      labels: number of ground-truth rows by action id, as the protocol counts.
+      detections: number of detections that counted, by action id.
+    """
+
+    protocol: str
+    mean: float | None
+    average_precision: dict[int, float | None]
+    labels: dict[int, int]
+    detections: dict[int, int]
+
+
+def evaluate(
+    ground_truth: Boxes,
+    detections: Boxes,
+    class_ids: Sequence[int],
+    *,
+    excluded_frames: Sequence[int] = (),
+    protocol: str = "activitynet",
+    max_per_frame: int | None = None,
+    iou_threshold: float = 0.5,
+) -> Result:
+    """AP of each action and their mean under one protocol.
+
+    Args:
+      ground_truth: one row for each action of each box.
+      detections: one row for each action of each box, with scores.
+      class_ids: the actions to score, from 1; rows with others are ignored.
+      excluded_frames: ids of frames to leave out on both sides.
+      protocol: 'activitynet' or 'mmaction2'.
+      max_per_frame: keep this many highest-scored detections of a frame (the
+        challenge's present script keeps 50; its copies keep all).
+      iou_threshold: above 0, at most 1.
+
+    Returns:
+      The result under `protocol`.
+    """
+    ranking = rank(
+        ground_truth,
+        detections,
+        class_ids,
+        excluded_frames=excluded_frames,
+        protocols=(protocol,),
+        max_per_frame=max_per_frame,
+        iou_threshold=iou_threshold,
+    )
+    return average(ranking[protocol])
+
+
+def rank(
+    ground_truth: Boxes,
+    detections: Boxes,
+    class_ids: Sequence[int],
+    *,
+    excluded_frames: Sequence[int] = (),
+    protocols: Sequence[str] = PROTOCOLS,
+    max_per_frame: int | None = None,
+    iou_threshold: float = 0.5,
+) -> dict[str, Ranking]:
+    """Judges every detection, under each of `protocols`; `evaluate`'s arguments."""
+    _check_protocols(protocols)
+    if not 0 < iou_threshold <= 1:
+        raise ValueError(f"iou_threshold is {iou_threshold}, expected above 0, to 1")
+    class_ids = np.unique(np.asarray(class_ids, np.int64))
+    num_frames = 1 + max(_highest(ground_truth.frame), _highest(detections.frame))
+    excluded = np.zeros(num_frames, bool)
+    ids = np.asarray(excluded_frames, np.int64)
+    excluded[ids[ids < num_frames]] = True
+    truth = _Truth.make(ground_truth, class_ids, excluded)
+    row, offset = _sort(detections, class_ids, excluded, max_per_frame)
+    return {
+        protocol: _judge(
+            protocol, truth, detections, class_ids, row, offset, iou_threshold
+        )
+        for protocol in protocols
+    }
+
+
+def _check_protocols(names: Sequence[str]) -> None:
+    if not set(names) <= set(PROTOCOLS):
+        raise ValueError(f"protocols are {PROTOCOLS}, not {tuple(names)}")
+
+
+def average(ranking: Ranking) -> Result:
+    """AP of each action and their mean."""
+    precisions: dict[int, float | None] = {}
+    for i, label in enumerate(ranking.class_ids.tolist()):
+        precisions[label] = None
+        if ranking.is_averaged(i):
+            # Recall rises by one share of the ground truth at each true
+            # detection, so the area is a mean over the ground truth.
+            precision = ranking.curve(i).precision
+            envelope = np.maximum.accumulate(precision[::-1])
+            precisions[label] = float(envelope.sum() / ranking.labels[i])
+    averaged = [value for value in precisions.values() if value is not None]
+    ids = ranking.class_ids.tolist()
+    return Result(
+        protocol=ranking.protocol,
+        mean=float(np.mean(averaged)) if averaged else None,
+        average_precision=precisions,
+        labels=dict(zip(ids, ranking.labels.tolist(), strict=True)),
+        detections=dict(zip(ids, np.diff(ranking.offset).tolist(), strict=True)),
+    )
+
+
+def _highest(frame: np.ndarray) -> int:
+    return int(frame.max()) if len(frame) else -1
+
+
+def _class_index(label: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
+    """Index of each label in `class_ids`; len(class_ids) for the others."""
+    others = len(class_ids)
+    top = int(class_ids[-1]) if others else -1
+    table = np.full(top + 2, others, np.int16)
+    table[class_ids] = np.arange(others)
+    label = np.where((label < 0) | (label > top), top + 1, label)
+    return table[label]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Truth:
+    """Ground truth of the scored actions, grouped by frame and action.
+
+    Attributes:
+      row: (G,) rows given, without the excluded frames, grouped; order within a
+        group is that of the rows.
+      box: (G, 4) float64, their boxes.
+      slot: (frames,) index of a frame among those that have boxes here, or -1.
+      start, count: (slots * classes,) where a group lies in `row`.
+      labels: (classes,) number of rows, without the excluded frames.
+      all_labels: (classes,) the same with them.
+    """
+
+    row: np.ndarray
+    box: np.ndarray
+    slot: np.ndarray
+    start: np.ndarray
+    count: np.ndarray
+    labels: np.ndarray
+    all_labels: np.ndarray
+
+    @classmethod
+    def make(cls, boxes: Boxes, class_ids: np.ndarray, excluded: np.ndarray):
+        classes = len(class_ids)
+        index = _class_index(boxes.label, class_ids)
+        all_labels = np.bincount(index, minlength=classes + 1)[:classes]
+        rows = np.flatnonzero((index < classes) & ~excluded[boxes.frame])
+        frame, index = boxes.frame[rows], index[rows]
+        frames = np.unique(frame)
+        slot = np.full(len(excluded), -1, np.int32)
+        slot[frames] = np.arange(len(frames))
+        group = slot[frame].astype(np.int64) * classes + index
+        count = np.bincount(group, minlength=len(frames) * classes).astype(np.int32)
+        rows = rows[np.argsort(group, kind="stable")]
+        return cls(
+            row=rows,
+            box=np.asarray(boxes.box, np.float64)[rows],
+            slot=slot,
+            start=np.cumsum(count, dtype=np.int32) - count,
+            count=count,
+            labels=np.bincount(index, minlength=classes),
+            all_labels=all_labels,
+        )
+
+
+def _sort(
+    boxes: Boxes,
+    class_ids: np.ndarray,
+    excluded: np.ndarray,
+    max_per_frame: int | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of scored actions by action, then descending score; where each begins.
+
+    Excluded frames and inverted boxes are not among the rows.
+    """
+    index = _class_index(boxes.label, class_ids)
+    keep = index < len(class_ids)
+    if max_per_frame is not None:
+        # Before anything else is dropped, as the challenge's reader does.
+        keep = _highest_per_frame(boxes, keep, max_per_frame)
+    keep &= ~excluded[boxes.frame]
+    keep &= boxes.box[:, 0] <= boxes.box[:, 2]
+    keep &= boxes.box[:, 1] <= boxes.box[:, 3]
+    row = np.flatnonzero(keep)
+    index = index[row]
+    row = row[np.argsort(index, kind="stable")]
+    offset = _offsets(np.bincount(index, minlength=len(class_ids)))
+    descending = -np.asarray(boxes.score, np.float64)
+    for start, end in itertools.pairwise(offset):
+        part = row[start:end]
+        row[start:end] = part[np.argsort(descending[part], kind="stable")]
+    return row, offset
+
+
+def _offsets(count: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(count)])
+
+
+def _highest_per_frame(boxes: Boxes, keep: np.ndarray, number: int) -> np.ndarray:
+    """Of the rows to keep, the `number` highest-scored of each frame."""
+    row = np.flatnonzero(keep)
+    row = row[np.lexsort((-boxes.score[row], boxes.frame[row]))]
+    frame = boxes.frame[row]
+    first = np.searchsorted(frame, frame)
+    keep = np.zeros_like(keep)
+    keep[row[np.arange(len(row)) - first < number]] = True
+    return keep
+
+
+def _judge(
+    protocol: str,
+    truth: _Truth,
+    boxes: Boxes,
+    class_ids: np.ndarray,
+    row: np.ndarray,
+    offset: np.ndarray,
+    iou_threshold: float,
+) -> Ranking:
+    classes = len(class_ids)
+    index = np.repeat(np.arange(classes, dtype=np.int16), np.diff(offset))
+    slot = truth.slot[boxes.frame[row]]
+    if protocol == "activitynet":
+        dtype, labels = np.float64, truth.labels
+        counted = boxes.box[row, 0] < boxes.box[row, 2]
+        counted &= boxes.box[row, 1] < boxes.box[row, 3]
+    else:
+        dtype, labels = np.float32, truth.all_labels
+        counted = slot >= 0
+    if not counted.all():
+        row, index, slot = row[counted], index[counted], slot[counted]
+        offset = _offsets(np.bincount(index, minlength=classes))
+    place = np.flatnonzero(slot >= 0)
+    group = slot[place].astype(np.int64) * classes + index[place]
+    some = truth.count[group] > 0
+    place, group = place[some], group[some]
+    taken = np.full(len(row), -1)
+    taken[place] = _take(truth, boxes.box[row[place]], group, dtype, iou_threshold)
+    return Ranking(protocol, class_ids, row, offset, taken, boxes.score[row], labels)
+
+
+def _take(
+    truth: _Truth,
+    box: np.ndarray,
+    group: np.ndarray,
+    dtype: type,
+    iou_threshold: float,
+) -> np.ndarray:
+    """(N,) row of the ground truth that each of `box` takes; -1: none.
+
+    Boxes are in order of descending score; each group has ground truth.
+    """
+    taken = np.full(len(box), -1)
+    if not len(box):
+        return taken
+    # All pairs of a detection and a ground-truth box of its frame and action.
+    count = truth.count[group]
+    begin = np.cumsum(count) - count
+    owner = np.repeat(np.arange(len(box)), count)
+    target = np.arange(len(owner)) - begin[owner] + truth.start[group][owner]
+    iou = _paired_iou(box[owner].astype(dtype), truth.box[target].astype(dtype))
+    best = np.maximum.reduceat(iou, begin)
+    # The first pair of each detection that attains its best; NaN never does.
+    hit = np.flatnonzero((iou == best[owner]) & (iou >= iou_threshold))
+    owner, target = owner[hit], target[hit]
+    first = np.ones(len(hit), bool)
+    first[1:] = owner[1:] != owner[:-1]
+    owner, target = owner[first], target[first]
+    # The first detection to name a box takes it; the others are false.
+    _, taker = np.unique(target, return_index=True)
+    taken[owner[taker]] = truth.row[target[taker]]
+    return taken
+
+
+def _paired_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """IoU of box i with box i, rounded at each step as the references round.
+
+    In float32, differences and areas are float32 and the overlap is float64,
+    since the references clip it against float64 zeros.
+    """
+    overlap = np.ones(len(first), np.float64)
+    area = [
+        (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in (first, second)
+    ]
+    for low, high in ((0, 2), (1, 3)):
+        side = np.minimum(first[:, high], second[:, high])
+        side = side - np.maximum(first[:, low], second[:, low])
+        overlap *= np.maximum(0.0, side.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # 0 / 0 for two boxes without area
+        return overlap / ((area[0] + area[1]) - overlap)
+
+
+def group_means(
+    average_precision: Mapping[int, float | None],
+    groups: Mapping[str, Sequence[int]] = AVA_GROUPS,
+) -> dict[str, float | None]:
+    """Mean AP of each group of actions; None where none is averaged."""
+    means = {}
+    for name, members in groups.items():
+        values = [
+            value
+            for label, value in average_precision.items()
+            if label in members and value is not None
+        ]
+        means[name] = float(np.mean(values)) if values else None
+    return means
+
+
+def summarise(
+    ground_truth: Boxes,
+    detections: Boxes,
+    class_names: Mapping[int, str],
+    *,
+    keyframes: Sequence[int] = (),
+    excluded_frames: Sequence[int] = (),
+    protocol: str = "activitynet",
+    max_per_frame: int | None = None,
+    iou_threshold: float = 0.5,
+) -> dict:
+    """Both protocols and what they were computed from, ready for JSON.
+
+    Args:
+      ground_truth: as `evaluate` takes it.
+      detections: as `evaluate` takes it.
+      class_names: names of the actions to score, by action id.
+      keyframes: ids of annotated frames besides those of `ground_truth` (the
+        ones annotated as having no box).
+      excluded_frames: ids of frames to leave out on both sides.
+      protocol: whose numbers stand in `mAP` and `per_class`.
+      max_per_frame: as `evaluate` takes it.
+      iou_threshold: as `evaluate` takes it.
+
+    Returns:
+      {"protocol", "mAP", "per_class": {id: AP or None}, "protocols": {name:
+      {"mAP", "per_class"}}, "class_names", "counts"}; ids are text, as JSON
+      has it. Of the counts, `excluded_keyframes` are the annotated ones among
+      the excluded frames; all others leave excluded frames out.
+    """
+    _check_protocols([protocol])
+    class_ids = sorted(class_names)
+    rankings = rank(
+        ground_truth,
+        detections,
+        class_ids,
+        excluded_frames=excluded_frames,
+        max_per_frame=max_per_frame,
+        iou_threshold=iou_threshold,
+    )
+    results = {name: average(ranking) for name, ranking in rankings.items()}
+    protocols = {
+        name: {
+            "mAP": result.mean,
+            "per_class": {str(k): v for k, v in result.average_precision.items()},
+        }
+        for name, result in results.items()
+    }
+    return {
+        "protocol": protocol,
+        **protocols[protocol],
+        "protocols": protocols,
+        "class_names": {str(label): class_names[label] for label in class_ids},
+        "counts": _counts(
+            ground_truth, results["activitynet"], keyframes, excluded_frames
+        ),
+    }
+
+
+def _counts(ground_truth: Boxes, result: Result, keyframes, excluded_frames) -> dict:
+    annotated = np.union1d(ground_truth.frame, np.asarray(keyframes, np.int64))
+    excluded = np.isin(annotated, excluded_frames)
+    rows = ~np.isin(ground_truth.frame, annotated[excluded])
+    columns = np.column_stack([ground_truth.frame[rows], ground_truth.box[rows]])
+    return {
+        "keyframes": int((~excluded).sum()),
+        "excluded_keyframes": int(excluded.sum()),
+        "ground_truth_boxes": len(np.unique(columns, axis=0)),
+        "ground_truth_labels": sum(result.labels.values()),
+        "detections": sum(result.detections.values()),
+        "per_class": {
+            str(label): {
+                "labels": result.labels[label],
+                "detections": result.detections[label],
+            }
+            for label in result.labels
+        },
+    }

@@ -1,0 +1,178 @@
+"""Scores tables of detections against tables of ground truth.
+
+Joins the tables of `ava_jax.data.annotations` with `ava_jax.metrics`, which knows
+arrays alone.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from ava_jax.data.annotations import BoxTable, index_frames
+from ava_jax.metrics import ava_map, bootstrap
+
+
+def score_tables(
+    ground_truth: BoxTable,
+    detections: BoxTable,
+    class_names: Mapping[int, str],
+    *,
+    exclusions: Iterable[tuple[str, float]] = (),
+    protocol: str = "activitynet",
+    max_per_frame: int | None = None,
+    iou_threshold: float = 0.5,
+) -> dict:
+    """Both protocols' AP and mAP, ready for JSON.
+
+    Args:
+      ground_truth: boxes with labels; its key-frames without boxes are counted.
+      detections: boxes with labels and scores; rows without a score have 1.
+      class_names: the actions to score; rows with other labels are ignored.
+      exclusions: (video, seconds) of key-frames to leave out.
+      protocol: whose numbers stand first.
+      max_per_frame: keep this many highest-scored detections of a frame.
+      iou_threshold: above 0, at most 1.
+
+    Returns:
+      The dict that `ava_map.summarise` describes.
+    """
+    frames = index_frames(ground_truth, detections)
+    return ava_map.summarise(
+        _truth(ground_truth, frames.rows[0]),
+        _detected(detections, frames.rows[1]),
+        class_names,
+        keyframes=frames.keyframes[0],
+        excluded_frames=frames.numbers(exclusions),
+        protocol=protocol,
+        max_per_frame=max_per_frame,
+        iou_threshold=iou_threshold,
+    )
+
+
+def _truth(table: BoxTable, frame: np.ndarray) -> ava_map.Boxes:
+    return ava_map.Boxes(frame, table.box, table.label)
+
+
+def _detected(table: BoxTable, frame: np.ndarray) -> ava_map.Boxes:
+    score = np.where(np.isnan(table.score), 1.0, table.score)
+    return ava_map.Boxes(frame, table.box, table.label, score)
+
+
+def compare_tables(
+    ground_truth: BoxTable,
+    first: BoxTable,
+    second: BoxTable,
+    class_names: Mapping[int, str],
+    *,
+    exclusions: Iterable[tuple[str, float]] = (),
+    protocol: str = "activitynet",
+    max_per_frame: int | None = None,
+    resamples: int = 300,
+    seed: int = 0,
+) -> dict:
+    """What `second` scores above `first`, with 95 % intervals over videos.
+
+    Args:
+      ground_truth: boxes with labels.
+      first: detections.
+      second: other detections for the same ground truth.
+      class_names: the actions to score.
+      exclusions: (video, seconds) of key-frames to leave out.
+      protocol: 'activitynet' or 'mmaction2'.
+      max_per_frame: keep this many highest-scored detections of a frame.
+      resamples: how often the videos are drawn anew.
+      seed: of the draws.
+
+    Returns:
+      {"protocol", "resamples", "mAP": {"difference", "low", "high"},
+      "per_class": {id: the same}}; values are None where a side has none.
+    """
+    frames = index_frames(ground_truth, first, second)
+    truth = _truth(ground_truth, frames.rows[0])
+    excluded = frames.numbers(exclusions)
+    rankings = [
+        ava_map.rank(
+            truth,
+            _detected(table, rows),
+            sorted(class_names),
+            excluded_frames=excluded,
+            protocols=(protocol,),
+            max_per_frame=max_per_frame,
+        )[protocol]
+        for table, rows in zip((first, second), frames.rows[1:], strict=True)
+    ]
+    counts = np.isin(truth.label, list(class_names))
+    if protocol == "activitynet":
+        counts &= ~np.isin(truth.frame, excluded)
+    result = bootstrap.compare(
+        *rankings,
+        (frames.video[frames.rows[1]], frames.video[frames.rows[2]]),
+        (frames.video[truth.frame[counts]], truth.label[counts]),
+        resamples=resamples,
+        seed=seed,
+    )
+
+    def entry(difference):
+        return dict(zip(("difference", "low", "high"), difference, strict=True))
+
+    return {
+        "protocol": protocol,
+        "resamples": resamples,
+        "mAP": entry(result.mean),
+        "per_class": {str(k): entry(v) for k, v in result.per_class.items()},
+    }
+
+
+def score_text(summary: dict) -> str:
+    """A table of both protocols by action, then their means.
+
+    Args:
+      summary: from `score_tables`.
+    """
+    counts, names = summary["counts"], summary["class_names"]
+    protocols = summary["protocols"]
+    width = max(map(len, names.values()))
+    headings = "".join(f"{name:>13}" for name in protocols)
+    lines = [f"{'id':>4}  {'action':<{width}}{'labels':>9}{'detections':>12}{headings}"]
+    for key, name in names.items():
+        count = counts["per_class"][key]
+        cells = "".join(_cell(p["per_class"][key]) for p in protocols.values())
+        lines.append(
+            f"{key:>4}  {name:<{width}}{count['labels']:>9}"
+            f"{count['detections']:>12}{cells}"
+        )
+    total = f"{counts['ground_truth_labels']:>9}{counts['detections']:>12}"
+    means = "".join(_cell(p["mAP"]) for p in protocols.values())
+    lines.append(f"{'':>4}  {'mAP':<{width}}{total}{means}")
+    lines.append(
+        f"{counts['keyframes']:,} key-frames, {counts['ground_truth_boxes']:,} boxes; "
+        f"{counts['excluded_keyframes']:,} annotated key-frames excluded; n/a: not "
+        "averaged (activitynet: no ground truth; mmaction2: or no detection)"
+    )
+    return "\n".join(lines)
+
+
+def comparison_text(comparison: dict, class_names: Mapping[int, str]) -> str:
+    """A table of the differences by action, then of the mean.
+
+    Args:
+      comparison: from `compare_tables`.
+      class_names: names of the actions.
+    """
+    width = max(map(len, class_names.values()))
+    lines = [f"{'id':>4}  {'action':<{width}}{'difference':>13}{'95 % interval':>20}"]
+    rows = [(k, class_names[int(k)], v) for k, v in comparison["per_class"].items()]
+    for key, name, entry in [*rows, ("", "mAP", comparison["mAP"])]:
+        text = f"{key:>4}  {name:<{width}}{_cell(entry['difference'], '+.4f')}"
+        if entry["low"] is not None:
+            text += f"{entry['low']:>+12.4f} {entry['high']:>+.4f}"
+        lines.append(text)
+    lines.append(
+        f"{comparison['protocol']}, {comparison['resamples']} draws of the videos; an "
+        "interval that holds 0 does not tell which is better"
+    )
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, style: str = ".4f") -> str:
+    return f"{'n/a' if value is None else format(value, style):>13}"

@@ -1,0 +1,91 @@
+r"""Scores a file of detections against ground truth: AP and mAP at IoU 0.5.
+
+python scripts/evaluate_csv.py --ground-truth ava_val_v2.1.csv \
+    --detections detections.csv \
+    --label-map ava_action_list_v2.1_for_activitynet_2018.pbtxt \
+    --exclusions ava_val_excluded_timestamps_v2.1.csv
+"""
+
+import argparse
+import json
+import sys
+
+from ava_jax import scoring
+from ava_jax.data import annotations, detection_checks
+from ava_jax.errors import UserError
+from ava_jax.metrics import ava_map
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--ground-truth", required=True, help="CSV, may be gzipped")
+    add("--detections", required=True, help="CSV, may be gzipped, or Parquet")
+    add("--label-map", required=True, help="actions to score: pbtxt or 'id: name'")
+    add("--exclusions", help="CSV of video,timestamp to leave out")
+    add("--protocol", choices=ava_map.PROTOCOLS, default="activitynet")
+    add("--max-per-frame", type=int, help="keep this many detections of a frame")
+    add("--json", metavar="OUT", help="write all numbers here")
+    add("--lenient", action="store_true", help="go on where the numbers may mislead")
+    add("--compare", metavar="B", help="other detections: how much better they are")
+    add("--resamples", type=int, default=300, help="of the videos, for --compare")
+    return parser.parse_args()
+
+
+def read_tables(flags, names) -> list[annotations.BoxTable]:
+    """Ground truth and one or two detections; says what is doubtful about them."""
+    truth = annotations.read_boxes(flags.ground_truth, lenient=flags.lenient)
+    tables, problems = [truth], {}
+    for path in filter(None, (flags.detections, flags.compare)):
+        table = annotations.read_boxes(path, kind="detections", lenient=flags.lenient)
+        problems |= dict.fromkeys(
+            detection_checks.check_detections(truth, table, names)
+        )
+        tables.append(table)
+    if not flags.lenient:
+        annotations.raise_fatal(problems)
+    for problem in problems:
+        print(f"{'WARNING' if problem.fatal else 'note'}: {problem}", file=sys.stderr)
+    return tables
+
+
+def main() -> None:
+    """Reads, checks, scores, prints, writes."""
+    flags = parse_arguments()
+    names = annotations.read_labels(flags.label_map)
+    exclusions = flags.exclusions and annotations.read_exclusions(flags.exclusions)
+    options = {
+        "exclusions": exclusions or (),
+        "protocol": flags.protocol,
+        "max_per_frame": flags.max_per_frame,
+    }
+    tables = read_tables(flags, names)
+    summary = scoring.score_tables(*tables[:2], names, **options)
+    print(scoring.score_text(summary))
+    if flags.compare:
+        summary["comparison"] = scoring.compare_tables(
+            *tables, names, **options, resamples=flags.resamples
+        )
+        print(f"\n{flags.compare} against {flags.detections}:")
+        print(scoring.comparison_text(summary["comparison"], names))
+    if flags.json:
+        write_json(flags.json, summary)
+
+
+def write_json(path: str, summary: dict) -> None:
+    """Writes the numbers."""
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(summary, file, indent=1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

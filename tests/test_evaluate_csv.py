@@ -1,0 +1,156 @@
+"""The command line that scores CSV files, and what it says about bad ones."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ava_jax.data import annotations, detection_checks
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "tests" / "data" / "annotations"
+LABELS = {5: "fall down", 6: "get up"}
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts" / "evaluate_csv.py", *arguments],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+    )
+
+
+def flags(**changes):
+    values = {
+        "ground-truth": DATA / "val_v2.1_head.csv.gz",
+        "detections": DATA / "detections.csv",
+        "label-map": DATA / "labels_item.pbtxt",
+        "exclusions": DATA / "excluded.csv",
+    }
+    values |= changes
+    return [
+        str(part) for name, value in values.items() for part in (f"--{name}", value)
+    ]
+
+
+def test_scores_and_compares(tmp_path):
+    out = tmp_path / "out.json"
+    done = run(
+        *flags(json=out, protocol="mmaction2", compare=DATA / "detections.csv"),
+        *("--resamples", "3"),
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(out.read_text())
+    reference = json.loads((DATA / "reference_map.json").read_text())
+    assert summary["protocol"] == "mmaction2"
+    for name, values in reference.items():
+        found = summary["protocols"][name]
+        assert found["mAP"] == pytest.approx(values["mAP"], abs=1e-14)
+        assert f"{values['mAP']:.4f}" in done.stdout
+    assert set(summary["counts"]["per_class"]) == set(summary["per_class"])
+    zero = {"difference": 0, "low": 0, "high": 0}
+    assert summary["comparison"]["mAP"] == zero
+    # A class that is not averaged is not compared, and shown so.
+    assert summary["comparison"]["per_class"]["4"]["difference"] is None
+    assert " n/a" in done.stdout
+    # What is doubtful is said once, on the other stream.
+    assert done.stderr.count("is not in the label map") == 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"detections": "nowhere.csv"}, "nowhere.csv: cannot be read"),
+        ({"label-map": DATA / "detections.csv"}, "expected a label"),
+        ({"exclusions": DATA / "detections.csv"}, "expected video,timestamp"),
+        ({"json": "/nowhere/out.json"}, "cannot be written"),
+        ({"detections": DATA / "predicted_boxes.csv"}, "no row has an action"),
+    ],
+)
+def test_users_errors_have_no_traceback(changes, message):
+    done = run(*flags(**changes))
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_lenient_goes_on(tmp_path):
+    text = (DATA / "detections.csv").read_text()
+    detections = tmp_path / "detections.csv"
+    detections.write_text("1j20qq1JyX4,902,a,b,c,d,12,0.5\n" + text)
+    done = run(*flags(detections=detections))
+    assert done.returncode == 1
+    assert "detections.csv, line 1: x1 is 'a'" in done.stderr
+    out = tmp_path / "out.json"
+    done = run(*flags(detections=detections, json=out), "--lenient")
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" in done.stderr
+    reference = json.loads((DATA / "reference_map.json").read_text())
+    assert json.loads(out.read_text())["mAP"] == pytest.approx(
+        reference["activitynet"]["mAP"], abs=1e-14
+    )
+
+
+TRUTH = "v,0902,.1,.2,.3,.4,5,0\nv,0903,.1,.2,.3,.4,6,0\n"
+FOUND = "v,0902,.1,.2,.3,.4,5,.5\nv,0903,.1,.2,.3,.4,6,.5\n"
+
+
+@pytest.mark.parametrize(
+    ("truth", "found", "name", "line", "count", "fatal"),
+    [
+        (TRUTH, FOUND + "v,0904,.1,.2,.3,.4,5,.5\n" * 2, *("without ground", 3, 2, 0)),
+        (TRUTH + "v,9,0,0,1,1,5,0\n", FOUND, "without detections", 3, 1, 0),
+        (TRUTH, FOUND.replace("v,", "v.mp4,"), "no common key-frame", 1, 2, 1),
+        (TRUTH, FOUND + "v,902,.1,.2,.3,.4,5,1.5\n", "score outside", 3, 1, 0),
+        (TRUTH, FOUND + "v,902,.1,.2,.3,.4,5,-.5\n", "score outside", 3, 1, 0),
+        (TRUTH, "v,902,.1,.2,.3,.4,5\n", "no score", 1, 1, 0),
+        (TRUTH, FOUND + "v,902,10,20,30,40,5,.5\n", "pixel", 3, 1, 1),
+        (TRUTH, FOUND * 200 + "v,902,10,20,30,40,5,.5\n", "pixel", 401, 1, 0),
+        (TRUTH + "v,902,10,20,30,40,5,1\n", FOUND, "pixel", 3, 1, 1),
+        (TRUTH, FOUND + "v,902,-.1,.2,.3,1.1,5,.5\n", "outside the frame", 3, 1, 0),
+        (TRUTH, FOUND + "v,902,.3,.2,.1,.4,5,.5\n", "inverted", 3, 1, 0),
+        (TRUTH, FOUND + "v,902,.3,.2,.1,.4,5,.5\n" * 3, "inverted", 3, 3, 1),
+        (TRUTH + "v,902,.3,.2,.1,.4,5,0\n", FOUND, "inverted", 3, 1, 1),
+        (TRUTH, FOUND + "v,902,.3,.2,.3,.4,5,.5\n", "without area", 3, 1, 0),
+        (TRUTH, FOUND + "v,902,.3,.2,.4,.4,7,.5\n", "unknown label", 3, 1, 0),
+        (TRUTH + "v,902,.3,.2,.4,.4,7,0\n", FOUND, "unknown label", 3, 1, 0),
+        (TRUTH, FOUND + "v,902,.3,.2,.4,.4,,.5\n", "no label", 3, 1, 0),
+        (TRUTH, "v,902,.3,.2,.4,.4,7,.5\n", "nothing to score", 0, 1, 1),
+        (TRUTH, "", "nothing to score", 0, 0, 1),
+        ("", FOUND, "nothing to score", 0, 0, 1),
+        (TRUTH, FOUND.replace(",0", ","), "unpadded timestamp", 1, 2, 0),
+        (TRUTH.replace(",0", ","), FOUND, "unpadded timestamp", 1, 2, 0),
+    ],
+)
+def test_what_is_doubtful(tmp_path, truth, found, name, line, count, fatal):
+    tables = []
+    for kind, text in (("ground_truth", truth), ("detections", found)):
+        path = tmp_path / f"{kind}.csv"
+        path.write_text(text)
+        tables.append(annotations.read_boxes(path, kind=kind))
+    problems = [
+        problem
+        for problem in detection_checks.check_detections(*tables, LABELS)
+        if name in problem.name
+    ]
+    assert [(p.line, p.count, p.fatal) for p in problems] == [
+        (line, count, bool(fatal))
+    ]
+
+
+def test_nothing_is_doubtful_about_good_files(tmp_path):
+    tables = []
+    for kind, text in (("ground_truth", TRUTH), ("detections", FOUND)):
+        path = tmp_path / f"{kind}.csv"
+        path.write_text(text)
+        tables.append(annotations.read_boxes(path, kind=kind))
+    assert detection_checks.check_detections(*tables, LABELS) == []
+    # In pixels on both sides, IoU is right.
+    for table in tables:
+        table.box[:] *= 100
+    problems = detection_checks.check_detections(*tables, LABELS)
+    assert [problem.fatal for problem in problems] == [False, False]
