@@ -4,7 +4,11 @@ Files under `configs/` start from `default()` and change what differs. The
 defaults are MMAction2's for SlowFast R50 4x16 on AVA 2.1.
 """
 
-from collections.abc import Callable, Mapping
+import difflib
+import pathlib
+import runpy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import ml_collections
 
@@ -12,6 +16,57 @@ from ava_jax.errors import UserError
 
 # The 16 action ids of MMAction2's `*_custom_classes` configs.
 CUSTOM_CLASSES = (3, 6, 10, 27, 29, 38, 41, 48, 51, 53, 54, 59, 61, 64, 70, 72)
+
+
+def load(path: str) -> ml_collections.ConfigDict:
+    """The configuration of `FILE.py` or `FILE.py:VARIANT`.
+
+    Raises:
+      UserError: there is no such file, or no such variant in it.
+    """
+    file, _, variant = path.partition(":")
+    if not pathlib.Path(file).is_file():
+        raise UserError(
+            f"There is no configuration file {file}. Those of this project are "
+            "configs/mini.py, configs/slowfast.py and configs/slowonly.py."
+        )
+    get_config = runpy.run_path(file)["get_config"]
+    return get_config(variant) if variant else get_config()
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Checks --config and every --config.x.y of a command line.
+
+    Raises:
+      UserError: no file is named, or a field is unknown; the message suggests the
+        nearest name.
+    """
+    path, names = None, []
+    for i, argument in enumerate(arguments):
+        name, _, value = argument.lstrip("-").partition("=")
+        if name == "config":
+            path = value or "".join(arguments[i + 1 : i + 2])
+        elif name.startswith("config.") and argument.startswith("-"):
+            names.append(name.removeprefix("config."))
+    if not path:
+        raise UserError("Say what to do: --config configs/mini.py, for example.")
+    known = dict(flat(load(path).to_dict()))
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            raise UserError(
+                f"The configuration has no field {name!r}. Did you mean "
+                f"--config.{near}? It is {known[near]!r} now."
+            )
+
+
+def flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """('x.y', value) of every field of nested dicts."""
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def from_variant(
@@ -120,6 +175,7 @@ def data() -> ml_collections.ConfigDict:
     config.class_ids = ()
     config.clip_len = 32
     config.frame_interval = 2
+    config.frame_jitter = True  # shift each frame of a training clip at random
     config.train_short_side = (256, 320)  # drawn from, ends included
     config.crop = 256
     config.flip = 0.5  # probability

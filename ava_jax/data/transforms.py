@@ -1,0 +1,86 @@
+"""Resize, crop and flip of a clip with its boxes, as MMAction2 does them.
+
+Clips are (T, H, W, 3) uint8, boxes (N, 4) float32 xyxy in pixels of the clip.
+Sources: MMAction2 v0.24.1, `mmaction/datasets/pipelines/augmentations.py`, and
+mmcv's `rescale_size`.
+"""
+
+import tensorflow as tf
+
+
+def size_for_short_side(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """Height and width after scaling the shorter of them to `short_side`.
+
+    Works alike on Python integers and on int32 tensors.
+    """
+    if isinstance(height, tf.Tensor):
+        # float64: 213 x 511 at 256 lies closer to a half than float32 resolves.
+        scale = tf.cast(short_side, tf.float64) / tf.cast(
+            tf.minimum(height, width), tf.float64
+        )
+        return tuple(
+            tf.cast(tf.cast(side, tf.float64) * scale + 0.5, tf.int32)
+            for side in (height, width)
+        )
+    scale = short_side / min(height, width)
+    return int(height * scale + 0.5), int(width * scale + 0.5)
+
+
+def to_pixels(boxes: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """Boxes in fractions of the frame, float64, as float32 pixels of it."""
+    size = tf.cast(tf.stack([width, height, width, height]), tf.float64)
+    return tf.cast(boxes * size, tf.float32)
+
+
+def resize_boxes(
+    boxes: tf.Tensor,
+    size: tuple[tf.Tensor, tf.Tensor],
+    new: tuple[tf.Tensor, tf.Tensor],
+) -> tf.Tensor:
+    """Boxes of a frame of `size` (height, width) in the same frame of size `new`."""
+    # The factor is rounded to float32 before it is used, as MMAction2 does.
+    height, width = (
+        tf.cast(tf.cast(b, tf.float64) / tf.cast(a, tf.float64), tf.float32)
+        for a, b in zip(size, new, strict=True)
+    )
+    return boxes * tf.stack([width, height, width, height])
+
+
+def resize(clip: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """Bilinear interpolation without antialiasing, rounded to uint8."""
+    resized = tf.image.resize(clip, tf.stack([height, width]), method="bilinear")
+    return tf.cast(tf.round(resized), tf.uint8)
+
+
+def random_crop_offset(
+    height: tf.Tensor, width: tf.Tensor, size: int, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """(y, x) of a random window. As in MMAction2 the last position is never drawn."""
+    room = tf.stack([height, width]) - size
+    drawn = tf.random.stateless_uniform([2], seed, dtype=tf.float32)
+    # float32 can round drawn * room up to room itself.
+    offset = tf.cast(drawn * tf.cast(room, tf.float32), tf.int32)
+    offset = tf.maximum(tf.minimum(offset, room - 1), 0)
+    return offset[0], offset[1]
+
+
+def crop(clip: tf.Tensor, y: tf.Tensor, x: tf.Tensor, size: int) -> tf.Tensor:
+    """The square window of the clip whose upper left corner is (y, x)."""
+    return clip[:, y : y + size, x : x + size]
+
+
+def crop_boxes(boxes: tf.Tensor, y: tf.Tensor, x: tf.Tensor, size: int) -> tf.Tensor:
+    """Boxes inside the window: clamped to [0, size - 1], never dropped."""
+    corner = tf.cast(tf.stack([x, y, x, y]), boxes.dtype)
+    return tf.clip_by_value(boxes - corner, 0, size - 1)
+
+
+def flip(clip: tf.Tensor) -> tf.Tensor:
+    """Mirrors left and right."""
+    return tf.reverse(clip, axis=[2])
+
+
+def flip_boxes(boxes: tf.Tensor, width: int) -> tf.Tensor:
+    """Boxes of the mirrored clip: x becomes width - x."""
+    x1, y1, x2, y2 = tf.unstack(boxes, axis=-1)
+    return tf.stack([width - x2, y1, width - x1, y2], axis=-1)

@@ -1,0 +1,95 @@
+"""OpenCV's sample video `vtest.avi` as a small data set of a real street.
+
+The annotations come with the project (`vtest_annotations/`); the footage does
+not, because the terms of its origin, PETS 2009, are its own.
+"""
+
+import importlib.resources
+import os
+import pathlib
+import shutil
+import tempfile
+
+from ava_jax.errors import UserError
+
+VIDEO = "vtest"
+_FRAMES = 795
+_SIZE = (768, 576)  # width, height
+
+
+def prepare(root: str | os.PathLike, video: str | os.PathLike) -> None:
+    """Lays out frames and annotations as an AVA-format data set.
+
+    Frames go to `rawframes/vtest/img_00001.jpg` and so on, annotations to
+    `annotations/`. A folder that holds them already is left as it is.
+
+    Args:
+      root: folder of the data set.
+      video: path of vtest.avi.
+
+    Raises:
+      UserError: no video is given, or it is another one.
+    """
+    root = pathlib.Path(root)
+    if (root / "rawframes" / VIDEO).exists():
+        return
+    _check(video)
+    root.mkdir(parents=True, exist_ok=True)
+    with importlib.resources.as_file(
+        importlib.resources.files("ava_jax.data") / "vtest_annotations"
+    ) as annotations:
+        shutil.copytree(annotations, root / "annotations", dirs_exist_ok=True)
+    # Frames are extracted beside and renamed last: a folder that is there is whole.
+    (root / "rawframes").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root) as beside:
+        frames = pathlib.Path(beside, VIDEO)
+        frames.mkdir()
+        _extract(video, frames)
+        frames.rename(root / "rawframes" / VIDEO)
+
+
+def _check(video: str | os.PathLike) -> None:
+    where = (
+        "It is examples/data/vtest.avi of Debian's package opencv-doc, and "
+        "samples/data/vtest.avi of OpenCV's source. Give its path: "
+        "--config.data.video=PATH"
+    )
+    if not video:
+        raise UserError(f"This data set is made from OpenCV's vtest.avi. {where}")
+    if not pathlib.Path(video).is_file():
+        raise UserError(f"config.data.video: there is no file {video}. {where}")
+    av = _import_av()
+    try:
+        with av.open(str(video)) as container:
+            stream = container.streams.video[0]
+            size = (stream.width, stream.height)
+    except (av.FFmpegError, IndexError) as error:
+        raise UserError(
+            f"{video} cannot be read as a video: {error}. {where}"
+        ) from error
+    if size != _SIZE:
+        raise UserError(f"{video} is {size[0]}x{size[1]}, not 768x576. {where}")
+
+
+def _import_av():
+    try:
+        import av
+    except ImportError as error:
+        raise UserError(
+            'Reading a video needs PyAV: pip install "ava_jax[video]"'
+        ) from error
+    return av
+
+
+def _extract(video: str | os.PathLike, folder: pathlib.Path) -> None:
+    av = _import_av()
+    count = 0
+    with av.open(str(video)) as container:
+        for count, frame in enumerate(container.decode(video=0), 1):
+            # Quality 95 is what OpenCV writes by default.
+            frame.to_image().save(folder / f"img_{count:05}.jpg", quality=95)
+    if count != _FRAMES:
+        raise UserError(
+            f"{video} has {count} frames, not {_FRAMES}: it is damaged or another "
+            "video. Fetch it again."
+        )

@@ -1,0 +1,87 @@
+r"""Small data sets that show the whole job in minutes on two CPU cores.
+
+The built-in miniature, which is rendered into the working directory:
+
+    python -m ava_jax.main --config configs/mini.py --workdir runs/mini
+
+A real street, made from OpenCV's sample video:
+
+    python -m ava_jax.main --config configs/mini.py:vtest \
+        --config.data.video=vtest.avi --workdir runs/vtest
+"""
+
+import ml_collections
+
+from ava_jax import config as ava_config
+
+
+def _small_slowfast(config):
+    config.model.depth = 10
+    config.model.width = 32
+    config.model.slow_stride = 4
+    config.model.fast_ratio = 4
+    config.data.clip_len, config.data.frame_interval = 8, 2
+    # At 10 frames a second a shift by one frame is as large as the motion.
+    config.data.frame_jitter = False
+    config.data.train_short_side = (144, 160)
+    config.data.crop = 144
+    config.data.test_short_side = 144
+    config.data.max_boxes = 12
+    config.optim.lr = 0.1
+    config.optim.lr_batch = config.train.batch = 8
+    config.optim.schedule = "cosine"
+    config.optim.warmup_epochs = 1.0
+    config.train.epochs = 10
+    config.train.log_every = 10
+    config.eval.every_epochs = 2
+    config.eval.batch = 8
+
+
+def _files(config, name):
+    config.data.labels = f"annotations/{name}_action_list.pbtxt"
+    for split in ("train", "val"):
+        files = config.data[split]
+        files.boxes = f"annotations/{name}_{split}.csv"
+        files.exclusions = f"annotations/{name}_{split}_excluded_timestamps.csv"
+        files.proposals = f"annotations/{name}_proposals_{split}.pkl"
+
+
+def _mini(config):
+    _small_slowfast(config)
+    _files(config, "mini")
+    config.data.source = "mini"
+    config.data.mini = ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            "train_movies": 36,
+            "val_movies": 8,
+            "seconds": 20,
+            "height": 144,
+            "width": 192,
+        }
+    )
+    config.data.root = ""
+    config.data.fps = 10
+    config.data.timestamp_start = 100
+    config.data.class_ids = (7, 8, 11, 12, 14, 17, 69)
+    config.model.num_classes = 8
+
+
+def _vtest(config):
+    _small_slowfast(config)
+    _files(config, "vtest")
+    config.data.source = "vtest"
+    config.data.video = ""  # path of OpenCV's vtest.avi
+    config.data.root = ""
+    config.data.fps = 10
+    config.data.timestamp_start = 0
+    config.data.class_ids = (12, 14, 17)
+    config.model.num_classes = 4
+
+
+VARIANTS = {"mini": _mini, "vtest": _vtest}
+
+
+def get_config(variant: str = "mini"):
+    """The configuration of one small data set."""
+    return ava_config.from_variant(variant, VARIANTS)

@@ -1,0 +1,46 @@
+"""What many tests share."""
+
+import numpy as np
+import pytest
+
+from ava_jax.data import mini
+from configs import mini as mini_config
+
+
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory):
+    """A miniature of two training movies and one for validation."""
+    root = tmp_path_factory.mktemp("tiny") / "data"
+    spec = mini.MiniSpec(
+        seed=3, train_movies=2, val_movies=1, seconds=6, height=72, width=96
+    )
+    mini.generate(root, spec)
+    return root
+
+
+@pytest.fixture
+def tiny_config(tiny_root):
+    """A configuration that trains on it in seconds."""
+    config = mini_config.get_config()
+    config.data.source = "folder"
+    config.data.root = str(tiny_root)
+    config.data.clip_len, config.data.frame_interval = 4, 2
+    config.data.crop = 64
+    config.data.train_short_side = (64, 72)
+    config.data.test_short_side = 64
+    config.data.max_boxes = 8
+    config.model.width = 8
+    config.model.slow_stride = 2
+    config.model.fast_ratio = 2
+    config.train.batch = 4
+    config.train.epochs = 3
+    config.train.log_every = 2
+    config.eval.batch = 4
+    config.optim.lr_batch = 4
+    return config
+
+
+@pytest.fixture
+def rng():
+    """Random numbers that are the same every time."""
+    return np.random.default_rng(0)

@@ -1,0 +1,232 @@
+"""Annotations joined with frames; what is refused, and how."""
+
+import gzip
+import pathlib
+import pickle
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from ava_jax.data import dataset
+from ava_jax.errors import UserError
+
+
+@pytest.fixture
+def own(tiny_root, tiny_config, tmp_path):
+    """The configuration of a copy that a test may break."""
+    root = tmp_path / "data"
+    shutil.copytree(tiny_root, root)
+    tiny_config.data.root = str(root)
+    return tiny_config
+
+
+def annotations(config, name):
+    return f"{config.data.root}/annotations/{name}"
+
+
+def append(path, text):
+    with open(path, "a") as file:
+        file.write(text)
+
+
+def test_joined_arrays(tiny_config):
+    split = dataset.load_split(tiny_config, "train")
+    assert split.truth_starts[-1] == len(split.truth_boxes) == len(split.truth_classes)
+    assert split.proposal_starts[-1] == len(split.proposal_boxes)
+    assert (np.diff(split.truth_starts) > 0).all()
+    assert split.class_ids.tolist() == [0, 7, 8, 11, 12, 14, 17, 69]
+    assert len(split) == len(set(zip(split.video.tolist(), split.second.tolist())))
+    np.testing.assert_array_equal(split.centre, (split.second - 100) * 10 + 1)
+    assert split.folders.size.tolist() == [[72, 96]] * len(split.folders.videos)
+    # Labels of one box make one person: as many label rows as the file has.
+    rows = [
+        row
+        for row in zip(
+            split.ground_truth.video.tolist(), split.ground_truth.timestamp.tolist()
+        )
+        if (split.ground_truth.videos[row[0]], row[1]) not in split.excluded
+    ]
+    assert split.truth_classes.sum() == len(rows)
+
+
+def test_custom_classes_are_remapped_and_others_dropped(tiny_config):
+    every = dataset.load_split(tiny_config, "train")
+    tiny_config.data.class_ids = (14, 12)
+    tiny_config.model.num_classes = 3
+    split = dataset.load_split(tiny_config, "train")
+    columns = [every.class_ids.tolist().index(i) for i in (14, 12)]
+    np.testing.assert_array_equal(
+        split.truth_classes[:, 1:].sum(0), every.truth_classes[:, columns].sum(0)
+    )
+    assert (split.truth_classes.sum(1) > 0).all()
+
+
+def test_gzipped_files_and_unpadded_timestamps_load_alike(own):
+    before = dataset.load_split(own, "val")
+    path = annotations(own, "mini_val.csv")
+    text = pathlib.Path(path).read_text().replace(",0", ",")
+    with gzip.open(path + ".gz", "wt") as file:
+        file.write(text)
+    own.data.val.boxes += ".gz"
+    after = dataset.load_split(own, "val")
+    np.testing.assert_array_equal(before.truth_boxes, after.truth_boxes)
+    np.testing.assert_array_equal(before.second, after.second)
+
+
+def break_label(config):
+    path = annotations(config, "mini_train.csv")
+    line = pathlib.Path(path).read_text().count("\n") + 1
+    append(path, "mini_train_00,0101,0.1,0.1,0.5,0.5,93,0\n")
+    return rf"mini_train\.csv, line {line}: action id 93 is outside the label map"
+
+
+def break_columns(config):
+    append(annotations(config, "mini_train.csv"), "mini_train_00,0101,0.1\n")
+    return r"mini_train\.csv, line \d+"
+
+
+def empty_file(config):
+    pathlib.Path(annotations(config, "mini_train.csv")).write_text("")
+    return r"mini_train\.csv"
+
+
+def missing_file(config):
+    config.data.train.boxes = "annotations/nowhere.csv"
+    return r"lacks:\n  annotations/nowhere\.csv"
+
+
+def no_frames(config):
+    shutil.rmtree(f"{config.data.root}/rawframes")
+    return r"lacks:\n  rawframes"
+
+
+def no_movie(config):
+    shutil.rmtree(f"{config.data.root}/rawframes/mini_train_01")
+    return r"1 of 2 movies have no frame folder .*mini_train_01"
+
+
+def gap_in_movie(config):
+    (pathlib.Path(config.data.root) / "rawframes/mini_train_00").joinpath(
+        "img_00017.jpg"
+    ).unlink()
+    return r"mini_train_00: frame img_00017\.jpg is missing"
+
+
+def broken_first_frame(config):
+    path = f"{config.data.root}/rawframes/mini_train_00/img_00001.jpg"
+    with open(path, "wb") as file:
+        file.write(b"no picture")
+    return r"img_00001\.jpg is not a readable JPEG"
+
+
+def other_frame_name(config):
+    config.data.frame_name = "frame_{:06}.jpg"
+    return r"holds no frame named like frame_000001\.jpg"
+
+
+def bad_frame_name(config):
+    config.data.frame_name = "img.jpg"
+    return r"config\.data\.frame_name is 'img\.jpg'"
+
+
+def wrong_rate(config):
+    config.data.fps = 30
+    return r"lie outside their movie.*Check config\.data\.fps"
+
+
+def crowded(config):
+    config.data.max_boxes = 1
+    return r"config\.data\.max_boxes is 1"
+
+
+def class_count(config):
+    config.model.num_classes = 81
+    return r"config\.model\.num_classes must be 8"
+
+
+def unknown_class(config):
+    config.data.class_ids = (7, 8, 11, 12, 14, 17, 70)
+    return r"config\.data\.class_ids names \[70\]"
+
+
+def unpadded_keys(config):
+    path = annotations(config, "mini_proposals_train.pkl")
+    with open(path, "rb") as file:
+        proposals = pickle.load(file)
+    other = {key.replace("mini", "Mini"): value for key, value in proposals.items()}
+    with open(path, "wb") as file:
+        pickle.dump(other, file)
+    return r"has no proposals for \d+ of \d+ annotated key-frames, first 'mini_train"
+
+
+BREAKAGES = [
+    break_label,
+    break_columns,
+    empty_file,
+    missing_file,
+    no_frames,
+    no_movie,
+    gap_in_movie,
+    broken_first_frame,
+    other_frame_name,
+    bad_frame_name,
+    wrong_rate,
+    crowded,
+    class_count,
+    unknown_class,
+    unpadded_keys,
+]
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda f: f.__name__)
+def test_what_is_wrong_is_said(own, breakage):
+    message = breakage(own)
+    with pytest.raises(UserError, match=message):
+        dataset.load_split(own, "train")
+
+
+def test_key_frames_without_proposals(own):
+    path = annotations(own, "mini_proposals_val.pkl")
+    with open(path, "rb") as file:
+        proposals = pickle.load(file)
+    whole = dataset.load_split(own, "val")
+    del proposals[f"{whole.folders.videos[0]},{int(whole.second[0]):04}"]
+    with open(path, "wb") as file:
+        pickle.dump(proposals, file)
+    own.data.no_proposals = "skip"
+    assert len(dataset.load_split(own, "val")) == len(whole) - 1
+    own.data.no_proposals = "full_frame"
+    split = dataset.load_split(own, "val")
+    assert len(split) == len(whole)
+    np.testing.assert_array_equal(
+        split.proposal_boxes[: split.proposal_starts[1]], [[0, 0, 1, 1]]
+    )
+    own.data.no_proposals = "guess"
+    with pytest.raises(UserError, match="config.data.no_proposals is 'guess'"):
+        dataset.load_split(own, "val")
+
+
+def test_weak_proposals_are_dropped_but_never_all(own):
+    second = dataset.load_split(own, "val").second[:2].astype(int)
+    video = dataset.load_split(own, "val").folders.videos[0]
+    path = annotations(own, "mini_proposals_val.pkl")
+    with open(path, "rb") as file:
+        proposals = pickle.load(file)
+    boxes = np.array([[0.1, 0.1, 0.5, 0.5], [0.2, 0.2, 0.6, 0.6]])
+    for t, scores in zip(second, [(0.95, 0.5), (0.7, 0.6)]):
+        proposals[f"{video},{t:04}"] = np.column_stack([boxes, scores])
+    with open(path, "wb") as file:
+        pickle.dump(proposals, file)
+    split = dataset.load_split(own, "val")
+    assert np.diff(split.proposal_starts)[:2].tolist() == [1, 1]
+    np.testing.assert_array_equal(split.proposal_boxes[0], boxes[0])
+
+
+def test_frame_sizes_may_differ(own):
+    folder = pathlib.Path(own.data.root) / "rawframes/mini_train_01"
+    for path in folder.iterdir():
+        cv2.imwrite(str(path), np.zeros((50, 90, 3), np.uint8))
+    split = dataset.load_split(own, "train")
+    assert split.folders.size.tolist() == [[72, 96], [50, 90]]
