@@ -29,7 +29,7 @@ class Person:
 
 
 class Movie:
-    """A short scene with one to five figures.
+    """A short scene with two to five figures.
 
     Attributes:
       figures: Everyone in it; a figure's entity id is its index.
@@ -164,12 +164,12 @@ def _share(visible: np.ndarray, whole: np.ndarray, inside) -> float:
 def _cast(
     rng: np.random.Generator, index: int, seconds: int, camera: Camera
 ) -> list[mini_figures.Figure]:
-    """One to five figures, spread over the picture.
+    """Two to five figures, spread over the picture.
 
     Their numbers come in rounds of six movies, so that the sizes of the splits
     hardly depend on the seed.
     """
-    count = (3, 2, 4, 3, 1, 5)[index % 6]
+    count = (4, 3, 5, 4, 2, 5)[index % 6]
     tracks = zip(
         mini_schedule.deal(rng, mini_schedule.POSE_DECK, seconds, count),
         mini_schedule.deal(rng, mini_schedule.ARM_DECK, seconds, count),
@@ -177,7 +177,7 @@ def _cast(
         strict=True,
     )
     places = rng.permutation((2 * np.arange(count) + 1) / count - 1)
-    depths = rng.permutation(np.linspace(4.1, 6.4, count + 1)[:-1])
+    depths = rng.permutation(np.linspace(3.7, 5.7, count + 1)[:-1])
     return [
         mini_figures.draw_figure(
             rng,

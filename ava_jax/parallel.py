@@ -1,0 +1,70 @@
+"""The device mesh and what lies where on it: decided here, once.
+
+Data parallel: the state is replicated, a batch is split over the mesh's only
+axis. One program runs on every host; each host reads its own rows of the batch.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from ava_jax.errors import UserError
+
+AXIS = "data"
+
+
+def make_mesh() -> Mesh:
+    """All devices of all hosts along one axis."""
+    return jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The same value on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def split(mesh: Mesh) -> NamedSharding:
+    """Rows of a batch, divided evenly among the devices."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def rows_of_this_host(batch: int, field: str) -> range:
+    """The rows of a global batch that this host reads.
+
+    Args:
+      batch: clips over all devices of all hosts.
+      field: the configuration field that holds `batch`, for the message.
+
+    Raises:
+      UserError: the devices cannot share the batch evenly.
+    """
+    devices = jax.device_count()
+    if batch < 1 or batch % devices:
+        nearest = max(devices, round(batch / devices) * devices)
+        raise UserError(
+            f"{field} is {batch}, which {devices} devices cannot share evenly. "
+            f"Give a multiple of {devices}: --{field}={nearest}"
+        )
+    rows = batch // jax.process_count()
+    return range(jax.process_index() * rows, (jax.process_index() + 1) * rows)
+
+
+def to_devices(rows: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Makes the global batch of which this host holds `rows`."""
+    sharding = split(mesh)
+    return {
+        name: jax.make_array_from_process_local_data(sharding, value)
+        for name, value in rows.items()
+    }
+
+
+def to_host(tree: Any) -> Any:
+    """NumPy copies of replicated arrays."""
+    return jax.tree.map(np.asarray, jax.device_get(tree))
+
+
+def is_first_host() -> bool:
+    """Whether this process writes the files that there is one of."""
+    return jax.process_index() == 0

@@ -1,0 +1,130 @@
+"""The working directory of a run: its configuration, history and results."""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+import ml_collections
+from ml_collections import config_dict
+
+from ava_jax.config import flat
+from ava_jax.errors import UserError
+
+# Fields that may change between two starts of one run: they decide where things
+# are and what is reported, not what is computed.
+_FREE = ("data.root", "data.video", "dry_run", "eval.", "train.keep", "train.log_every")
+
+
+class Workdir:
+    """Paths and small files of a run; checkpoints are `checkpoints.store`'s."""
+
+    def __init__(self, path: str | os.PathLike):
+        """Makes the folder.
+
+        Raises:
+          UserError: it cannot be made or written.
+        """
+        self.path = pathlib.Path(path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(
+                f"The working directory {path} cannot be written "
+                f"({error.strerror}). Give another one: --workdir DIR"
+            ) from error
+
+    def __truediv__(self, name: str) -> pathlib.Path:
+        """A path inside."""
+        return self.path / name
+
+    def claim(self, config: ml_collections.ConfigDict, accept_changes: bool) -> None:
+        """Writes `config.json`, after comparing it with the one that is there.
+
+        Args:
+          config: of this start.
+          accept_changes: go on with the new configuration where it differs.
+
+        Raises:
+          UserError: the directory belongs to another configuration.
+        """
+        path = self / "config.json"
+        if path.exists() and not accept_changes:
+            changes = differences(read_json(path), as_dict(config))
+            if changes:
+                raise UserError(
+                    f"{self.path} belongs to another configuration "
+                    f"(there, now):\n  " + "\n  ".join(changes) + "\nGive another "
+                    "--workdir, or add --accept_config_changes to go on here with "
+                    "the new one."
+                )
+        write_json(path, as_dict(config))
+
+    def append_history(self, step: int, scalars: dict[str, float]) -> None:
+        """Adds what was measured after `step` steps to `history.jsonl`."""
+        with open(self / "history.jsonl", "a") as file:
+            file.write(json.dumps({"step": step, **scalars}) + "\n")
+
+    def history(self) -> list[dict[str, float]]:
+        """The lines of `history.jsonl`."""
+        path = self / "history.jsonl"
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    def rewind_history(self, step: int) -> None:
+        """Drops what was measured after `step`: it will be measured again."""
+        path = self / "history.jsonl"
+        if not path.exists():
+            return
+        # A kill can leave half a line at the end.
+        whole = path.read_text().rpartition("\n")[0].splitlines()
+        kept = [line for line in whole if json.loads(line)["step"] <= step]
+        replace(path, "".join(line + "\n" for line in kept))
+
+
+def as_dict(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """The configuration as JSON gives it back: plain dicts and lists."""
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def from_dict(fields: dict[str, Any]) -> ml_collections.ConfigDict:
+    """The configuration of a `config.json`."""
+    return config_dict.ConfigDict(fields, convert_dict=True)
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """'field: old, new' for every field that matters and differs."""
+    old, new = dict(flat(old)), dict(flat(new))
+    return [
+        f"{field}: {old.get(field)}, {new.get(field)}"
+        for field in sorted(old | new)
+        if old.get(field) != new.get(field) and not field.startswith(_FREE)
+    ]
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """A JSON file.
+
+    Raises:
+      UserError: it is not one.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Writes a JSON file, whole or not at all."""
+    replace(path, json.dumps(value, indent=2) + "\n")
+
+
+def replace(path: pathlib.Path, text: str) -> None:
+    """Writes a text file, whole or not at all: beside it, then renamed."""
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_text(text)
+    beside.rename(path)

@@ -1,0 +1,284 @@
+"""The command line: what it does, what it refuses, how it stops and resumes."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+# A miniature that trains in seconds.
+TINY = (
+    "--config=configs/mini.py",
+    "--config.data.mini.train_movies=2",
+    "--config.data.mini.val_movies=1",
+    "--config.data.mini.seconds=6",
+    "--config.data.mini.height=72",
+    "--config.data.mini.width=96",
+    "--config.data.clip_len=4",
+    "--config.data.crop=64",
+    "--config.data.train_short_side=(64,72)",
+    "--config.data.test_short_side=64",
+    "--config.model.width=8",
+    "--config.model.slow_stride=2",
+    "--config.model.fast_ratio=2",
+    "--config.train.batch=4",
+    "--config.train.epochs=5",
+    "--config.train.log_every=1",
+    "--config.train.save_every_epochs=1",
+    "--config.eval.every_epochs=2",
+    "--config.eval.batch=4",
+)
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "ava_jax.main", *arguments]
+
+
+def run(*arguments):
+    return subprocess.run(
+        command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run that nothing disturbed."""
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    result = run(*TINY, f"--workdir={workdir}")
+    assert result.returncode == 0, result.stderr
+    return workdir, result
+
+
+def arrays(workdir):
+    """Every array of the newest checkpoint, read without a model."""
+    import orbax.checkpoint as ocp
+
+    folder = workdir / "checkpoints"
+    newest = max(folder.iterdir(), key=lambda path: int(path.name))
+    with ocp.StandardCheckpointer() as checkpointer:
+        return newest.name, {
+            item: checkpointer.restore(newest / item)
+            for item in ("variables", "optimizer")
+        }
+
+
+def assert_same_arrays(a, b):
+    import jax
+
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.mark.slow
+def test_everything_is_written(finished):
+    workdir, _ = finished
+    written = {path.name for path in workdir.iterdir()}
+    assert {
+        "config.json",
+        "checkpoints",
+        "events",
+        "detections_val.csv",
+        "metrics.json",
+        "report",
+    } <= written
+    assert not [path for path in workdir.rglob("*.tmp*")]
+    assert any((workdir / "events").iterdir())
+    metrics = json.loads((workdir / "metrics.json").read_text())
+    assert 0 <= metrics["mAP"] <= 1
+    assert set(metrics["per_class"]) == {"7", "8", "11", "12", "14", "17", "69"}
+    assert set(metrics["protocols"]) == {"activitynet", "mmaction2"}
+    report = {path.name for path in (workdir / "report").iterdir()}
+    assert report == {
+        "index.html",
+        "contact_sheet.png",
+        "per_class_ap.png",
+        "training_curves.png",
+    }
+
+
+@pytest.mark.slow
+def test_progress_says_what_a_user_needs(finished):
+    _, result = finished
+    line = (
+        r"step \d+/\d+, loss [\d.]+, lr [\d.e-]+, [\d.]+ clips/s, \d+ % waiting for "
+        r"data, \d+:\d\d left"
+    )
+    assert re.search(line, result.stderr)
+    assert re.search(r"step \d+: mAP 0\.\d+ \(jump/leap", result.stderr)
+
+
+@pytest.mark.slow
+def test_the_same_command_again_says_that_it_is_complete(finished):
+    workdir, _ = finished
+    before = (workdir / "metrics.json").stat().st_mtime_ns
+    result = run(*TINY, f"--workdir={workdir}")
+    assert result.returncode == 0, result.stderr
+    assert "is complete" in result.stderr
+    assert str(workdir / "report/index.html") in result.stderr
+    assert (workdir / "metrics.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_evaluation_alone_gives_the_same_metrics(finished, tmp_path):
+    workdir, _ = finished
+    trained = json.loads((workdir / "metrics.json").read_text())
+    other = tmp_path / "eval"
+    result = run(
+        *TINY,
+        "--mode=eval",
+        f"--workdir={other}",
+        f"--config.init_from={workdir}",
+        f"--config.data.root={workdir / 'data'}",
+    )
+    assert result.returncode == 0, result.stderr
+    evaluated = json.loads((other / "metrics.json").read_text())
+    assert evaluated == trained
+    detections = "detections_val.csv"
+    assert (other / detections).read_bytes() == (workdir / detections).read_bytes()
+
+
+@pytest.mark.slow
+def test_another_configuration_in_the_same_workdir_is_refused(finished):
+    workdir, _ = finished
+    result = run(*TINY, f"--workdir={workdir}", "--config.optim.lr=0.01")
+    assert result.returncode == 1
+    assert "optim.lr" in result.stderr
+    assert "--accept_config_changes" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def start_and_stop(workdir, number, after_line):
+    """Sends a signal as soon as a line of the log matches."""
+    with subprocess.Popen(
+        command(*TINY, f"--workdir={workdir}"),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        log = []
+        for line in process.stderr:
+            log.append(line)
+            if re.search(after_line, line):
+                os.killpg(process.pid, number)
+                break
+        log += process.stderr.readlines()
+        process.wait(timeout=300)
+    return process.returncode, "".join(log)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after_line", [r"step 5/", r"step 9/"])
+def test_killed_training_resumes_to_the_same_parameters(finished, tmp_path, after_line):
+    workdir, _ = finished
+    killed = tmp_path / "killed"
+    code, _ = start_and_stop(killed, signal.SIGKILL, after_line)
+    assert code == -signal.SIGKILL
+    assert not (killed / "metrics.json").exists()
+    resumed = run(*TINY, f"--workdir={killed}")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Resuming" in resumed.stderr
+    (step, expected), (resumed_step, found) = arrays(workdir), arrays(killed)
+    assert step == resumed_step
+    assert_same_arrays(expected, found)
+    for name in ("metrics.json", "detections_val.csv"):
+        assert (workdir / name).read_bytes() == (killed / name).read_bytes()
+    steps = [
+        json.loads(line)["step"]
+        for line in (killed / "history.jsonl").read_text().splitlines()
+    ]
+    assert steps == sorted(steps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_stop_saves_and_says_how_to_go_on(finished, tmp_path, number):
+    workdir, _ = finished
+    stopped = tmp_path / "stopped"
+    code, log = start_and_stop(stopped, number, r"step 3/")
+    assert code == 130
+    assert "Traceback" not in log
+    assert "The same command goes on from here" in log
+    resumed = run(*TINY, f"--workdir={stopped}")
+    assert resumed.returncode == 0, resumed.stderr
+    assert re.search(r"Resuming .* after step [34]\.", resumed.stderr)
+    assert_same_arrays(arrays(workdir), arrays(stopped))
+
+
+MISTAKES = {
+    "variant": (
+        ["--config=configs/slowfast.py:slowfast_r50"],
+        r"no variant 'slowfast_r50'.*\n  slowfast_kinetics_pretrained_r50_4x16x1_20e",
+    ),
+    "field": (
+        ["--config=configs/mini.py", "--config.optim.lrr=1"],
+        r"no field 'optim.lrr'. Did you mean --config.optim.lr\?",
+    ),
+    "value": (
+        ["--config=configs/mini.py", "--config.optim.lr=high"],
+        r"config.optim.lr=high",
+    ),
+    "flag": (["--config=configs/mini.py", "--wrkdir=x"], r"Did you mean: workdir"),
+    "file": (["--config=configs/max.py"], r"no configuration file configs/max.py"),
+    "no config": (["--workdir=x"], r"--config configs/mini.py"),
+    "no workdir": (["--config=configs/mini.py"], r"--workdir runs/NAME"),
+    "workdir": (
+        ["--config=configs/mini.py", "--workdir=/dev/null/run"],
+        r"/dev/null/run cannot be written",
+    ),
+    "no AVA": (
+        ["--config=configs/slowfast.py", "--workdir={tmp}", "--config.data.root={tmp}"],
+        r"lacks:\n  annotations/ava_action_list.*rawframes/<video>/img_00001.jpg.*"
+        r"configs/mini.py",
+    ),
+    "no video": (
+        ["--config=configs/mini.py:vtest", "--workdir={tmp}"],
+        r"opencv-doc.*--config.data.video=PATH",
+    ),
+    "batch": (
+        ["--config=configs/mini.py", "--config.dry_run=True", "--config.train.batch=0"],
+        r"config.train.batch is 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told_in_a_paragraph(name, tmp_path):
+    arguments, message = MISTAKES[name]
+    result = run(*(argument.format(tmp=tmp_path) for argument in arguments))
+    assert result.returncode == 1
+    assert re.search(message, result.stderr, re.DOTALL), result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["slowfast", "slowonly", "mini"])
+def test_dry_run_needs_no_data(name):
+    result = run(
+        f"--config=configs/{name}.py",
+        "--config.dry_run=True",
+        "--config.train.batch=1",
+        "--config.data.crop=32",
+        "--config.model.depth=10",
+        "--config.model.width=8",
+    )
+    assert result.returncode == 0, result.stderr
+    for line in ("parameters", "GFLOP a clip", "compilation", "memory", "clips/s"):
+        assert line in result.stdout
+
+
+def test_help_waits_for_no_heavy_import():
+    assert "--workdir" in run("--help").stdout
+    code = (
+        "import sys, ava_jax.main; "
+        "print({'jax', 'tensorflow', 'numpy', 'cv2'} & set(sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.stdout.strip() == "set()", result.stderr
