@@ -49,10 +49,11 @@ class Workdir:
           accept_changes: go on with the new configuration where it differs.
 
         Raises:
-          UserError: the directory belongs to another configuration.
+          UserError: checkpoints are there, of another configuration.
         """
         path = self / "config.json"
-        if path.exists() and not accept_changes:
+        trained = (self / "checkpoints").is_dir() and path.exists()
+        if trained and not accept_changes:
             changes = differences(read_json(path), as_dict(config))
             if changes:
                 raise UserError(

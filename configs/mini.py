@@ -20,20 +20,20 @@ def _small_slowfast(config):
     config.model.width = 32
     config.model.slow_stride = 4
     config.model.fast_ratio = 4
+    config.model.dropout = 0.0
     config.data.clip_len, config.data.frame_interval = 8, 2
     # At 10 frames a second a shift by one frame is as large as the motion.
     config.data.frame_jitter = False
-    config.data.train_short_side = (144, 160)
-    config.data.crop = 144
-    config.data.test_short_side = 144
+    config.data.train_short_side = (96, 112)
+    config.data.crop = 96
+    config.data.test_short_side = 96
     config.data.max_boxes = 12
-    config.optim.lr = 0.1
+    config.optim.lr = 0.3
     config.optim.lr_batch = config.train.batch = 8
     config.optim.schedule = "cosine"
-    config.optim.warmup_epochs = 1.0
-    config.train.epochs = 10
-    config.train.log_every = 10
-    config.eval.every_epochs = 2
+    config.optim.warmup_epochs = 0.5
+    config.train.epochs = 9
+    config.eval.every_epochs = 3
     config.eval.batch = 8
 
 

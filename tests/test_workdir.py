@@ -22,7 +22,11 @@ def test_the_same_configuration_may_come_back(folder):
 
 def test_another_configuration_is_refused_field_by_field(folder):
     config = slowfast.get_config()
+    config.optim.lr = 0.3
     folder.claim(config, accept_changes=False)
+    config.optim.lr = 0.1125
+    folder.claim(config, accept_changes=False)  # nothing was trained yet
+    (folder / "checkpoints").mkdir()
     config.optim.lr = 0.5
     config.model.depth = 101
     config.train.log_every = 1  # what is reported may change
@@ -50,6 +54,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 
 def test_a_broken_config_json_is_named(folder):
+    (folder / "checkpoints").mkdir()
     (folder / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json cannot be read as JSON"):
         folder.claim(slowfast.get_config(), accept_changes=False)

@@ -79,7 +79,7 @@ def load_split(config: ml_collections.ConfigDict, name: str) -> Split:
     table = _without(ground_truth, excluded)
     learnable = np.isin(table.label, class_ids[1:])
     video, second = _key_frames(table, learnable, with_empty=name != "train")
-    if not len(video):
+    if not learnable.any():
         raise UserError(
             f"{root / files.boxes} leaves no key-frame for split {name!r}: it has "
             f"{len(table)} rows outside the excluded timestamps, {learnable.sum()} of "
