@@ -26,14 +26,15 @@ def _small_slowfast(config):
     config.data.frame_jitter = False
     config.data.train_short_side = (96, 112)
     config.data.crop = 96
+    config.data.min_visible = 0.5
     config.data.test_short_side = 96
     config.data.max_boxes = 12
     config.optim.lr = 0.3
     config.optim.lr_batch = config.train.batch = 8
     config.optim.schedule = "cosine"
     config.optim.warmup_epochs = 0.5
-    config.train.epochs = 9
-    config.eval.every_epochs = 3
+    config.train.epochs = 10
+    config.eval.every_epochs = 5
     config.eval.batch = 8
 
 
@@ -77,6 +78,14 @@ def _vtest(config):
     config.data.timestamp_start = 0
     config.data.class_ids = (12, 14, 17)
     config.model.num_classes = 4
+    # People are 30 to 150 pixels high in frames of 576.
+    config.data.train_short_side = (256, 288)
+    config.data.crop = 192
+    config.data.test_short_side = 256
+    config.data.person_score = 0.5  # HOG's scores are about probabilities
+    config.optim.lr = 0.1
+    config.train.epochs = 20
+    config.eval.every_epochs = 10
 
 
 VARIANTS = {"mini": _mini, "vtest": _vtest}

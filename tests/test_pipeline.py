@@ -188,3 +188,19 @@ def test_a_frame_that_vanishes_is_named(tiny_config, val_split, tmp_path):
     split = dataclasses.replace(val_split, folders=folders)
     with pytest.raises(UserError, match=r"img_\d{5}\.jpg"):
         next(pipeline.eval_batches(split, tiny_config, rows=range(4)))
+
+
+def test_people_outside_the_crop(tiny_config, train_split):
+    def people(share):
+        tiny_config.data.min_visible = share
+        tiny_config.data.crop = 32  # of 64 and more: cuts many
+        return np.concatenate(
+            [batch["box_mask"].sum(1) for batch in take(train_split, tiny_config)]
+        )
+
+    every, half, whole = people(0.0), people(0.5), people(1.0)
+    # As in MMAction2 nobody is dropped by default.
+    tiny_config.data.positive_iou = 2.0
+    assert (people(0.0) >= 1).all()
+    assert (every >= half).all() and (half >= whole).all()
+    assert every.sum() > half.sum() > whole.sum()

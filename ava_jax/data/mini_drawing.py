@@ -104,7 +104,7 @@ def _arm(pen: _Pen, look: Look, side: str) -> list[Polygon]:
     wrist = pen.between(elbow, hand, 0.85)
     return _outlines_first(
         pen.limb(elbow, wrist, (0.034, 0.028), fore)
-        + pen.limb(hand, hand, (0.038, 0.038), look.skin)
+        + pen.limb(hand, hand, (0.048, 0.048), look.skin)
         + pen.limb(shoulder, elbow, (0.040, 0.035), sleeve)
     )
 

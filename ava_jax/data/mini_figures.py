@@ -147,7 +147,7 @@ def draw_figure(
         path=path,
         start=rng.uniform(0, 100),
         jump_rate=rng.uniform(1.05, 1.35),
-        wave_rate=rng.uniform(1.15, 1.55),
+        wave_rate=rng.uniform(0.9, 1.2),
         wave_phase=rng.uniform(),
         arm_rise=rng.uniform(0.4, 0.8),
         free_side=str(rng.choice(SIDES)),
@@ -165,15 +165,16 @@ def _draw_look(rng: np.random.Generator) -> Look:
     return Look(
         skin=skin[rng.integers(len(skin))],
         hair=hair[rng.integers(len(hair))],
-        shirt=hsv(rng.uniform(), rng.uniform(0.35, 0.9), rng.uniform(0.45, 0.95)),
-        accent=hsv(rng.uniform(), rng.uniform(0.1, 0.8), rng.uniform(0.3, 1.0)),
-        trousers=hsv(rng.uniform(), rng.uniform(0.1, 0.6), rng.uniform(0.2, 0.7)),
+        # Clothes are muted, as most are, and what is held is not.
+        shirt=hsv(rng.uniform(), rng.uniform(0.1, 0.5), rng.uniform(0.35, 0.9)),
+        accent=hsv(rng.uniform(), rng.uniform(0.1, 0.5), rng.uniform(0.3, 1.0)),
+        trousers=hsv(rng.uniform(), rng.uniform(0.1, 0.5), rng.uniform(0.2, 0.7)),
         shoes=hsv(rng.uniform(), rng.uniform(0.0, 0.5), rng.uniform(0.1, 0.9)),
         pattern=str(rng.choice(["plain", "stripes", "two-tone", "scarf"])),
         short_sleeves=bool(rng.integers(2)),
         shorts=bool(rng.uniform() < 0.25),
         object=str(rng.choice(["bag", "box", "ball"])),
-        object_colour=hsv(rng.uniform(), rng.uniform(0.5, 1), rng.uniform(0.5, 1)),
+        object_colour=hsv(rng.uniform(), rng.uniform(0.85, 1), rng.uniform(0.7, 1)),
     )
 
 
@@ -408,7 +409,7 @@ def _raise_arm(
     wave = np.sin(2 * np.pi * (figure.wave_phase + figure.wave_rate * clock))
     # To the side that the figure faces, straight up where it faces the camera.
     towards = np.tanh(3 * np.cos(heading))
-    upper = figure.arm_rise * towards + 0.5 * wave
+    upper = figure.arm_rise * towards + 0.6 * wave
     fore = 0.35 * figure.arm_rise * towards + 1.1 * wave
     side = figure.free_side
     elbow = joints[f"shoulder_{side}"] + figure.height * _UPPER_ARM * _up(upper)

@@ -293,7 +293,7 @@ def _stool(rng):
 
 def _litter(rng):
     """What might be held, but is not."""
-    colour = hsv(rng.uniform(), rng.uniform(0.5, 1), rng.uniform(0.5, 1))
+    colour = hsv(rng.uniform(), rng.uniform(0.85, 1), rng.uniform(0.7, 1))
     dark = shade(colour, 0.45)
     kind = rng.integers(3)
     if kind == 0:

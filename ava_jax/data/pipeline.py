@@ -174,13 +174,17 @@ def _train_example(arrays, split, config, key_frame, position):
     people = transforms.resize_boxes(people, size, new_size)
     y, x = transforms.random_crop_offset(*new_size, data.crop, seeds[2])
     clip = transforms.crop(clip, y, x, data.crop)
+    whole = people
     people = transforms.crop_boxes(people, y, x, data.crop)
+    visible = _area(people) >= data.min_visible * _area(whole)
     if tf.random.stateless_uniform([], seeds[3]) < data.flip:
         clip = transforms.flip(clip)
         people = transforms.flip_boxes(people, data.crop)
 
-    truth = people[: tf.shape(boxes)[0]]
-    proposals = people[tf.shape(boxes)[0] :]
+    count = tf.shape(boxes)[0]
+    truth = tf.boolean_mask(people[:count], visible[:count])
+    classes = tf.boolean_mask(classes, visible[:count])
+    proposals = tf.boolean_mask(people[count:], visible[count:])
     boxes, labels = assign_targets(truth, classes, proposals, data.positive_iou)
     boxes, labels, mask = _pad(data.max_boxes, boxes, labels)
     shape = [data.clip_len, data.crop, data.crop, 3]
@@ -210,6 +214,8 @@ def assign_targets(
     Returns:
       (M, 4) boxes and (M, num_classes) labels.
     """
+    if tf.shape(truth)[0] == 0:
+        return truth, classes
     overlaps = _iou(proposals, truth)
     best = tf.argmax(overlaps, axis=1)
     positive = tf.reduce_max(overlaps, axis=1) >= positive_iou
@@ -223,9 +229,11 @@ def _iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     a, b = a[:, None], b[None]
     sides = tf.minimum(a[..., 2:], b[..., 2:]) - tf.maximum(a[..., :2], b[..., :2])
     shared = tf.reduce_prod(tf.maximum(sides, 0), axis=-1)
-    area_a = tf.reduce_prod(a[..., 2:] - a[..., :2], axis=-1)
-    area_b = tf.reduce_prod(b[..., 2:] - b[..., :2], axis=-1)
-    return tf.math.divide_no_nan(shared, area_a + area_b - shared)
+    return tf.math.divide_no_nan(shared, _area(a) + _area(b) - shared)
+
+
+def _area(boxes: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_prod(boxes[..., 2:] - boxes[..., :2], axis=-1)
 
 
 def _eval_example(arrays, split, config, row, size):
