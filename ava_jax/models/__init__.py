@@ -1,0 +1,19 @@
+"""The detectors. Data and checkpoints are not known here."""
+
+from ava_jax.models.detector import (
+    Detector,
+    build_detector,
+    init_variables,
+    trainable,
+)
+from ava_jax.models.losses import action_loss, action_metrics, action_scores
+
+__all__ = [
+    "Detector",
+    "action_loss",
+    "action_metrics",
+    "action_scores",
+    "build_detector",
+    "init_variables",
+    "trainable",
+]

@@ -1,0 +1,67 @@
+"""Batch normalisation with torch's running statistics."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ava_jax.models.precision import at_least_float32
+
+# The mesh axis over which a batch is spread.
+DATA_AXIS = "data"
+EPSILON = 1e-5
+MOMENTUM = 0.1  # weight of the new statistics
+
+
+class BatchNorm(nn.Module):
+    """Normalises over all axes but the last; statistics are float32.
+
+    As in torch, and not as in Flax, the running variance is the unbiased one
+    (the batch is normalised by the biased one), and momentum is the weight of
+    the new value. Running statistics are `mean` and `var` of `batch_stats`.
+
+    Attributes:
+      mode: whose statistics normalise in training: 'global', the whole batch
+        (over all devices, since under `jit` the array is the global one);
+        'per_replica', the device's own part, inside `jax.shard_map` over the
+        mesh axis 'data', with running statistics averaged over it; 'frozen',
+        the running ones, which then stay as they are (MMAction2's `norm_eval`).
+      zero_scale: start `scale` at zero, not one.
+    """
+
+    mode: str = "global"
+    zero_scale: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Returns `x` normalised, in its own dtype; updates statistics in training."""
+        shape = (x.shape[-1],)
+        ones, zeros = nn.initializers.ones, nn.initializers.zeros
+        scale = self.param("scale", zeros if self.zero_scale else ones, shape)
+        bias = self.param("bias", zeros, shape)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+        running_var = self.variable("batch_stats", "var", jnp.ones, shape)
+
+        mean, var = running_mean.value, running_var.value
+        if train and self.mode != "frozen":
+            mean, var = _moments(x)
+            count = max(x.size // x.shape[-1], 2)
+            new = (mean, var * (count / (count - 1)))
+            if self.mode == "per_replica":
+                new = jax.lax.pmean(new, DATA_AXIS)
+            running_mean.value = _mix(running_mean.value, new[0])
+            running_var.value = _mix(running_var.value, new[1])
+        factor = scale * jax.lax.rsqrt(var + EPSILON)
+        # One multiply-add an element; the products are float32 whatever x is.
+        return (x * factor + (bias - mean * factor)).astype(x.dtype)
+
+
+def _mix(old, new):
+    return (1 - MOMENTUM) * old + MOMENTUM * new
+
+
+def _moments(x):
+    """Mean and biased variance of every channel."""
+    axes = tuple(range(x.ndim - 1))
+    x = at_least_float32(x)
+    mean = x.mean(axes)
+    return mean, jnp.square(x - mean).mean(axes)

@@ -1,0 +1,352 @@
+"""From a configuration to a detector: backbone, RoI features, action scores."""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from ava_jax.errors import UserError
+from ava_jax.models.precision import at_least_float32
+from ava_jax.models.resnet3d import DEPTHS, NonLocal, ResNet3d, StageSpec
+from ava_jax.models.roi_align import global_context, roi_align
+from ava_jax.models.slowfast import SlowFast, SlowPathway
+
+# Field -> the values it may have.
+CHOICES = {
+    "backbone": ("slowonly", "slowfast"),
+    "depth": tuple(DEPTHS),
+    "slow_sampling": ("stride", "linspace"),
+    "nonlocal_mode": ("softmax", "dot_product"),
+    "temporal_pool": ("avg", "max"),
+    "dtype": ("float32", "bfloat16", "float64"),
+    "bn": ("global", "per_replica", "frozen"),
+    "res5_stride": (1, 2),
+}
+# Field -> its least value.
+MINIMA = {
+    "width": 1,
+    "num_classes": 2,
+    "slow_stride": 1,
+    "fast_ratio": 1,
+    "lateral_kernel": 1,
+    "res5_dilation": 1,
+    "roi_resolution": 1,
+}
+
+
+def linear_init(inputs: int) -> nn.initializers.Initializer:
+    """Weight and bias of torch's linear layers: U(+-1 / sqrt(inputs))."""
+    bound = inputs**-0.5
+
+    def init(key, shape, dtype=jnp.float32):
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+class BoxHead(nn.Module):
+    """RoI features -> logits (MMAction2 `BBoxHeadAVA`).
+
+    Attributes:
+      num_classes: with the reserved class 0.
+      dropout: rate, of every element before the pool.
+    """
+
+    num_classes: int
+    dropout: float
+
+    @nn.compact
+    def __call__(self, features: jax.Array, train: bool) -> jax.Array:
+        """(B, N, R, R, C) -> (B, N, num_classes) float32."""
+        dropout = nn.Dropout(self.dropout, deterministic=not train)
+        vector = dropout(features).max((2, 3))
+        self.sow("intermediates", "head_vector", vector)
+        init = linear_init(vector.shape[-1])
+        fc_cls = nn.Dense(
+            self.num_classes, kernel_init=init, bias_init=init, name="fc_cls"
+        )
+        return fc_cls(at_least_float32(vector))
+
+
+class RoIHead(nn.Module):
+    """Maps of the pathways and boxes -> logits (MMAction2 `AVARoIHead`).
+
+    Attributes:
+      num_classes, dropout: of `BoxHead`.
+      temporal_pool: 'avg' or 'max', over the frames of each pathway. (MMAction2
+        first repeats slow frames up to the fast pathway's number; as they are
+        all repeated equally often, that changes neither.)
+      context: append the pooled whole map to every box's features.
+      resolution, stride, aligned: of `roi_align`.
+    """
+
+    num_classes: int
+    dropout: float
+    temporal_pool: str
+    context: bool
+    resolution: int
+    stride: int
+    aligned: bool
+
+    @nn.compact
+    def __call__(
+        self, maps: tuple[jax.Array, ...], boxes: jax.Array, train: bool
+    ) -> jax.Array:
+        """Maps (B, T, H, W, C), boxes (B, N, 4) -> (B, N, num_classes)."""
+        pooled = [_pool_time(m, self.temporal_pool) for m in maps]
+        features = jnp.concatenate(pooled, axis=-1)
+        self.sow("intermediates", "pooled_map", features)
+        rois = roi_align(features, boxes, self.resolution, self.stride, self.aligned)
+        if self.context:
+            context = global_context(features, self.resolution)[:, None]
+            rois = jnp.concatenate(
+                [rois, jnp.broadcast_to(context, rois.shape)], axis=-1
+            )
+        self.sow("intermediates", "roi_feats", rois)
+        head = BoxHead(self.num_classes, self.dropout, name="bbox_head")
+        return head(rois, train)
+
+
+def _pool_time(x, kind):
+    """Mean or maximum over the frames of (B, T, H, W, C).
+
+    Frame by frame: on CPUs, reducing an axis in the middle is 20 times slower.
+    """
+    frames = jax.lax.split(x, (1,) * x.shape[1], axis=1)
+    if kind == "max":
+        return functools.reduce(jnp.maximum, frames)[:, 0]
+    return sum(frames)[:, 0] / len(frames)
+
+
+class Detector(nn.Module):
+    """Scores the actions of boxes in clips (MMAction2 `FastRCNN` for AVA).
+
+    Parameters and statistics have the paths of MMAction2's keys, so that
+    `params/backbone/layer1/0/conv1/conv/kernel` is
+    `backbone.layer1.0.conv1.conv.weight`.
+    """
+
+    backbone: ResNet3d | SlowFast
+    roi_head: RoIHead
+
+    def __call__(
+        self, clips: jax.Array, boxes: jax.Array, train: bool = False
+    ) -> jax.Array:
+        """Logits of every box.
+
+        Args:
+          clips: (B, T, H, W, 3) float, normalised RGB.
+          boxes: (B, N, 4), x1 y1 x2 y2 in pixels of the clip.
+          train: use the batch's statistics (`batch_stats` must be mutable) and
+            dropout (needs a 'dropout' rng unless its rate is 0).
+
+        Returns:
+          (B, N, num_classes) float32; class 0 is the reserved one.
+
+        Raises:
+          UserError: shapes that do not fit, a clip length that the slow stride
+            does not divide, boxes that are not finite (seen only where their
+            values are known: not under `jit`, where such boxes get features 0).
+        """
+        _check_inputs(clips, boxes)
+        maps = self.backbone(clips, train)
+        if isinstance(maps, jax.Array):
+            maps = (maps,)
+        return self.roi_head(maps, boxes, train)
+
+
+def build_detector(config: ml_collections.ConfigDict) -> Detector:
+    """The detector that `config` (a `config.model`) describes.
+
+    Raises:
+      UserError: a field has a value that is not known; names field and values.
+    """
+    _check_config(config)
+    if config.backbone == "slowonly":
+        backbone = _slowonly(config)
+    else:
+        backbone = SlowFast(
+            _slow_pathway(config), _fast_pathway(config), config.slow_sampling
+        )
+    roi_head = RoIHead(
+        num_classes=config.num_classes,
+        dropout=config.dropout,
+        temporal_pool=config.temporal_pool,
+        context=config.context,
+        resolution=config.roi_resolution,
+        stride=16 * config.res5_stride,
+        aligned=config.roi_aligned,
+    )
+    return Detector(backbone, roi_head)
+
+
+def init_variables(config: ml_collections.ConfigDict, rng: jax.Array) -> Any:
+    """Fresh variables of the detector that `config` describes.
+
+    Convolutions: Kaiming normal (fan out). Scales: 1, and 0 at the end of a
+    residual branch and of a non-local block. Linear layer: torch's default.
+
+    Args:
+      config: a `config.model`.
+      rng: a `jax.random` key.
+
+    Returns:
+      {'params': ..., 'batch_stats': ...}, float32. They do not depend on the
+      clip's size.
+    """
+    return jax.jit(build_detector(config).init)(rng, *_smallest_inputs(config))
+
+
+def variable_shapes(config: ml_collections.ConfigDict) -> Any:
+    """Like `init_variables`, with `jax.ShapeDtypeStruct`s for arrays; fast."""
+    init = build_detector(config).init
+    return jax.eval_shape(init, jax.random.key(0), *_smallest_inputs(config))
+
+
+def _smallest_inputs(config):
+    # The smallest clip that leaves a pool of a non-local block a whole window.
+    clips = jnp.zeros((1, 2 * config.slow_stride, 64, 64, 3))
+    return clips, jnp.zeros((1, 1, 4))
+
+
+def trainable(config: ml_collections.ConfigDict, params: Any) -> Any:
+    """Which parameters are not of frozen stages: a tree of bools like `params`.
+
+    An optimiser must leave the others alone: their gradient is zero, but weight
+    decay would still change them. The lateral behind a frozen stem or stage is
+    frozen with it (MMAction2 leaves the one behind the stem trainable).
+
+    Args:
+      config: a `config.model`.
+      params: of its detector.
+    """
+    frozen = {"conv1", "conv1_lateral"} if config.frozen_stages >= 0 else set()
+    for i in range(1, config.frozen_stages + 1):
+        frozen |= {f"layer{i}", f"layer{i}_lateral"}
+
+    def is_trainable(path, _):
+        keys = [entry.key for entry in path]
+        return keys[0] != "backbone" or not frozen.intersection(keys[1:3])
+
+    return jax.tree.map_with_path(is_trainable, params)
+
+
+def _slowonly(config):
+    return ResNet3d(stages=_stages(config, config.width, 2, True), **_common(config))
+
+
+def _slow_pathway(config):
+    return SlowPathway(
+        stages=_stages(config, config.width, 2, True),
+        fast_ratio=config.fast_ratio,
+        lateral_kernel=config.lateral_kernel,
+        lateral_norm=config.lateral_norm,
+        time_stride=config.slow_stride,
+        **_common(config),
+    )
+
+
+def _fast_pathway(config):
+    width = config.width // config.fast_ratio
+    common = _common(config) | {"width": width, "stem_time": 5}
+    return ResNet3d(stages=_stages(config, width, 0, False), **common)
+
+
+def _common(config):
+    frozen = config.frozen_stages >= 0
+    return {
+        "width": config.width,
+        "stem_time": 1,
+        "frozen_stages": config.frozen_stages,
+        "stem_norm": "frozen" if frozen else config.bn,
+        "nonlocal_kind": NonLocal(config.nonlocal_mode, tuple(config.nonlocal_pool)),
+        "dtype": config.dtype,
+    }
+
+
+def _stages(config, width, first_temporal, with_nonlocal):
+    """Specs of res2..res5; those before `first_temporal` see single frames."""
+    block, counts = DEPTHS[config.depth]
+    limits = config.temporal_blocks or counts
+    return tuple(
+        StageSpec(
+            block=block,
+            blocks=counts[i],
+            width=width * 2**i,
+            stride=(1, 2, 2, config.res5_stride)[i],
+            dilation=(1, 1, 1, config.res5_dilation)[i],
+            temporal_blocks=limits[i] if i >= first_temporal else 0,
+            nonlocal_blocks=tuple(config.nonlocal_blocks[i]) if with_nonlocal else (),
+            norm="frozen" if i < config.frozen_stages else config.bn,
+            remat=i + 2 in config.remat,
+        )
+        for i in range(4)
+    )
+
+
+def _check_config(config):
+    for field, values in CHOICES.items():
+        if config[field] not in values:
+            _refuse(config, field, "one of " + ", ".join(map(repr, values)))
+    for field, least in MINIMA.items():
+        if config[field] < least:
+            _refuse(config, field, f"{least} or more")
+    if config.frozen_stages > 4:
+        _refuse(config, "frozen_stages", "at most 4")
+    if not 0 <= config.dropout < 1:
+        _refuse(config, "dropout", "a rate of at least 0 and below 1")
+    if config.width % config.fast_ratio:
+        _refuse(
+            config, "fast_ratio", f"a divisor of config.model.width, {config.width}"
+        )
+    if config.lateral_kernel % 2 == 0:
+        _refuse(config, "lateral_kernel", "an odd number of frames")
+    if not set(config.remat) <= {2, 3, 4, 5}:
+        _refuse(config, "remat", "stages, of 2, 3, 4, 5")
+    _check_blocks(config)
+
+
+def _check_blocks(config):
+    counts = DEPTHS[config.depth][1]
+    if len(config.temporal_blocks) not in (0, 4):
+        _refuse(config, "temporal_blocks", "a number for each of res2..res5, or ()")
+    if len(config.nonlocal_pool) != 3 or min(config.nonlocal_pool) < 1:
+        _refuse(config, "nonlocal_pool", "three sizes: time, height, width")
+    blocks = config.nonlocal_blocks
+    if len(blocks) != 4 or any(
+        not 0 <= block < count
+        for stage, count in zip(blocks, counts, strict=True)
+        for block in stage
+    ):
+        _refuse(
+            config,
+            "nonlocal_blocks",
+            f"four tuples of block indices; depth {config.depth} has {counts} blocks",
+        )
+
+
+def _check_inputs(clips, boxes):
+    if clips.ndim != 5 or clips.shape[-1] != 3:
+        raise UserError(
+            f"The detector takes clips of shape (batch, time, height, width, 3), "
+            f"not {clips.shape}."
+        )
+    if boxes.ndim != 3 or boxes.shape[0] != len(clips) or boxes.shape[-1] != 4:
+        raise UserError(
+            f"The detector takes boxes of shape ({len(clips)}, boxes, 4) with clips "
+            f"of shape {clips.shape}, not {boxes.shape}."
+        )
+    if not isinstance(boxes, jax.core.Tracer) and not np.isfinite(boxes).all():
+        clip, box = np.argwhere(~np.isfinite(boxes).all(-1))[0]
+        raise UserError(
+            f"boxes[{clip}, {box}] is {np.asarray(boxes)[clip, box].tolist()}: "
+            f"coordinates must be finite pixels, x1 y1 x2 y2."
+        )
+
+
+def _refuse(config, field, expected):
+    raise UserError(f"config.model.{field} is {config[field]!r}; expected: {expected}.")

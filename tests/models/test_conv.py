@@ -1,0 +1,95 @@
+"""Folded convolutions against 3D ones, and the stem's pool."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+
+from ava_jax.models.conv import conv3d, max_pool
+
+# Kernel, strides, dilation, channels: each that a detector uses. More than 32
+# channels take the hand-written gradient.
+CASES = {
+    "slow stem": ((1, 7, 7), (1, 2, 2), 1, (3, 64)),
+    "fast stem": ((5, 7, 7), (1, 2, 2), 1, (3, 8)),
+    "1x1": ((1, 1, 1), (1, 1, 1), 1, (64, 32)),
+    "1x1, wider": ((1, 1, 1), (1, 1, 1), 1, (32, 64)),
+    "1x1, few channels": ((1, 1, 1), (1, 1, 1), 1, (4, 6)),
+    "1x1, odd channels": ((1, 1, 1), (1, 1, 1), 1, (33, 35)),
+    "shortcut": ((1, 1, 1), (1, 2, 2), 1, (32, 64)),
+    "3x3": ((1, 3, 3), (1, 1, 1), 1, (32, 48)),
+    "3x3, few channels": ((1, 3, 3), (1, 1, 1), 1, (5, 4)),
+    "3x3, stride": ((1, 3, 3), (1, 2, 2), 1, (48, 32)),
+    "3x3, dilated": ((1, 3, 3), (1, 1, 1), 2, (32, 32)),
+    "3x3, dilated, stride": ((1, 3, 3), (1, 2, 2), 2, (32, 32)),
+    "temporal": ((3, 1, 1), (1, 1, 1), 1, (64, 32)),
+    "temporal, few channels": ((3, 1, 1), (1, 1, 1), 1, (8, 4)),
+    "lateral of 5": ((5, 1, 1), (8, 1, 1), 1, (8, 16)),
+    "lateral of 7": ((7, 1, 1), (4, 1, 1), 1, (32, 64)),
+    "3x3x3": ((3, 3, 3), (1, 1, 1), 1, (12, 32)),
+    "3x3x3, stride": ((3, 3, 3), (1, 2, 2), 1, (12, 8)),
+}
+SIZES = [(8, 10, 12), (3, 7, 13), (1, 2, 3)]
+
+
+def _reference(x, kernel, strides, dilation):
+    spacing = (1, dilation, dilation)
+    pads = [
+        ((k - 1) // 2 * d,) * 2 for k, d in zip(kernel.shape[:3], spacing, strict=True)
+    ]
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        strides,
+        pads,
+        rhs_dilation=spacing,
+        dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
+    )
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("name", CASES)
+def test_conv3d_and_gradients(name, size, rng):
+    kernel_size, strides, dilation, (inputs, outputs) = CASES[name]
+    x = rng.standard_normal((2, *size, inputs)).astype(np.float32)
+    kernel = rng.standard_normal((*kernel_size, inputs, outputs)).astype(np.float32)
+
+    options = {"strides": strides, "dilation": dilation}
+    reference = functools.partial(_reference, **options)
+    shape = jax.eval_shape(reference, x, kernel).shape
+    gradient = rng.standard_normal(shape).astype(np.float32)
+
+    @jax.jit
+    def value_and_gradients(x, kernel, gradient):
+        results = []
+        for function in (functools.partial(conv3d, **options), reference):
+            value, pull_back = jax.vjp(function, x, kernel)
+            results.append((value, *pull_back(gradient)))
+        return results
+
+    for a, b in zip(*value_and_gradients(x, kernel, gradient), strict=True):
+        assert a.shape == b.shape
+        # The same float32 products, summed in another order.
+        largest = np.abs(b).max()
+        np.testing.assert_allclose(a, b, rtol=0, atol=3e-6 * largest)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_max_pool_and_gradient(size, rng):
+    x = rng.standard_normal((2, *size, 3)).astype(np.float32)
+
+    def reference(x):
+        frames = x.reshape(-1, *x.shape[2:])
+        pooled = nn.max_pool(frames, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        return pooled.reshape(*x.shape[:2], *pooled.shape[1:])
+
+    found, to_x = jax.vjp(max_pool, x)
+    expected, to_expected = jax.vjp(reference, x)
+    np.testing.assert_array_equal(found, expected)
+    gradient = rng.standard_normal(expected.shape).astype(np.float32)
+    # A cell that is the largest of several windows sums up to four gradients.
+    np.testing.assert_allclose(
+        to_x(gradient)[0], to_expected(gradient)[0], rtol=0, atol=1e-6
+    )
