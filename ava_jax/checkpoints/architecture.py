@@ -1,0 +1,114 @@
+"""Which network a set of tensors is of, read from their shapes."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ava_jax.checkpoints.families import HEAD
+from ava_jax.models.resnet3d import DEPTHS, EXPANSION
+
+Shapes = Mapping[str, tuple[int, ...]]
+# These decide the head's shape only.
+HEAD_FIELDS = ("num_classes", "context")
+
+
+def read_architecture(shapes: Shapes) -> dict[str, Any]:
+    """The fields of config.model that tensors of these shapes belong to.
+
+    Args:
+      shapes: MMAction2's key -> shape in torch's layout; 2D kernels are allowed.
+
+    Returns:
+      field -> value, of the fields that can be seen. `temporal_blocks` counts the
+      blocks of res2..res5 of the (slow) pathway with a temporal kernel.
+    """
+    two = any(key.startswith("backbone.slow_path.") for key in shapes)
+    pathway = "backbone.slow_path." if two else "backbone."
+    fields: dict[str, Any] = {"backbone": "slowfast" if two else "slowonly"}
+    stem = shapes.get(f"{pathway}conv1.conv.weight")
+    if stem:
+        fields["width"] = stem[0]
+    fields |= _blocks(shapes, pathway)
+    if two:
+        fields |= _laterals(shapes, fields.get("width"))
+    return fields | _head(shapes, fields)
+
+
+def differences(
+    found: Mapping[str, Any], expected: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Field -> (value of `found`, of `expected`), of those in both that differ."""
+    return {
+        field: (found[field], expected[field])
+        for field in found
+        if field in expected and found[field] != expected[field]
+    }
+
+
+def name(fields: Mapping[str, Any]) -> str:
+    """'SlowFast R50' and the like."""
+    backbone = {"slowonly": "SlowOnly", "slowfast": "SlowFast"}[fields["backbone"]]
+    return f"{backbone} R{fields.get('depth', '?')}"
+
+
+def _blocks(shapes, pathway):
+    pattern = re.compile(re.escape(pathway) + r"layer([1-4])\.(\d+)\.(.*)")
+    blocks = [{} for _ in range(4)]
+    for key, shape in shapes.items():
+        match = pattern.fullmatch(key)
+        if match:
+            block = blocks[int(match[1]) - 1].setdefault(int(match[2]), {})
+            block[match[3]] = shape
+    bottleneck = any(
+        "conv3.conv.weight" in b for stage in blocks for b in stage.values()
+    )
+    kind = "bottleneck" if bottleneck else "basic"
+    counts = tuple(len(stage) for stage in blocks)
+    depths = [depth for depth, spec in DEPTHS.items() if spec == (kind, counts)]
+    fields = {
+        "nonlocal_blocks": tuple(
+            tuple(sorted(i for i, b in stage.items() if _has_nonlocal(b)))
+            for stage in blocks
+        ),
+        "depth": depths[0] if depths else f"{kind} {counts}",
+    }
+    kernels = [b.get("conv1.conv.weight", ()) for b in blocks[0].values()]
+    if all(len(kernel) == 5 for kernel in kernels):
+        fields["temporal_blocks"] = tuple(
+            sum(b.get("conv1.conv.weight", (0, 0, 1))[2] > 1 for b in stage.values())
+            for stage in blocks
+        )
+    else:
+        # An image's network has no say in what is added for time.
+        del fields["nonlocal_blocks"]
+    return fields
+
+
+def _has_nonlocal(block):
+    return any(key.startswith("non_local_block.") for key in block)
+
+
+def _laterals(shapes, width):
+    fields = {}
+    lateral = shapes.get("backbone.slow_path.conv1_lateral.conv.weight")
+    fast = shapes.get("backbone.fast_path.conv1.conv.weight")
+    if lateral:
+        fields["lateral_kernel"] = lateral[2]
+        fields["lateral_norm"] = "backbone.slow_path.conv1_lateral.bn.weight" in shapes
+    if fast and width:
+        fields["fast_ratio"] = width // fast[0]
+    return fields
+
+
+def _head(shapes, fields):
+    head = shapes.get(f"{HEAD}.weight")
+    if head is None:
+        return {}
+    result = {"num_classes": head[0]}
+    if "width" in fields and fields.get("depth") in DEPTHS:
+        block, _ = DEPTHS[fields["depth"]]
+        channels = fields["width"] * 8 * EXPANSION[block]
+        if "fast_ratio" in fields:
+            channels += channels // fields["fast_ratio"]
+        result["context"] = head[1] == 2 * channels
+    return result

@@ -1,0 +1,177 @@
+"""Directories that a converted checkpoint lies in.
+
+config.json             the configuration
+labels.json             action id -> name, in the order of classes 1, 2, ...
+source.json             the file it came from, and what became of its tensors
+checkpoints/0/variables parameters and statistics
+"""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+
+import jax
+import ml_collections
+import numpy as np
+
+from ava_jax import workdir
+from ava_jax.checkpoints import pytorch_file, source_state, store
+from ava_jax.checkpoints.ava_actions import AVA_ACTIONS
+from ava_jax.checkpoints.converter import (
+    Report,
+    Variables,
+    convert_state_dict,
+    to_state_dict,
+)
+from ava_jax.errors import UserError
+from ava_jax.models import detector
+
+
+def convert_file(
+    path: str | os.PathLike,
+    out: str | os.PathLike,
+    config: ml_collections.ConfigDict,
+    *,
+    strict: bool = True,
+    labels: Mapping[int, str] | None = None,
+) -> Report:
+    """Converts a checkpoint file into a directory that training and prediction read.
+
+    Args:
+      path: of a checkpoint of MMAction2, PySlowFast, PyTorchVideo, or a 2D ResNet.
+      out: directory, which must not hold a checkpoint yet.
+      config: the whole configuration of the detector.
+      strict: see `convert_state_dict`.
+      labels: action id -> name; None: AVA's names.
+
+    Raises:
+      UserError: the file cannot be read or is of another network; `out` is taken.
+    """
+    out = pathlib.Path(out)
+    if (out / store.FOLDER).exists():
+        raise UserError(f"{out} holds a checkpoint already; give another directory.")
+    digest, note = _digest(path)
+    variables, report, layout = _convert(path, config, strict)
+    if note:
+        report = dataclasses.replace(report, notes=(*report.notes, note))
+    out.mkdir(parents=True, exist_ok=True)
+    workdir.write_json(out / "config.json", workdir.as_dict(config))
+    workdir.write_json(out / "labels.json", class_names(config, labels))
+    source = {
+        "file": pathlib.Path(path).name,
+        "sha256": digest,
+        "layout": layout,
+        **dataclasses.asdict(report),
+    }
+    workdir.write_json(out / "source.json", source)
+    store.save_variables(out, variables)
+    return report
+
+
+def _convert(path, config, strict):
+    # In a function of its own, so that the file's pages are freed when it is done.
+    file = pytorch_file.read_file(path)
+    variables, report = convert_state_dict(file.tensors, config.model, strict=strict)
+    return variables, report, file.layout
+
+
+def verify(path: str | os.PathLike, out: str | os.PathLike) -> int:
+    """Compares what lies in a converted directory with its source, bit by bit.
+
+    Returns:
+      How many tensors were compared.
+
+    Raises:
+      UserError: a tensor differs, or is not finite.
+    """
+    _, variables = read_variables(out)
+    stored = to_state_dict(variables)
+    source = source_state.rename(pytorch_file.read_pytorch(path)).tensors
+    count = 0
+    for key, value in source.items():
+        if key not in stored or value.ndim == 4:
+            continue  # left out, which the report says; or inflated
+        expected = np.asarray(value, np.float32)
+        if expected.shape != stored[key].shape and key.startswith("roi_head."):
+            continue  # an untrained head in its place
+        if not np.isfinite(expected).all():
+            raise UserError(f"{path}: {key} holds NaN or infinity.")
+        if not np.array_equal(stored[key], expected):
+            raise UserError(f"{out}: {key} differs from {path}; convert it again.")
+        count += 1
+    return count
+
+
+def read_variables(
+    path: str | os.PathLike,
+) -> tuple[ml_collections.ConfigDict, Variables]:
+    """Configuration and variables of a working or converted directory.
+
+    Returns:
+      The whole configuration, and NumPy arrays.
+
+    Raises:
+      UserError: there is no checkpoint.
+    """
+    config = workdir.from_dict(workdir.read_json(pathlib.Path(path, "config.json")))
+    place = jax.sharding.SingleDeviceSharding(jax.devices("cpu")[0])
+    like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+        detector.variable_shapes(config.model),
+    )
+    return config, jax.device_get(store.load_variables(path, like))
+
+
+def class_names(
+    config: ml_collections.ConfigDict, labels: Mapping[int, str] | None = None
+) -> dict[str, str]:
+    """Action id -> name of classes 1, 2, ..., in this order.
+
+    Args:
+      config: the whole configuration.
+      labels: action id -> name; None: AVA's names. Ids that it lacks are their
+        own names.
+    """
+    if labels is None:
+        labels = dict(enumerate(AVA_ACTIONS, 1))
+    ids = tuple(config.data.class_ids) or range(1, config.model.num_classes)
+    return {str(i): labels.get(i, str(i)) for i in ids}
+
+
+def report_table(report: Report) -> str:
+    """A report as text: what was used, left out (with the reason), initialised."""
+    unused: dict[str, list[str]] = {}
+    for key, reason in report.unused.items():
+        unused.setdefault(reason, []).append(key)
+    rows = [("used", len(report.used), f"named as in {report.family}", report.used)]
+    rows += [("unused", len(keys), reason, keys) for reason, keys in unused.items()]
+    if report.initialised:
+        count = len(report.initialised)
+        rows.append(("initialised", count, "not in the file", report.initialised))
+    lines = [
+        f"{what:<12}{count:>6}  {why} ({', '.join(keys[:2])}{', ...' * (count > 2)})"
+        for what, count, why, keys in rows
+    ]
+    return "\n".join([f"{'tensors':<12}{'count':>6}", *lines])
+
+
+def _digest(path: str | os.PathLike) -> tuple[str, str]:
+    """SHA-256, and a note if the file's name has the beginning of another one."""
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); check the path."
+        ) from None
+    # MMAction2 publishes files under such names.
+    match = re.search(r"-([0-9a-f]{8})\.pth$", os.fspath(path))
+    if match and not digest.startswith(match[1]):
+        return digest, (
+            f"The file's name says that its SHA-256 begins with {match[1]}, but it "
+            f"begins with {digest[:8]}: the file is not as it was published."
+        )
+    return digest, ""

@@ -1,0 +1,267 @@
+"""From a PyTorch state dict to the variables of a detector, and back."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from ava_jax.checkpoints import architecture, families, name_map, source_state
+from ava_jax.errors import UserError
+from ava_jax.models import detector
+
+_HEAD = "roi_head"
+Variables = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What a conversion did.
+
+    Attributes:
+      used: keys of the source whose tensors were taken.
+      unused: key of the source -> why it was not taken.
+      initialised: names here (dots for slashes) of parameters that the source
+        does not fill, and that start as in a fresh model.
+      family: the project that wrote the source.
+      notes: what a user should know, a sentence each.
+    """
+
+    used: tuple[str, ...]
+    unused: Mapping[str, str]
+    initialised: tuple[str, ...]
+    family: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def convert_state_dict(
+    state_dict: Mapping[str, np.ndarray],
+    config: ml_collections.ConfigDict,
+    *,
+    strict: bool = True,
+) -> tuple[Variables, Report]:
+    """Variables of a detector from a state dict of a known project.
+
+    Known are MMAction2's detectors and recognisers (0.x, 1.x), PySlowFast's
+    (PyTorch and Caffe2), PyTorchVideo's, and 2D ResNets, whose kernels are
+    inflated. The backbone must be there in full. The head of a source without
+    one (a recogniser) is initialised afresh.
+
+    Args:
+      state_dict: key -> array, in torch's layouts.
+      config: the detector's `config.model`.
+      strict: refuse a detector's head that does not fit, and a configuration
+        whose network differs in what no shape shows (RoIAlign, slow frames). If
+        not, such a head is initialised afresh, too, and the report says so.
+
+    Returns:
+      {'params': ..., 'batch_stats': ...} of float32 NumPy arrays, and the report.
+
+    Raises:
+      UserError: the checkpoint is of another network, or of an unknown project.
+    """
+    source = source_state.rename(state_dict)
+    shapes = flax.traverse_util.flatten_dict(detector.variable_shapes(config))
+    _check_backbone(source, _expected_shapes(shapes))
+    notes = _broken_conventions(source, config)
+    if strict and notes:
+        raise UserError(
+            f"{notes[0]} Use a variant of configs/pyslowfast.py, or take the "
+            "weights all the same with --strict=False."
+        )
+    found, report = _fill(source, shapes, strict)
+    if report.initialised:
+        found |= _fresh_head(shapes)
+    variables = flax.traverse_util.unflatten_dict({p: found[p] for p in shapes})
+    return variables, dataclasses.replace(report, notes=(*notes, *report.notes))
+
+
+def convert_like(
+    state_dict: Mapping[str, np.ndarray], like: Variables
+) -> tuple[Variables, Report]:
+    """Replaces the values of variables by a state dict's, to train on from it.
+
+    Args:
+      state_dict: as for `convert_state_dict`, not strictly.
+      like: variables of the model; a head that the state dict does not fill
+        stays as it is.
+
+    Returns:
+      Variables of the same structure, NumPy arrays where replaced; the report.
+
+    Raises:
+      UserError: the checkpoint is of another network, or of an unknown project.
+    """
+    source = source_state.rename(state_dict)
+    flat = flax.traverse_util.flatten_dict(like)
+    _check_backbone(source, _expected_shapes(flat))
+    found, report = _fill(source, flat, strict=False)
+    return flax.traverse_util.unflatten_dict(flat | found), report
+
+
+def to_state_dict(variables: Variables) -> dict[str, np.ndarray]:
+    """MMAction2's state dict of a detector's variables, in torch's layouts.
+
+    The inverse of `convert_state_dict` for MMAction2's detectors, bit by bit;
+    only `num_batches_tracked` is 0 everywhere.
+    """
+    state = {}
+    for path, value in flax.traverse_util.flatten_dict(variables).items():
+        key = name_map.to_key(path)
+        state[key] = name_map.to_torch_layout(np.asarray(value))
+        if key.endswith("running_var"):
+            counter = key.replace("running_var", "num_batches_tracked")
+            state[counter] = np.zeros((), np.int64)
+    return state
+
+
+def _fill(source, shapes, strict):
+    """Values of the variables that the source has: all, or all but the head.
+
+    Args:
+      source: a `SourceState` whose backbone fits.
+      shapes: path -> anything with the variable's `shape`.
+      strict: whether a head that does not fit is refused.
+    """
+    head_fits = _check_head(source, _expected_shapes(shapes), strict)
+    found, used, unused = {}, [], dict(source.unused)
+    for key, value in source.tensors.items():
+        path = name_map.to_path(key)
+        if path[1] == _HEAD and not head_fits:
+            reason = "the head is for other classes or other features"
+            unused |= dict.fromkeys(source.keys[key], reason)
+        elif path not in shapes:
+            unused |= dict.fromkeys(source.keys[key], "the detector has no such tensor")
+        else:
+            found[path] = _variable(value, shapes[path].shape)
+            used += source.keys[key]
+    fresh = tuple(".".join(p[1:]) for p in shapes if p not in found)
+    notes = ()
+    if fresh:
+        why = "does not fit" if source.has_head else "has no place in the checkpoint"
+        notes = (f"The head that scores actions {why}: it starts untrained.",)
+    return found, Report(tuple(used), unused, fresh, source.family.name, notes)
+
+
+def _variable(value, shape):
+    """A tensor as float32 in the layout of a variable, inflated if it is 2D."""
+    if value.ndim == 4:
+        # Spread over the kernel's frames (MMAction2's `inflate_weights`).
+        value = np.repeat(value[:, :, None] / shape[0], shape[0], axis=2)
+    # A copy, never a view: the file need not stay mapped.
+    return np.array(name_map.to_layout(value), np.float32, order="C")
+
+
+def _expected_shapes(shapes):
+    """MMAction2's key -> shape in torch's layout, of all variables."""
+    return {name_map.to_key(p): _torch_shape(s.shape) for p, s in shapes.items()}
+
+
+def _torch_shape(shape):
+    order = {5: (4, 3, 0, 1, 2), 2: (1, 0)}.get(len(shape), range(len(shape)))
+    return tuple(shape[i] for i in order)
+
+
+def _check_backbone(source, expected):
+    there = architecture.read_architecture(source.shapes)
+    here = architecture.read_architecture(expected)
+    differing = architecture.differences(there, here)
+    for field in architecture.HEAD_FIELDS:
+        differing.pop(field, None)
+    if "depth" in differing:
+        # Says it all: the others are numbers of blocks.
+        differing = {"depth": differing["depth"]}
+    if differing:
+        raise UserError(
+            f"The checkpoint is a {architecture.name(there)}, the configuration a "
+            f"{architecture.name(here)}: {_listed(differing)}. Choose the "
+            "configuration that the checkpoint was trained with."
+        )
+    misfits, missing = _misfits(source.shapes, expected)
+    if misfits or missing:
+        raise UserError(
+            f"The checkpoint's backbone ({architecture.name(there)}) is not the "
+            f"configuration's: {len(misfits)} tensors have other shapes, "
+            f"{len(missing)} are missing; first: {[*misfits, *missing][0]}. It may be "
+            "damaged, or of a variant of the network that is not known here."
+        )
+
+
+def _check_head(source, expected, strict):
+    """Whether the source's head, kernel and bias, is the configuration's."""
+    keys = [key for key in expected if key.startswith(families.HEAD)]
+    fits = all(source.shapes.get(key) == expected[key] for key in keys)
+    if strict and source.has_head and not fits:
+        differing = architecture.differences(
+            architecture.read_architecture(source.shapes),
+            architecture.read_architecture(expected),
+        )
+        raise UserError(
+            f"The checkpoint's head is another one: {_listed(differing)}. Choose the "
+            "configuration that the checkpoint was trained with, or start with an "
+            "untrained head: --strict=False"
+        )
+    return fits
+
+
+def _misfits(there, here):
+    """Descriptions of the backbone's tensors that have other shapes, or are missing."""
+    misfits, missing = [], []
+    for key, shape in here.items():
+        if key.startswith(families.HEAD):
+            continue
+        found = there.get(key)
+        if found is None:
+            missing.append(key)
+        # Kernels of images get their time axis later.
+        elif found not in (shape, shape[:2] + shape[3:]):
+            misfits.append(f"{key} is {found}, expected {shape}")
+    return misfits, missing
+
+
+def _listed(differing):
+    return "; ".join(
+        f"config.model.{field} is {here!r}, the checkpoint has {there!r}"
+        for field, (there, here) in differing.items()
+    )
+
+
+def _broken_conventions(source, config):
+    """What the configuration does otherwise though no shape shows it, in a note."""
+    if not source.has_head:
+        return ()
+    fields = architecture.read_architecture(source.shapes)
+    ignored = set()
+    if fields["backbone"] == "slowonly":
+        ignored.add("slow_sampling")
+    if not any(fields["nonlocal_blocks"]):
+        ignored |= {"nonlocal_mode", "nonlocal_pool"}
+    differing = {
+        field: (value, config[field])
+        for field, value in source.family.conventions.items()
+        if field not in ignored and _plain(config[field]) != value
+    }
+    if not differing:
+        return ()
+    return (f"{source.family.name} computes otherwise: {_listed(differing)}.",)
+
+
+def _plain(value):
+    # JSON makes lists of tuples.
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _fresh_head(shapes):
+    """Values for the head as torch initialises a linear layer."""
+    head = {path: shape for path, shape in shapes.items() if path[1] == _HEAD}
+    kernel = next(s.shape for path, s in head.items() if path[-1] == "kernel")
+    init = detector.linear_init(kernel[0])
+    keys = jax.random.split(jax.random.key(0), len(head))
+    return {
+        path: np.asarray(init(key, shape.shape, jnp.float32))
+        for key, (path, shape) in zip(keys, head.items(), strict=True)
+    }

@@ -1,0 +1,39 @@
+"""Checkpoints for MMAction2, so that nothing trained here is locked in."""
+
+import os
+
+import ava_jax
+from ava_jax import config as ava_config
+from ava_jax import workdir
+from ava_jax.checkpoints.converted import read_variables
+from ava_jax.checkpoints.converter import to_state_dict
+from ava_jax.checkpoints.pytorch_writer import write_pytorch
+
+# What MMAction2's modules cannot be told to do.
+_FOREIGN = ("lateral_norm", "slow_sampling", "temporal_blocks", "nonlocal_mode")
+
+
+def export_file(path: str | os.PathLike, out: str | os.PathLike) -> list[str]:
+    """Writes the newest checkpoint of a directory as a PyTorch file.
+
+    Args:
+      path: a working directory, or one that the converter wrote.
+      out: the file: `torch.load(weights_only=True)` reads it, and MMAction2, whose
+        keys its `state_dict` has.
+
+    Returns:
+      Fields of config.model that MMAction2's networks do not have, with their
+      values: it would compute something else from these weights.
+
+    Raises:
+      UserError: there is no checkpoint.
+    """
+    config, variables = read_variables(path)
+    meta = {"config_name": config.name, "ava_jax_version": ava_jax.__version__}
+    write_pytorch(out, to_state_dict(variables), meta)
+    usual = workdir.as_dict(ava_config.model())
+    return [
+        f"config.model.{field} = {config.model[field]!r}"
+        for field in _FOREIGN
+        if workdir.as_dict(config.model)[field] != usual[field]
+    ]

@@ -1,0 +1,530 @@
+"""Reads files that `torch.save` wrote, without torch, executing nothing.
+
+Three layouts occur among published checkpoints, under any ending:
+
+* 'zip' (torch 1.6 and later): an archive of a pickle and one entry per storage;
+* 'legacy' (before): pickles in a row, then the storages;
+* 'pickle': a plain pickle of NumPy arrays, as Caffe2 models were published.
+"""
+
+import dataclasses
+import io
+import mmap
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import ml_dtypes
+import numpy as np
+
+from ava_jax.checkpoints.pickle_machine import (
+    Built,
+    Name,
+    RefusedError,
+    Skipped,
+    read_pickle,
+)
+from ava_jax.errors import UserError
+
+# Under which key of a checkpoint the tensors are: MMAction2 and MMEngine,
+# PySlowFast and PyTorchVideo, others, Caffe2.
+STATE_KEYS = ("state_dict", "model_state", "model_state_dict", "model", "blobs")
+_ZIP_MAGIC = b"PK\x03\x04"
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY_MAGIC_BYTES = b"\x8a\x0a" + _LEGACY_MAGIC.to_bytes(10, "little")
+# An archive that unpacks to more than so many times its size is a bomb. (torch
+# does not compress; zeros that someone else compressed may reach this.)
+_LARGEST_RATIO = 100
+# More elements than any tensor has; broadcast views could claim them.
+_LARGEST_TENSOR = 2**36
+
+_DTYPES = {
+    "Float": np.dtype("f4"),
+    "Double": np.dtype("f8"),
+    "Half": np.dtype("f2"),
+    "BFloat16": np.dtype(ml_dtypes.bfloat16),
+    "Long": np.dtype("i8"),
+    "Int": np.dtype("i4"),
+    "Short": np.dtype("i2"),
+    "Char": np.dtype("i1"),
+    "Byte": np.dtype("u1"),
+    "Bool": np.dtype("?"),
+}
+_STORAGES = {
+    f"torch.{prefix}{name}Storage": dtype
+    for prefix in ("", "cuda.")
+    for name, dtype in _DTYPES.items()
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class PytorchFile:
+    """What a checkpoint file holds.
+
+    Attributes:
+      layout: 'zip', 'legacy' or 'pickle'.
+      tensors: key -> array. Read-only; those of uncompressed files are views of
+        the file, which takes no memory until they are used.
+      metadata: what stands beside the tensors (`meta`, `epoch`, `cfg`, ...), as
+        plain containers; objects of other classes are `Skipped`, other tensors
+        (an optimiser's) are not read.
+    """
+
+    layout: str
+    tensors: dict[str, np.ndarray]
+    metadata: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Storage:
+    """Numbers of one type outside the pickle."""
+
+    key: str
+    dtype: np.dtype
+    size: int
+    start: int = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Tensor:
+    """A view of a storage."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def read_pytorch(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The tensors of a checkpoint file: `read_file(path).tensors`."""
+    return read_file(path).tensors
+
+
+def read_file(path: str | os.PathLike) -> PytorchFile:
+    """Reads a checkpoint file; no torch is needed and nothing in it is executed.
+
+    bfloat16 tensors have the dtype `ml_dtypes.bfloat16`.
+
+    Raises:
+      UserError: the file cannot be read, is no checkpoint, is damaged, or holds
+        objects other than tensors, containers and the metadata of MMAction2,
+        PySlowFast and the like; the message names the object.
+    """
+    path = os.fspath(path)
+    try:
+        with open(path, "rb") as file:
+            # Views of the mapping keep it alive after this function.
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return _read(file, content)
+    except RefusedError as error:
+        raise UserError(
+            f"{path} is not a checkpoint that can be read: {error}. Expected: a file "
+            "written by torch.save (a state dict, or a dictionary with one under "
+            f"{', '.join(STATE_KEYS)}). If it was downloaded, compare its size and "
+            "SHA-256 with the source's."
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); check the path."
+        ) from None
+    except ValueError:
+        # What mmap says about a file of length 0.
+        raise UserError(f"{path} is empty; download it again.") from None
+
+
+def _read(file: BinaryIO, content: mmap.mmap) -> PytorchFile:
+    head = content[:16]
+    if head.startswith(_ZIP_MAGIC):
+        return _finish("zip", *_read_zip(file, content))
+    if _LEGACY_MAGIC_BYTES in head:
+        return _finish("legacy", *_read_legacy(content))
+    if head[:1] not in (b"\x80", b"(", b"}"):
+        raise RefusedError(f"it begins with {head!r}, as no such file does")
+    value = read_pickle(content, _BUILDERS)
+    return _finish("pickle", value, _no_storage, len(content))
+
+
+# ------------------------------------------------------------------- zip layout
+def _read_zip(file, content):
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = _checked_entries(archive, len(content))
+            pickle, folder = _find_pickle(entries)
+            value = read_pickle(
+                io.BytesIO(archive.read(pickle)), _BUILDERS, _storage_reference
+            )
+            order = entries.get(f"{folder}byteorder")
+            swapped = order is not None and archive.read(order) == b"big"
+    except RefusedError:
+        raise
+    except Exception as error:
+        # Damaged archives raise nearly anything.
+        raise RefusedError(
+            f"it begins like a zip archive of {len(content):,} bytes but is cut "
+            f"short or damaged ({error})"
+        ) from None
+
+    def load(storage):
+        name = f"{folder}data/{storage.key}"
+        if name not in entries:
+            raise RefusedError(f"its storage {name} is missing")
+        raw = _zip_entry(content, entries[name])
+        if swapped:
+            raw = _swap_bytes(raw, storage.dtype.itemsize)
+        return raw
+
+    return value, load, len(content)
+
+
+def _checked_entries(archive, size):
+    entries = {info.filename: info for info in archive.infolist()}
+    unpacked = sum(info.file_size for info in archive.infolist())
+    if unpacked > _LARGEST_RATIO * size:
+        raise RefusedError(
+            f"it would unpack to {unpacked:,} bytes, over {_LARGEST_RATIO} times its "
+            "size, as no checkpoint does"
+        )
+    for info in entries.values():
+        packed = info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if packed or info.flag_bits & 1:
+            raise RefusedError(f"its entry {info.filename} is encrypted or packed")
+    return entries
+
+
+def _find_pickle(entries):
+    found = [name for name in entries if name.split("/")[-1] == "data.pkl"]
+    if len(found) != 1:
+        raise RefusedError("it is a zip archive but none of torch.save (no data.pkl)")
+    folder = found[0].removesuffix("data.pkl")
+    if f"{folder}constants.pkl" in entries:
+        raise RefusedError(
+            "it is a TorchScript program; save the state_dict() of the model instead"
+        )
+    return found[0], folder
+
+
+def _zip_entry(content, info):
+    """Bytes of an entry; a view if it is stored uncompressed."""
+    header = content[info.header_offset : info.header_offset + 30]
+    if len(header) < 30 or not header.startswith(_ZIP_MAGIC):
+        raise RefusedError(f"its entry {info.filename} is not where it should be")
+    name_length, extra_length = struct.unpack("<HH", header[26:30])
+    start = info.header_offset + 30 + name_length + extra_length
+    end = start + info.compress_size
+    if end > len(content):
+        raise RefusedError(f"its entry {info.filename} is cut short")
+    data = np.frombuffer(content, np.uint8, end - start, start)
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        data = _inflate(data, info)
+    if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
+        raise RefusedError(f"its entry {info.filename} is damaged (checksum)")
+    return data
+
+
+def _inflate(data, info):
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        return np.frombuffer(inflater.decompress(data, info.file_size + 1), np.uint8)
+    except zlib.error as error:
+        raise RefusedError(f"its entry {info.filename} is damaged ({error})") from None
+
+
+def _swap_bytes(raw, size):
+    usable = raw[: len(raw) // size * size]
+    return usable.view(f"u{size}").byteswap().view(np.uint8)
+
+
+# ---------------------------------------------------------------- legacy layout
+def _read_legacy(content):
+    magic = read_pickle(content, {})
+    version = read_pickle(content, {})
+    if magic != _LEGACY_MAGIC or version != 1001:
+        raise RefusedError(f"its version is {str(version)[:40]}, expected 1001")
+    read_pickle(content, {})  # about the machine that wrote it
+    sizes: dict[str, int] = {}
+
+    def reference(identifier):
+        storage = _storage_reference(identifier)
+        size = storage.dtype.itemsize
+        if sizes.setdefault(storage.key, size) != size:
+            raise RefusedError(f"its storage {storage.key[:40]} has two types")
+        return storage
+
+    value = read_pickle(content, _BUILDERS, reference)
+    keys = read_pickle(content, {})
+    places = _legacy_places(content, keys, sizes)
+
+    def load(storage):
+        if storage.key not in places:
+            raise RefusedError(f"its storage {storage.key[:40]} is missing")
+        start, count = places[storage.key]
+        return np.frombuffer(content, np.uint8, count, start)
+
+    return value, load, len(content)
+
+
+def _legacy_places(content, keys, sizes):
+    """(start, bytes) of every storage. All machines write little-endian here."""
+    if not isinstance(keys, list):
+        raise RefusedError("it does not list its storages")
+    places = {}
+    position = content.tell()
+    for key in keys:
+        if not isinstance(key, str) or key not in sizes:
+            raise RefusedError("it lists storages that it does not use")
+        header = content[position : position + 8]
+        if len(header) < 8:
+            raise RefusedError(f"it is cut short after {len(content):,} bytes")
+        position += 8
+        count = int.from_bytes(header, "little", signed=True) * sizes[key]
+        if count < 0 or position + count > len(content):
+            raise RefusedError(
+                f"it is cut short: {len(content):,} bytes, at least "
+                f"{position + count:,} expected"
+            )
+        places[key] = position, count
+        position += count
+    return places
+
+
+# ------------------------------------------------------------- names in pickles
+def _storage_reference(identifier):
+    match identifier:
+        case ("storage", Name(text), str(key), _, int(size), *view):
+            start = 0
+            if view and view[0] is not None:
+                # Before torch 0.4, storages could be parts of others.
+                _, start, size = view[0]
+            return _Storage(key, _STORAGES[text], int(size), int(start))
+        case ("module", *_):
+            raise RefusedError(
+                "it holds a whole model with its code; save its state_dict() instead"
+            )
+    raise RefusedError("it refers to something other than a storage")
+
+
+def _tensor(storage, offset, shape, strides, *_):
+    if not isinstance(storage, _Storage):
+        raise RefusedError("the pickle in it is damaged (a tensor without storage)")
+    return _Tensor(storage, offset, shape, strides)
+
+
+def _first(tensor, *_):
+    return tensor
+
+
+def _from_type(function, cls, arguments, state):
+    builder = _BUILDERS.get(function.text)
+    return builder(*arguments) if builder else Skipped(cls.text)
+
+
+def _built(name):
+    return lambda *arguments: Built(name, arguments)
+
+
+def _skipped(name):
+    return lambda *arguments: Skipped(name)
+
+
+_BUILDERS: dict[str, Callable[..., Any]] = {
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _first,
+    "torch._utils._rebuild_parameter_with_state": _first,
+    "torch._tensor._rebuild_from_type_v2": _from_type,
+    "torch.nn.parameter.Parameter": _first,
+    "torch.Tensor": _skipped("torch.Tensor"),
+    "torch.device": _skipped("torch.device"),
+    "_codecs.encode": _built("bytes"),
+    "numpy.dtype": _built("dtype"),
+    "numpy.ndarray": _skipped("numpy.ndarray"),
+}
+_BUILDERS |= {name: _skipped(name) for name in _STORAGES}
+_BUILDERS |= {
+    f"torch.{name}": _skipped(name)
+    for name in ("float16", "bfloat16", "float32", "float64", "int64", "uint8", "bool")
+}
+_BUILDERS |= {
+    f"numpy.{core}.{name}": _built(kind)
+    for core in ("core", "_core")
+    for name, kind in (
+        ("multiarray._reconstruct", "array"),
+        ("multiarray.scalar", "scalar"),
+        ("numeric._frombuffer", "buffer"),
+    )
+}
+
+
+# ---------------------------------------------------------------------- results
+def _no_storage(storage):
+    raise RefusedError("it has no storages")
+
+
+def _finish(layout, value, load_storage, file_size) -> PytorchFile:
+    if not isinstance(value, dict):
+        raise RefusedError(f"it holds a {type(value).__name__}, not a state dict")
+    state, metadata = _split(value)
+    resolver = _Resolver(load_storage, file_size)
+    tensors = {}
+    for key, entry in state.items():
+        array = resolver.array(entry)
+        if isinstance(key, str) and array is not None:
+            tensors[key] = array
+        else:
+            metadata[str(key)] = entry
+    if not tensors:
+        raise RefusedError("no tensors were found in it")
+    return PytorchFile(layout, tensors, metadata)
+
+
+def _split(value):
+    """The state dict, and what stands beside it."""
+    for key in STATE_KEYS:
+        if isinstance(value.get(key), dict):
+            return value[key], {k: v for k, v in value.items() if k != key}
+    return value, {}
+
+
+class _Resolver:
+    """From descriptions of tensors to arrays."""
+
+    def __init__(self, load_storage, budget):
+        self._load_storage = load_storage
+        self._storages = {}
+        self._arrays = {}
+        # Arrays within a pickle are copied. Unless some are copied again and
+        # again, they are no larger than the file.
+        self._budget = budget
+
+    def array(self, entry: Any) -> np.ndarray | None:
+        """None if the entry is neither a tensor nor an array nor a number."""
+        if isinstance(entry, bool | int | float):
+            return _number(entry)
+        if id(entry) not in self._arrays:
+            # The entry is kept with its array: its id must not be used again.
+            self._arrays[id(entry)] = entry, self._new_array(entry)
+        return self._arrays[id(entry)][1]
+
+    def _new_array(self, entry):
+        if isinstance(entry, _Tensor):
+            return self._view(entry)
+        if isinstance(entry, Built):
+            return self._numpy_array(entry)
+        return None
+
+    def _view(self, tensor):
+        storage = tensor.storage
+        if storage.key not in self._storages:
+            self._storages[storage.key] = self._load_storage(storage)
+        raw = self._storages[storage.key]
+        itemsize = storage.dtype.itemsize
+        start, end = storage.start * itemsize, (storage.start + storage.size) * itemsize
+        if not 0 <= start <= end <= len(raw):
+            raise RefusedError(
+                f"its storage {storage.key[:40]} has {len(raw):,} bytes, expected "
+                f"{end:,}"
+            )
+        values = raw[start:end].view(storage.dtype)
+        _check_extent(tensor, len(values))
+        return np.lib.stride_tricks.as_strided(
+            values[tensor.offset :],
+            tensor.shape,
+            [stride * itemsize for stride in tensor.strides],
+            writeable=False,
+        )
+
+    def _numpy_array(self, entry):
+        match entry:
+            case Built("array", _, (_, tuple(shape), dtype, fortran, data)):
+                pass
+            case Built("scalar", (dtype, data)):
+                shape, fortran = (), False
+            case Built("buffer", (data, dtype, tuple(shape), order)):
+                fortran = order == "F"
+            case _:
+                return None
+        data, dtype = _bytes(data), _numpy_dtype(dtype)
+        self._budget -= len(data)
+        if self._budget < 0:
+            raise RefusedError("its arrays would take more memory than it has bytes")
+        if not _are_sizes(shape) or _product(shape) * dtype.itemsize != len(data):
+            raise RefusedError(
+                f"one of its arrays has {len(data):,} bytes for shape {shape!r:.80}"
+            )
+        order = "F" if fortran else "C"
+        return np.frombuffer(data, dtype).reshape(shape, order=order)
+
+
+def _number(value):
+    try:
+        return np.asarray(value, type(value))
+    except OverflowError:
+        return None
+
+
+def _check_extent(tensor, size):
+    """Raises unless the view lies in its storage of `size` elements."""
+    shape, strides, offset = tensor.shape, tensor.strides, tensor.offset
+    valid = (
+        _are_sizes(shape)
+        and _are_sizes(strides)
+        and _are_sizes((offset,))
+        and len(shape) == len(strides) <= 16
+        and _product(shape) <= _LARGEST_TENSOR
+    )
+    if valid:
+        # How far the last element lies behind the storage's first.
+        last = offset + sum((n - 1) * step for n, step in zip(shape, strides))
+        valid = last < size if _product(shape) else offset <= size
+    if not valid:
+        raise RefusedError(
+            f"a tensor of shape {shape!r:.80}, strides {strides!r:.80}, offset "
+            f"{offset!r:.20} does not fit its storage of {size:,} elements"
+        )
+
+
+def _are_sizes(numbers):
+    return isinstance(numbers, tuple) and all(
+        type(n) is int and 0 <= n < 2**48 for n in numbers
+    )
+
+
+def _product(shape):
+    result = 1
+    for size in shape:
+        result *= size
+    return result
+
+
+def _bytes(value):
+    """Bytes, which Python 2 wrote as text and protocol 2 as encoded text."""
+    match value:
+        case Built("bytes", (str(text), *_)):
+            value = text
+    if isinstance(value, str):
+        try:
+            return value.encode("latin-1")
+        except UnicodeEncodeError:
+            raise RefusedError("one of its arrays holds text") from None
+    if not isinstance(value, bytes | bytearray):
+        raise RefusedError("one of its arrays has no data")
+    return value
+
+
+def _numpy_dtype(value):
+    match value:
+        case Built("dtype", (str(text), *_)):
+            state = value.state
+            order = state[1] if isinstance(state, tuple) and len(state) > 1 else "="
+            if order in ("<", ">", "=", "|") and _is_plain_dtype(text):
+                return np.dtype(text).newbyteorder(order)
+    raise RefusedError("one of its arrays is not of numbers")
+
+
+def _is_plain_dtype(text: str) -> bool:
+    return text in {f"{kind}{size}" for kind in "fiu" for size in (1, 2, 4, 8)} - {
+        "f1"
+    } | {"b1"}

@@ -1,0 +1,174 @@
+"""Converted directories: from the command line, to training, and back to torch."""
+
+import hashlib
+import json
+import pathlib
+import subprocess
+import sys
+
+import checkpoint_data
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ava_jax.checkpoints import converted, store
+from ava_jax.checkpoints.converter import to_state_dict
+from ava_jax.checkpoints.export import export_file
+from ava_jax.checkpoints.pytorch_file import read_file, read_pytorch
+from ava_jax.checkpoints.pytorch_writer import write_pytorch
+from ava_jax.errors import UserError
+from ava_jax.models import detector
+from configs import mini
+
+REPO = pathlib.Path(__file__).parents[2]
+FIELDS = {"width": 8, "depth": 14}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """(path of a checkpoint file of a small detector, its configuration)."""
+    config = mini.get_config()
+    config.model.update(FIELDS)
+    path = tmp_path_factory.mktemp("source") / "tiny.pth"
+    state = checkpoint_data.state_of(config.model)
+    write_pytorch(path, state, {"config": "x"})
+    return path, config
+
+
+@pytest.fixture(scope="module")
+def directory(source, tmp_path_factory):
+    path, config = source
+    out = tmp_path_factory.mktemp("converted") / "out"
+    converted.convert_file(path, out, config)
+    return out
+
+
+def test_directory_says_what_it_is(source, directory):
+    path, config = source
+    notes = json.loads((directory / "source.json").read_text())
+    assert notes["file"] == "tiny.pth"
+    assert notes["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert notes["family"] == "MMAction2"
+    assert set(notes["used"]) | set(notes["unused"]) == set(read_pytorch(path))
+    labels = json.loads((directory / "labels.json").read_text())
+    assert list(labels) == [str(i) for i in config.data.class_ids]
+    assert labels["12"] == "stand"
+    found, _ = converted.read_variables(directory)
+    assert found.model.width == FIELDS["width"]
+
+
+def test_verify_compares_all_tensors(source, directory):
+    path, _ = source
+    tensors = read_pytorch(path)
+    counters = [key for key in tensors if key.endswith("num_batches_tracked")]
+    assert converted.verify(path, directory) == len(tensors) - len(counters)
+
+
+def test_verify_notices_a_difference(source, directory, tmp_path):
+    path, _ = source
+    state = dict(read_pytorch(path))
+    key = "backbone.slow_path.conv1.bn.bias"
+    state[key] = state[key] + np.float32(1)
+    write_pytorch(tmp_path / "other.pth", state, {})
+    with pytest.raises(UserError, match=key):
+        converted.verify(tmp_path / "other.pth", directory)
+
+
+@pytest.mark.parametrize("kind", ["directory", "file"])
+def test_training_starts_from_it(source, directory, kind):
+    path, config = source
+    like = jax.tree.map(
+        lambda x: jnp.zeros(x.shape, x.dtype), detector.variable_shapes(config.model)
+    )
+    start = directory if kind == "directory" else path
+    variables = store.load_variables(start, like)
+    back = to_state_dict(variables)
+    for key, value in read_pytorch(path).items():
+        np.testing.assert_array_equal(back[key], value, key)
+    leaves = jax.tree.leaves(variables)
+    assert all(isinstance(leaf, jax.Array) for leaf in leaves)
+
+
+def test_exported_file_has_mmaction2s_keys_and_the_same_bits(
+    source, directory, tmp_path
+):
+    path, config = source
+    assert export_file(directory, tmp_path / "out.pth") == []
+    file = read_file(tmp_path / "out.pth")
+    expected = read_pytorch(path)
+    assert set(file.tensors) == set(expected)
+    for key, value in expected.items():
+        assert file.tensors[key].dtype == value.dtype
+        np.testing.assert_array_equal(file.tensors[key], value, key)
+    assert file.metadata["meta"]["config_name"] == config.name
+
+
+def test_a_name_with_another_hash_is_noted(source, tmp_path):
+    path, config = source
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    for name, noted in ((digest[:8], False), ("0" * 8, True)):
+        copy = tmp_path / f"model-{name}.pth"
+        copy.write_bytes(path.read_bytes())
+        report = converted.convert_file(copy, tmp_path / name, config)
+        assert any("SHA-256" in note for note in report.notes) == noted
+
+
+def test_an_earlier_checkpoint_is_not_overwritten(source, directory):
+    path, config = source
+    with pytest.raises(UserError, match="holds a checkpoint already"):
+        converted.convert_file(path, directory, config)
+
+
+@pytest.mark.parametrize(
+    ("class_ids", "classes", "labels", "expected"),
+    [
+        ((), 3, None, {"1": "bend/bow (at the waist)", "2": "crawl"}),
+        ((14, 12), 3, None, {"14": "walk", "12": "stand"}),
+        ((), 3, {1: "a", 2: "b"}, {"1": "a", "2": "b"}),
+        ((), 3, {1: "a"}, {"1": "a", "2": "2"}),
+    ],
+)
+def test_class_names(class_ids, classes, labels, expected):
+    config = mini.get_config()
+    config.data.class_ids = class_ids
+    config.model.num_classes = classes
+    found = converted.class_names(config, labels)
+    assert list(found.items()) == list(expected.items())
+
+
+def _run(*arguments):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(REPO), "PATH": "/usr/bin:/bin"},
+        check=False,
+    )
+
+
+def test_command_lines(source, tmp_path):
+    path, _ = source
+    out = tmp_path / "out"
+    fields = [f"--config.model.{name}={value}" for name, value in FIELDS.items()]
+    command = ["scripts/convert_checkpoint.py", path, out, "--config=configs/mini.py"]
+    done = _run(*command, *fields, "--verify")
+    assert done.returncode == 0, done.stderr
+    assert "used" in done.stdout
+    assert "equal to the source, bit by bit" in done.stdout
+
+    done = _run("scripts/export_pytorch.py", out, tmp_path / "back.pth")
+    assert done.returncode == 0, done.stderr
+    assert set(read_pytorch(tmp_path / "back.pth")) == set(read_pytorch(path))
+
+    other = tmp_path / "other"
+    command[2] = other
+    fields.append("--config.model.num_classes=3")
+    done = _run(*command, *fields)
+    assert done.returncode == 1
+    assert "--strict=False" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = _run(*command, *fields, "--strict=False", "--config.data.class_ids=(1,2)")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("untrained") == 1

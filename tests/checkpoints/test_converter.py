@@ -1,0 +1,304 @@
+"""State dicts of every family become variables, exactly, or are refused."""
+
+import json
+
+import checkpoint_data
+import flax.traverse_util
+import jax
+import numpy as np
+import pytest
+import reference_data
+
+from ava_jax.checkpoints import families
+from ava_jax.checkpoints.converter import (
+    convert_like,
+    convert_state_dict,
+    to_state_dict,
+)
+from ava_jax.checkpoints.pytorch_file import read_pytorch
+from ava_jax.checkpoints.pytorch_writer import write_pytorch
+from ava_jax.errors import UserError
+from ava_jax.models import build_detector
+from configs import mini, pyslowfast
+
+SLOWONLY = "slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
+SLOWFAST = "slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
+FAST_ENOUGH = (SLOWONLY, f"{SLOWFAST}_custom_classes")
+HEAD = ("roi_head.bbox_head.fc_cls.bias", "roi_head.bbox_head.fc_cls.kernel")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[] if n in FAST_ENOUGH else pytest.mark.slow)
+        for n in reference_data.CONFIGS
+    ],
+)
+@pytest.mark.parametrize("layout", ["zip", "legacy"])
+def test_mmaction2_round_trip_is_exact(tmp_path, name, layout):
+    state = checkpoint_data.mmaction2_state(name)
+    path = tmp_path / "model.pth"
+    if layout == "zip":
+        write_pytorch(path, state, {})
+    else:
+        checkpoint_data.write_legacy(path, state)
+    config = reference_data.config(name).model
+
+    variables, report = convert_state_dict(read_pytorch(path), config)
+    back = to_state_dict(variables)
+
+    assert not report.initialised
+    assert set(report.used) | set(report.unused) == set(state)
+    assert all(key.endswith("num_batches_tracked") for key in report.unused)
+    assert set(back) == set(state)
+    for key, value in state.items():
+        assert back[key].dtype == value.dtype
+        np.testing.assert_array_equal(back[key], value, key)
+
+
+@pytest.mark.parametrize(
+    ("recogniser", "name"),
+    [
+        ("slowonly_r50_4x16x1", SLOWONLY),
+        ("slowfast_r50_4x16x1", SLOWFAST),
+        pytest.param(
+            "slowfast_r50_8x8x1",
+            "slowfast_kinetics_pretrained_r50_8x8x1_20e_ava_rgb",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "slowonly_r101_8x8x1",
+            "slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "slowonly_nl_r50_4x16x1",
+            "slowonly_nl_kinetics_pretrained_r50_4x16x1_10e_ava_rgb",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "slowonly_nl_r50_8x8x1",
+            "slowonly_nl_kinetics_pretrained_r50_8x8x1_10e_ava_rgb",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_kinetics_recognisers_fill_the_backbone(recogniser, name):
+    state = checkpoint_data.pretrain_state(recogniser)
+    config = reference_data.config(name).model
+    variables, report = convert_state_dict(state, config)
+    back = to_state_dict(variables)
+    for key, value in state.items():
+        if key.startswith("backbone."):
+            np.testing.assert_array_equal(back[key], value, key)
+    dropped = {key for key, why in report.unused.items() if "whole clips" in why}
+    assert dropped == {"cls_head.fc_cls.weight", "cls_head.fc_cls.bias"}
+    assert report.initialised == HEAD
+    assert report.notes == (
+        "The head that scores actions has no place in the checkpoint: it starts "
+        "untrained.",
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow if "R101" in n else [])
+        for n in checkpoint_data.PYSLOWFAST
+    ],
+)
+def test_pyslowfast_detectors_give_its_logits(name):
+    with np.load(checkpoint_data.ROOT / "pyslowfast_logits.npz") as file:
+        expected, boxes = file[f"{name}/logits"], file[f"{name}/proposals"]
+        clips = reference_data.clips(json.loads(str(file[f"{name}/meta"])))
+    config = pyslowfast.get_config(name).model
+    state = checkpoint_data.pyslowfast_state(name)
+    variables, report = convert_state_dict(state, config)
+    assert not report.initialised
+    assert all(key.endswith("num_batches_tracked") for key in report.unused)
+    apply = jax.jit(build_detector(config).apply)
+    with jax.default_matmul_precision("highest"):
+        logits = apply(variables, clips, boxes[None])[0]
+    # float32 sums in two orders, up to 101 layers deep; as for MMAction2's.
+    np.testing.assert_allclose(logits[:, 1:], expected, rtol=0, atol=2e-5)
+    # The reserved class, which PySlowFast does not have, says nothing.
+    np.testing.assert_array_equal(logits[:, 0], 0)
+
+
+@pytest.mark.parametrize(
+    ("table", "network"),
+    [
+        ("caffe2", "SLOW_8x8_R50"),
+        ("pytorchvideo", "SLOWFAST_32x2_R50"),
+        pytest.param("caffe2", "SLOWFAST_32x2_R101_50_50", marks=pytest.mark.slow),
+    ],
+)
+def test_other_names_of_a_pyslowfast_detector_are_the_same_variables(
+    tmp_path, table, network
+):
+    config = pyslowfast.get_config(network).model
+    state = checkpoint_data.pyslowfast_state(network)
+    names = checkpoint_data.names()[table][network]
+    other = {names[key]: value for key, value in state.items() if names[key]}
+    if table == "caffe2":
+        other |= {"model_iter": 7, "lr": np.array(0.1, np.float32)}
+        other["conv1_w_momentum"] = np.zeros((2, 2), np.float32)
+        path = tmp_path / "model.pkl"
+        path.write_bytes(checkpoint_data.python2_pickle(other))
+        other = read_pytorch(path)
+    expected, _ = convert_state_dict(state, config)
+    variables, report = convert_state_dict(other, config)
+    assert not report.initialised
+    assert not [key for key, why in report.unused.items() if "no such" in why]
+    jax.tree.map(np.testing.assert_array_equal, variables, expected)
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_images_kernels_are_inflated(rng, depth):
+    config = reference_data.config(SLOWONLY).model
+    config.depth, config.width = depth, 8
+    like = checkpoint_data.state_of(config)
+    keys = [key for key in like if key.startswith("backbone.")]
+    names = families.IMAGENET.from_mmaction2(keys)
+    state = {}
+    for key in keys:
+        shape = like[key].shape
+        shape = shape[:2] + shape[3:] if len(shape) == 5 else shape
+        state[names[key]] = rng.standard_normal(shape).astype(np.float32)
+    state["fc.weight"] = np.zeros((1000, 256), np.float32)
+
+    variables, report = convert_state_dict(state, config)
+    found = to_state_dict(variables)
+
+    assert report.initialised == HEAD
+    assert "whole clips or images" in report.unused["fc.weight"]
+    assert found["backbone.layer4.0.conv1.conv.weight"].shape[2] == 3
+    for key in keys:
+        value = state[names[key]]
+        if value.ndim == 4:
+            # The sum over time is the 2D kernel: a still clip gives the same.
+            assert (found[key] == found[key][:, :, :1]).all()
+            # Thirds do not add up exactly.
+            np.testing.assert_allclose(found[key].sum(2), value, rtol=2e-7)
+        elif not key.endswith("num_batches_tracked"):
+            np.testing.assert_array_equal(found[key], value)
+
+
+# ------------------------------------------------------------- tiny detectors
+@pytest.fixture
+def tiny():
+    """A small detector's configuration, and MMAction2's state dict of it."""
+    config = mini.get_config().model
+    config.width, config.depth = 8, 14
+    return config, checkpoint_data.state_of(config)
+
+
+def _drop(key):
+    return lambda state: state.pop(key)
+
+
+def _crop(key):
+    return lambda state: state.update({key: state[key][1:]})
+
+
+@pytest.mark.parametrize(
+    ("change", "fields", "message"),
+    [
+        (None, {"depth": 26}, "SlowFast R14, the configuration a SlowFast R26"),
+        (None, {"backbone": "slowonly"}, "SlowFast R14, the configuration a SlowOnly"),
+        (None, {"width": 16}, "config.model.width is 16, the checkpoint has 8"),
+        (None, {"lateral_kernel": 7}, "config.model.lateral_kernel is 7"),
+        (None, {"lateral_norm": True}, "config.model.lateral_norm is True"),
+        (None, {"nonlocal_blocks": ((), (0,), (), ())}, "config.model.nonlocal_blocks"),
+        (None, {"num_classes": 4}, "config.model.num_classes is 4, the checkpoint"),
+        (None, {"context": True}, "config.model.context is True"),
+        (_drop("backbone.slow_path.layer2.0.conv2.bn.bias"), {}, "1 are missing"),
+        (_crop("backbone.fast_path.layer1.0.conv2.bn.bias"), {}, "other shapes"),
+    ],
+)
+def test_another_network_is_refused(tiny, change, fields, message):
+    config, state = tiny
+    config.update(fields)
+    if change:
+        change(state)
+    with pytest.raises(UserError, match=message):
+        convert_state_dict(state, config)
+
+
+def test_pyslowfast_weights_need_its_conventions():
+    name = "SLOW_8x8_R50"
+    config = pyslowfast.get_config(name).model
+    config.res5_dilation = 1
+    state = checkpoint_data.pyslowfast_state(name)
+    message = "config.model.res5_dilation is 1, the checkpoint has 2.*--strict"
+    with pytest.raises(UserError, match=message):
+        convert_state_dict(state, config)
+    _, report = convert_state_dict(state, config, strict=False)
+    assert "res5_dilation" in report.notes[0]
+
+
+def test_another_head_starts_untrained_if_asked(tiny):
+    config, state = tiny
+    config.num_classes = 4
+    variables, report = convert_state_dict(state, config, strict=False)
+    assert report.initialised == HEAD
+    assert len(report.notes) == 1
+    kernel = variables["params"]["roi_head"]["bbox_head"]["fc_cls"]["kernel"]
+    assert kernel.shape[1] == 4
+    assert np.ptp(kernel) > 0
+
+
+def test_training_on_keeps_its_own_head_where_none_fits(tiny):
+    config, state = tiny
+    config.num_classes = 4
+    like, _ = convert_state_dict(checkpoint_data.state_of(config), config)
+    variables, report = convert_like(state, like)
+    assert report.initialised == HEAD
+    found = flax.traverse_util.flatten_dict(variables["params"])
+    expected = flax.traverse_util.flatten_dict(like["params"])
+    back = to_state_dict(variables)
+    for path, value in expected.items():
+        if path[0] == "roi_head":
+            np.testing.assert_array_equal(found[path], value)
+    key = "backbone.fast_path.layer3.0.conv2.conv.weight"
+    np.testing.assert_array_equal(back[key], state[key])
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda key: f"module.{key}",
+        lambda key: key.removeprefix("backbone."),
+    ],
+    ids=["DataParallel", "backbone alone"],
+)
+def test_prefixes_do_not_matter(tiny, rename):
+    config, state = tiny
+    expected, _ = convert_state_dict(state, config)
+    renamed = {rename(key): value for key, value in state.items()}
+    variables, _ = convert_state_dict(renamed, config)
+    jax.tree.map(np.testing.assert_array_equal, variables, expected)
+
+
+def test_half_precision_becomes_float32(tiny):
+    config, state = tiny
+    half = {
+        key: value if value.dtype == np.int64 else value.astype(np.float16)
+        for key, value in state.items()
+    }
+    variables, _ = convert_state_dict(half, config)
+    back = to_state_dict(variables)
+    for key, value in half.items():
+        if value.dtype != np.int64:
+            assert back[key].dtype == np.float32
+            np.testing.assert_array_equal(back[key], value)
+
+
+def test_foreign_tensors_are_listed(tiny):
+    config, state = tiny
+    state["neck.conv.weight"] = np.zeros((1, 1, 1, 1, 1), np.float32)
+    state["anything"] = np.zeros(1, np.float32)
+    _, report = convert_state_dict(state, config)
+    reason = "the detector has no such tensor"
+    assert report.unused["neck.conv.weight"] == reason
+    assert report.unused["anything"] == reason
