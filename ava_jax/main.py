@@ -48,17 +48,22 @@ def _parse_flags(argv: list[str]) -> list[str]:
         raise UserError(str(error)) from error
 
 
+def _is_shown(record: python_logging.LogRecord) -> bool:
+    """Whether a line is for the user: ours, and what libraries warn of."""
+    if record.pathname.startswith(str(pathlib.Path(__file__).parent)):
+        return True
+    # Orbax, of every checkpoint that was not evaluated.
+    expected = "did not provide metrics" in record.getMessage()
+    return record.levelno >= python_logging.WARNING and not expected
+
+
 def run() -> None:
     """Entry point: a user's mistakes and Ctrl-C end without a traceback."""
     # TensorFlow announces oneDNN on every start; it is not used here.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Libraries log their progress with absl too; only their warnings are shown.
-    package = str(pathlib.Path(__file__).parent)
     handler = logging.get_absl_handler()
-    handler.addFilter(
-        lambda record: record.levelno > 20 or record.pathname.startswith(package)
-    )
+    handler.addFilter(_is_shown)
     form = python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
     handler.setFormatter(form)
     try:
