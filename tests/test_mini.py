@@ -275,23 +275,25 @@ def test_spec_out_of_range(tmp_path, field, value):
 
 
 def test_boxes_fit_what_is_drawn():
-    """The pixels that a figure changes span its box."""
+    """The pixels that the figures change span their boxes."""
     checked = 0
-    for index in range(4, 4 + 6 * 8, 6):  # movies with one figure
+    for index in range(4, 4 + 6 * 20, 6):  # movies with two figures
         rng = np.random.default_rng([5, index])
         movie = mini_movies.Movie(rng, index, seconds=8, fps=4, size=(144, 192))
         for second in set(range(1, 7)) - {movie.cut_second}:
             people = movie.people(second)
-            if len(people) != 1 or people[0].visible < 1:
+            if len(people) != 2 or min(person.visible for person in people) < 1:
                 continue
-            if movie.figures[0].hands.at(second) == "hold":
+            if any(figure.hands.at(second) == "hold" for figure in movie.figures):
                 continue  # the box leaves out what is held
             pictures = [movie.frame(4 * second, figures=f) for f in (True, False)]
             changed = cv2.absdiff(*pictures).max(axis=2) > 25
             rows, columns = (np.flatnonzero(changed.any(axis=a)) for a in (1, 0))
             drawn = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
             # Smoothed edges and outlines on a dark background: two pixels.
-            box = np.array(people[0].box) * (192, 144, 192, 144)
+            boxes = np.array([person.box for person in people])
+            box = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+            box = box * (192, 144, 192, 144)
             np.testing.assert_allclose(box, drawn, atol=2)
             checked += 1
     assert checked >= 10

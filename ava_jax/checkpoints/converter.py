@@ -182,12 +182,15 @@ def _check_backbone(source, expected):
             "configuration that the checkpoint was trained with."
         )
     misfits, missing = _misfits(source.shapes, expected)
-    if misfits or missing:
+    foreign = [key for key in source.shapes if key not in expected]
+    foreign = [key for key in foreign if not key.startswith(families.HEAD)]
+    if misfits or missing or foreign:
         raise UserError(
             f"The checkpoint's backbone ({architecture.name(there)}) is not the "
             f"configuration's: {len(misfits)} tensors have other shapes, "
-            f"{len(missing)} are missing; first: {[*misfits, *missing][0]}. It may be "
-            "damaged, or of a variant of the network that is not known here."
+            f"{len(missing)} are missing, {len(foreign)} have no place; first: "
+            f"{[*misfits, *missing, *foreign][0]}. It may be damaged, or of a variant "
+            "of the network that is not known here."
         )
 
 

@@ -64,13 +64,10 @@ class Family:
     def to_mmaction2(self, keys: Iterable[str]) -> dict[str, str | None]:
         """MMAction2's key of every key there; None where it has none."""
         keys = list(keys)
+        bare = self._without_prefix(keys)
         for names in (self._two_pathways, self._one_pathway):
-            renamed = {
-                key: None
-                if key.startswith(self.dropped)
-                else names.to_mmaction2(self._bare(key))
-                for key in keys
-            }
+            renamed = {key: None for key in keys}
+            renamed |= {key: names.to_mmaction2(name) for key, name in bare.items()}
             if any(key and ".fast_path." in key for key in renamed.values()):
                 break
         return renamed
@@ -98,11 +95,18 @@ class Family:
             return "a state of the training"
         return "the detector has no such tensor"
 
-    def _bare(self, key):
-        if self.head and key.startswith(self.head):
-            return key
-        prefix = next((p for p in self.prefixes if key.startswith(p)), "")
-        return key.removeprefix(prefix)
+    def _without_prefix(self, keys):
+        """Key -> its name in the table, of the keys that may have one."""
+        found = [p for p in self.prefixes if any(key.startswith(p) for key in keys)]
+        prefix = max(found, key=len, default="")
+        bare = {
+            key: key.removeprefix(prefix)
+            for key in keys
+            if key.startswith(prefix) and not key.startswith(self.dropped)
+        }
+        if self.head:
+            bare |= {key: key for key in keys if key.startswith(self.head)}
+        return bare
 
     @functools.cached_property
     def _two_pathways(self):

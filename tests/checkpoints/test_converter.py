@@ -197,6 +197,10 @@ def _drop(key):
     return lambda state: state.pop(key)
 
 
+def _add(key):
+    return lambda state: state.update({key: np.zeros((1,) * 5, np.float32)})
+
+
 def _crop(key):
     return lambda state: state.update({key: state[key][1:]})
 
@@ -213,6 +217,7 @@ def _crop(key):
         (None, {"num_classes": 4}, "config.model.num_classes is 4, the checkpoint"),
         (None, {"context": True}, "config.model.context is True"),
         (_drop("backbone.slow_path.layer2.0.conv2.bn.bias"), {}, "1 are missing"),
+        (_add("backbone.slow_path.layer2.0.attention.conv.weight"), {}, "no place"),
         (_crop("backbone.fast_path.layer1.0.conv2.bn.bias"), {}, "other shapes"),
     ],
 )
