@@ -86,6 +86,7 @@ def test_seeds_differ_and_steps_differ(tiny_config, train_split):
 
 def test_an_epoch_sees_every_key_frame_once(tiny_config, train_split):
     tiny_config.data.positive_iou = 2.0  # none: only ground truth has labels
+    tiny_config.data.min_visible = 0.0
     tiny_config.train.batch = len(train_split)
     epochs = [
         [row.tobytes() for row in batch["labels"]]

@@ -134,8 +134,6 @@ def _fill(source, shapes, strict):
         if path[1] == _HEAD and not head_fits:
             reason = "the head is for other classes or other features"
             unused |= dict.fromkeys(source.keys[key], reason)
-        elif path not in shapes:
-            unused |= dict.fromkeys(source.keys[key], "the detector has no such tensor")
         else:
             found[path] = _variable(value, shapes[path].shape)
             used += source.keys[key]

@@ -105,13 +105,12 @@ def write_legacy(path, tensors):
 
 def python2_pickle(blobs):
     """What Python 2 wrote for `{'blobs': blobs}`, as Caffe2 models are published."""
-    items = b""
+    items = []
     for key, value in blobs.items():
-        items += b"U" + bytes([len(key)]) + key.encode()
-        items += (
-            python2_array(value) if isinstance(value, np.ndarray) else number(value)
-        )
-    return b"\x80\x02}(U\x05blobs}(" + items + b"uu."
+        items.append(b"U" + bytes([len(key)]) + key.encode())
+        is_array = isinstance(value, np.ndarray)
+        items.append(python2_array(value) if is_array else number(value))
+    return b"".join([b"\x80\x02}(U\x05blobs}(", *items, b"uu."])
 
 
 def python2_array(array):
