@@ -28,7 +28,7 @@ def load(path: str) -> ml_collections.ConfigDict:
     if not pathlib.Path(file).is_file():
         raise UserError(
             f"There is no configuration file {file}. Those of this project are "
-            "configs/mini.py, configs/slowfast.py and configs/slowonly.py."
+            "configs/mini.py, slowfast.py, slowonly.py and pyslowfast.py."
         )
     get_config = runpy.run_path(file)["get_config"]
     return get_config(variant) if variant else get_config()
@@ -109,7 +109,7 @@ def default() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.name = ""  # MMAction2's config name, or the variant's own
     config.seed = 0
-    config.init_from = ""  # checkpoint directory whose weights training starts from
+    config.init_from = ""  # weights to start from: a checkpoint directory or a .pth
     config.dry_run = False  # build, compile, two steps on random data, report
     config.model = model()
     config.data = data()
