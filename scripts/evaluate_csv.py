@@ -23,12 +23,13 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--ground-truth", required=True, help="CSV, may be gzipped")
-    add("--detections", required=True, help="CSV, may be gzipped, or Parquet")
+    add("--detections", required=True, help="CSV, may be gzipped, Parquet or npz")
     add("--label-map", required=True, help="actions to score: pbtxt or 'id: name'")
     add("--exclusions", help="CSV of video,timestamp to leave out")
     add("--protocol", choices=ava_map.PROTOCOLS, default="activitynet")
     add("--max-per-frame", type=int, help="keep this many detections of a frame")
     add("--json", metavar="OUT", help="write all numbers here")
+    add("--report", metavar="DIR", help="write a page with the reasons here")
     add("--lenient", action="store_true", help="go on where the numbers may mislead")
     add("--compare", metavar="B", help="other detections: how much better they are")
     add("--resamples", type=int, default=300, help="of the videos, for --compare")
@@ -63,7 +64,8 @@ def main() -> None:
         "max_per_frame": flags.max_per_frame,
     }
     tables = read_tables(flags, names)
-    summary = scoring.score_tables(*tables[:2], names, **options)
+    groups = annotations.read_action_groups(flags.label_map)
+    summary = scoring.score_tables(*tables[:2], names, groups=groups, **options)
     print(scoring.score_text(summary))
     if flags.compare:
         summary["comparison"] = scoring.compare_tables(
@@ -73,6 +75,12 @@ def main() -> None:
         print(scoring.comparison_text(summary["comparison"], names))
     if flags.json:
         write_json(flags.json, summary)
+    if flags.report:
+        # Imported here because only this needs Matplotlib and OpenCV.
+        from ava_jax.report.evaluation import write_report
+
+        findings = scoring.analyse_tables(*tables[:2], names, **options)
+        print(f"\nLook at {write_report(flags.report, summary, findings)}")
 
 
 def write_json(path: str, summary: dict) -> None:

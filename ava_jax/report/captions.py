@@ -80,7 +80,7 @@ def place(
       For every box the x and y of its caption's upper left corner, or None if
       it has no caption or there is no room for it.
     """
-    heads = _heads(boxes)
+    head_boxes = heads(boxes)
     taken = np.zeros((0, 4))
     places: list[tuple[int, int] | None] = [None] * len(boxes)
     areas = _area(boxes)
@@ -89,12 +89,12 @@ def place(
         if not width or width > frame_size[0] or height > frame_size[1]:
             continue
         spots = _candidates(boxes[i], width, height, frame_size, step)
-        spots = spots[~(_overlap(spots, taken) > 0).any(axis=1)]
+        spots = spots[~(overlap(spots, taken) > 0).any(axis=1)]
         if not len(spots):
             continue
         cost = (
-            _COVERED_HEAD * _share(spots, heads)
-            + _COVERED_PERSON * _share(spots, boxes)
+            _COVERED_HEAD * covered(spots, head_boxes)
+            + _COVERED_PERSON * covered(spots, boxes)
             + _CROSSED_PERSON * _crossed(spots, boxes, i)
             + distance(spots, boxes[i]) / step
         )
@@ -153,7 +153,7 @@ def _candidates(
     return np.hstack([corners, corners + (width, height)])
 
 
-def _heads(boxes: np.ndarray) -> np.ndarray:
+def heads(boxes: np.ndarray) -> np.ndarray:
     """Where the heads of upright people in the boxes are, roughly: (N, 4)."""
     x1, y1, x2, y2 = boxes.T
     side = (x2 - x1) * 0.2
@@ -166,7 +166,7 @@ def _area(boxes: np.ndarray) -> np.ndarray:
     )
 
 
-def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Area that each of a (M, 4) shares with each of b (N, 4): (M, N)."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
@@ -182,13 +182,13 @@ def _crossed(spots: np.ndarray, boxes: np.ndarray, own: int) -> np.ndarray:
     start, end = leader(spots, boxes[own])
     along = np.linspace(0, 1, 9)[1:-1, None, None]
     points = start + along * (end - start)
-    shared = _overlap(boxes, boxes[own][None])[:, 0]
+    shared = overlap(boxes, boxes[own][None])[:, 0]
     others = boxes[shared < np.maximum(_area(boxes), 1) / 2]
     after = points[:, :, None] > others[:, :2]
     before = points[:, :, None] < others[:, 2:]
     return (after & before).all(axis=3).any(axis=0).sum(axis=1)
 
 
-def _share(spots: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+def covered(spots: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """How many boxes each spot covers, counting parts of them: (M,)."""
-    return (_overlap(spots, boxes) / np.maximum(_area(boxes), 1)).sum(axis=1)
+    return (overlap(spots, boxes) / np.maximum(_area(boxes), 1)).sum(axis=1)

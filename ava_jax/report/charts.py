@@ -1,6 +1,5 @@
 """Charts of an evaluation and of a training run, as PNG files in memory."""
 
-import io
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -9,14 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from ava_jax.report import style
+from ava_jax.report import figures, style
+from ava_jax.report.figures import LIGHT, Theme
 
 PROTOCOLS = ("activitynet", "mmaction2")
 _WIDTH = 6.4  # inches; narrow enough to be read on a phone
 _PANEL_SIZE = (4.8, 2.4)  # inches, of each training curve
-_DPI = 200
 _SAME = 5e-4  # APs that differ by less look the same in a chart
 _SMOOTH_FROM = 60  # points; shorter curves are shown as they are
 
@@ -29,23 +27,11 @@ _PANELS = (
     ("recall", "recall", True),
     ("prec", "precision", True),
 )
+# Of curves that share a plot, after all colours have been used.
+_LINES = ("-", "--", ":")
 # Right ends of the columns beside the bars, in widths of the plot.
 _AP_COLUMN = 1.12
 _LABELS_COLUMN = 1.28
-
-
-class Theme(NamedTuple):
-    """Colours of a chart: of the paper, and of what is drawn on it."""
-
-    background: str
-    ink: str
-    grid: str
-    curves: tuple[style.Color, ...]
-
-
-_BRIGHT = (style.ORANGE, style.GREEN, style.PURPLE)
-LIGHT = Theme("#ffffff", "#1c1e21", "#d9dce1", (style.BLUE, *_BRIGHT))
-DARK = Theme("#16181c", "#e8eaed", "#3c4048", (style.SKY_BLUE, *_BRIGHT))
 
 _BAR = style.hex_color(style.SKY_BLUE)
 _OTHER = style.hex_color(style.VERMILION)
@@ -68,8 +54,8 @@ def per_class_ap(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
     other = next(p for p in PROTOCOLS if p != main)
     classes = ordered_classes(metrics)
     aps = [metrics["per_class"].get(c) for c in classes]
-    fig = _figure(_WIDTH, 1.0 + 0.21 * max(len(classes), 3), theme)
-    axes = _axes(fig, 1, 1, theme)[0]
+    fig = figures.figure(_WIDTH, 1.0 + 0.21 * max(len(classes), 3), theme)
+    axes = figures.plots(fig, 1, 1, theme)[0]
     axes.barh(range(len(classes)), [ap or 0 for ap in aps], color=_BAR, height=0.72)
     _draw_other_protocol(axes, metrics, other, classes)
     _draw_mean(axes, metrics["mAP"], main, "-", theme.ink)
@@ -80,8 +66,8 @@ def per_class_ap(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("AP at IoU 0.5")
     if axes.get_legend_handles_labels()[1]:
-        fig.legend(loc="outside upper left", ncols=2, **_legend_style(theme))
-    return _png(fig)
+        fig.legend(loc="outside upper left", ncols=2, **figures.legend_style(theme))
+    return figures.png(fig)
 
 
 def training_curves(
@@ -91,8 +77,9 @@ def training_curves(
 
     Args:
       history: dicts with 'step' and any of 'loss', 'lr', 'mAP', 'recall@...' and
-        'prec@...'; other keys are not drawn. Of two dicts with the same step and
-        key (a run that was resumed) the later one counts.
+        'prec@...'; 'loss/NAME' is a curve that is called NAME; other keys are not
+        drawn. Of two dicts with the same step and key (a run that was resumed) the
+        later one counts.
       theme: colours.
 
     Returns:
@@ -103,13 +90,38 @@ def training_curves(
         return None
     columns = min(len(panels), 2)
     rows = -(-len(panels) // columns)
-    fig = _figure(columns * _PANEL_SIZE[0], rows * _PANEL_SIZE[1], theme)
-    all_axes = _axes(fig, rows, columns, theme)
+    fig = figures.figure(columns * _PANEL_SIZE[0], rows * _PANEL_SIZE[1], theme)
+    all_axes = figures.plots(fig, rows, columns, theme)
     for axes, panel in zip(all_axes, panels, strict=False):
         _draw_panel(axes, panel, theme)
     for axes in all_axes[len(panels) :]:
         axes.remove()
-    return _png(fig)
+    return figures.png(fig)
+
+
+def compare_runs(
+    runs: Mapping[str, Sequence[Mapping[str, float]]], theme: Theme = LIGHT
+) -> bytes | None:
+    """Loss and mAP of several trainings, a curve for each.
+
+    Args:
+      runs: name -> history, as of `training_curves`.
+      theme: colours.
+
+    Returns:
+      A PNG file, or None if there is nothing to draw.
+    """
+    records = [record for history in runs.values() for record in history]
+    keys = [key for key in ("loss", "mAP") if any(key in r for r in records)]
+    merged = []
+    for name, history in runs.items():
+        # A point in every plot, so that the run looks the same in all.
+        nothing = {f"{key}/{name}": math.nan for key in keys}
+        merged += [{"step": record["step"]} | nothing for record in history[:1]]
+        for record in history:
+            own = {f"{key}/{name}": record[key] for key in keys if key in record}
+            merged.append({"step": record["step"]} | own)
+    return training_curves(merged, theme)
 
 
 def training_panels(
@@ -118,9 +130,9 @@ def training_panels(
     """The parts of `training_curves`, each with its name as a PNG file."""
     pictures = []
     for panel in _panels(history):
-        fig = _figure(*_PANEL_SIZE, theme)
-        _draw_panel(_axes(fig, 1, 1, theme)[0], panel, theme)
-        pictures.append((panel.label, _png(fig)))
+        fig = figures.figure(*_PANEL_SIZE, theme)
+        _draw_panel(figures.plots(fig, 1, 1, theme)[0], panel, theme)
+        pictures.append((panel.label, figures.png(fig)))
     return pictures
 
 
@@ -131,7 +143,8 @@ def ordered_classes(metrics: Mapping[str, Any]) -> list[str]:
     return sorted(ids, key=lambda c: math.inf if aps.get(c) is None else -aps[c])
 
 
-def _label(metrics: Mapping[str, Any], class_id: str) -> str:
+def class_label(metrics: Mapping[str, Any], class_id: str) -> str:
+    """The name of an action, on one short line."""
     name = metrics["class_names"].get(class_id, f"class {class_id}")
     name = style.short_action(" ".join(name.split()))
     return name if len(name) <= 28 else name[:27] + "…"
@@ -141,7 +154,7 @@ def _write_columns(
     axes: Axes, metrics: Mapping[str, Any], classes: Sequence[str], theme: Theme
 ) -> None:
     """Names left of the bars; AP and number of labels in columns right of them."""
-    axes.set_yticks(range(len(classes)), [_label(metrics, c) for c in classes])
+    axes.set_yticks(range(len(classes)), [class_label(metrics, c) for c in classes])
     for tick in axes.get_yticklabels():
         tick.set_parse_math(False)  # a name may hold a dollar sign
     across = axes.get_yaxis_transform()
@@ -236,9 +249,9 @@ def _curves(
 
 
 def _draw_panel(axes: Axes, panel: _Panel, theme: Theme) -> None:
-    colors = itertools.cycle(theme.curves)
-    for name, color in zip(panel.curves, colors, strict=False):
-        _draw_curve(axes, *panel.curves[name], name, style.hex_color(color))
+    looks = itertools.cycle(itertools.product(_LINES, theme.curves))
+    for name, (line, color) in zip(panel.curves, looks, strict=False):
+        _draw_curve(axes, *panel.curves[name], name, style.hex_color(color), line)
     axes.set_title(panel.label, loc="left", fontsize=10, color=theme.ink)
     axes.set_xlabel("training step", fontsize=8.5)
     axes.xaxis.set_major_locator(ticker.MaxNLocator(nbins=6, integer=True))
@@ -250,7 +263,7 @@ def _draw_panel(axes: Axes, panel: _Panel, theme: Theme) -> None:
     margin = 0.02 * (last - first) or 1
     axes.set_xlim(first - margin, last + margin)
     if list(panel.curves) != [panel.kind]:
-        axes.legend(**_legend_style(theme))
+        axes.legend(**figures.legend_style(theme))
 
 
 def _start_at_zero(axes: Axes, panel: _Panel) -> None:
@@ -260,15 +273,22 @@ def _start_at_zero(axes: Axes, panel: _Panel) -> None:
 
 
 def _draw_curve(
-    axes: Axes, steps: np.ndarray, values: np.ndarray, name: str, color: str
+    axes: Axes,
+    steps: np.ndarray,
+    values: np.ndarray,
+    name: str,
+    color: str,
+    line: str,
 ) -> None:
-    if name == "loss" and len(values) >= _SMOOTH_FROM:
+    kind, _, run = name.partition("/")
+    label = run or name
+    if kind == "loss" and len(values) >= _SMOOTH_FROM:
         axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
         values = _running_mean(values, len(values) // 40)
-        name = "loss, running mean"
+        label = f"{label}, running mean"
     marker = "o" if len(values) <= 30 else ""
-    line = {"color": color, "marker": marker, "markersize": 3, "linewidth": 1.5}
-    axes.plot(steps, values, label=name, **line)
+    look = {"color": color, "linestyle": line, "linewidth": 1.5}
+    axes.plot(steps, values, label=label, marker=marker, markersize=3, **look)
 
 
 def _running_mean(values: np.ndarray, reach: int) -> np.ndarray:
@@ -282,32 +302,3 @@ def _running_mean(values: np.ndarray, reach: int) -> np.ndarray:
     number = count[high] - count[low]
     mean = (total[high] - total[low]) / np.maximum(number, 1)
     return np.where(number > 0, mean, np.nan)
-
-
-def _figure(width: float, height: float, theme: Theme) -> Figure:
-    return Figure((width, height), facecolor=theme.background, layout="constrained")
-
-
-def _axes(fig: Figure, rows: int, columns: int, theme: Theme) -> list[Axes]:
-    """Plots in the common style, row by row."""
-    all_axes = fig.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for axes in all_axes:
-        axes.set_facecolor(theme.background)
-        axes.set_axisbelow(True)
-        axes.grid(color=theme.grid, linewidth=0.6)
-        axes.tick_params(colors=theme.ink, length=0, labelsize=8.5)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["bottom", "left"]].set_color(theme.grid)
-        axes.xaxis.label.set_color(theme.ink)
-        axes.yaxis.label.set_color(theme.ink)
-    return all_axes
-
-
-def _legend_style(theme: Theme) -> dict[str, Any]:
-    return {"fontsize": 8, "frameon": False, "labelcolor": theme.ink}
-
-
-def _png(fig: Figure) -> bytes:
-    file = io.BytesIO()
-    fig.savefig(file, format="png", dpi=_DPI, bbox_inches="tight", pad_inches=0.1)
-    return file.getvalue()

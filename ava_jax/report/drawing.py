@@ -203,7 +203,7 @@ def _draw_block(
 
 def encode_png(picture: np.ndarray) -> bytes:
     """The RGB picture as a PNG file."""
-    return _encode(picture, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    return _encode(picture, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
 
 
 def encode_jpeg(picture: np.ndarray) -> bytes:

@@ -2,9 +2,13 @@
 
 import base64
 import html
+import json
 from collections.abc import Sequence
+from typing import Any
 
 from ava_jax.report import style
+
+NUMBER = ' class="number"'  # of a table's cell
 
 _CSS = """
 :root { color-scheme: light dark; --paper: #fff; --card: #f4f5f7; --ink: #1c1e21;
@@ -44,34 +48,58 @@ thead th { color: var(--soft); font-weight: 600; }
 tbody th { font-weight: 400; }
 .wide { overflow-x: auto; }
 tbody th { min-width: 7rem; }
+.small { grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); }
+.controls { display: flex; flex-wrap: wrap; gap: .5rem 1.25rem; margin: .75rem 0;
+  align-items: center; font-size: .9rem; }
+select, input, button { max-width: 100%; padding: .25rem .5rem; font: inherit;
+  font-size: .9rem; color: var(--ink); background: var(--card);
+  border: 1px solid var(--line); border-radius: .25rem; }
+button { cursor: pointer; text-align: left; }
+[hidden] { display: none !important; }
 .number { text-align: right; overflow-wrap: normal;
   font-variant-numeric: tabular-nums; }
 @media (max-width: 30rem) {
   body { padding: 1rem .75rem 2rem; }
   table { font-size: .75rem; }
   th, td { padding: .25rem .2rem; }
-  tbody th { min-width: 4.75rem; } }
+  tbody th { min-width: 4.75rem; }
+  .small { gap: .75rem; grid-template-columns: 1fr 1fr; } }
 @media print { body { max-width: none; } figure { break-inside: avoid; } }
 """
 
 
-def document(title: str, body: str) -> str:
-    """A whole HTML page; `body` is HTML, `title` is text."""
+def document(title: str, body: str, css: str = "", script: str = "") -> str:
+    """A whole HTML page.
+
+    Args:
+      title: text.
+      body: HTML.
+      css: of this page alone.
+      script: JavaScript to run when the body is there.
+    """
     title = html.escape(title)
+    script = f"<script>\n{script}</script>\n" if script else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<style>{_CSS}</style>
+<style>{_CSS}{css}</style>
 </head>
 <body>
 <h1>{title}</h1>
 {body}
-</body>
+{script}</body>
 </html>
 """
+
+
+def data(name: str, value: Any) -> str:
+    """Numbers and texts for a script, which finds them as JSON by their name."""
+    # "</script>" in a text would end it.
+    text = json.dumps(value, separators=(",", ":")).replace("<", r"\u003c")
+    return f'<script type="application/json" id="{name}">{text}</script>'
 
 
 def section(title: str, body: str) -> str:
@@ -109,8 +137,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         first = f'<th scope="{scope}">{html.escape(cells[0])}</th>'
         scope = ' scope="col"' if tag == "th" else ""
         rest = (
-            f'<{tag}{scope} class="number">{html.escape(cell)}</{tag}>'
-            for cell in cells[1:]
+            f"<{tag}{scope}{NUMBER}>{html.escape(cell)}</{tag}>" for cell in cells[1:]
         )
         return f"<tr>{first}{''.join(rest)}</tr>"
 
@@ -119,6 +146,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         f'<div class="wide"><table>\n<thead>{row("th", "col", header)}</thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table></div>"
     )
+
+
+def share(value: float | None) -> str:
+    """An AP or another share as text, of three digits."""
+    return "n/a" if value is None else f"{value:.3f}"
 
 
 def _data_url(image: bytes) -> str:

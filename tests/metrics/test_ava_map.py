@@ -394,36 +394,7 @@ def test_ground_truth_against_itself(name):
         }
 
 
-# --------------------------------------------------------------------- summary
-
-
-def test_counts_of_a_summary():
-    truth = [(0, LEFT, 1), (0, LEFT, 2), (0, RIGHT, 1), (1, LEFT, 1), (2, LEFT, 9)]
-    detected = [(0, LEFT, 1, 0.5), (0, LEFT, 9, 0.5), (1, LEFT, 1, 0.5)]
-    summary = ava_map.summarise(
-        boxes_of(truth, False),
-        boxes_of(detected, True),
-        {2: "b", 1: "a"},
-        keyframes=[3, 0],
-        excluded_frames=[1, 8],
-        protocol="mmaction2",
-    )
-    assert json.loads(json.dumps(summary)) == summary
-    assert summary["protocol"] == "mmaction2"
-    assert summary["mAP"] == summary["protocols"]["mmaction2"]["mAP"]
-    assert summary["per_class"] == summary["protocols"]["mmaction2"]["per_class"]
-    assert summary["class_names"] == {"1": "a", "2": "b"}
-    assert summary["counts"] == {
-        "keyframes": 3,
-        "excluded_keyframes": 1,
-        "ground_truth_boxes": 3,
-        "ground_truth_labels": 3,
-        "detections": 1,
-        "per_class": {
-            "1": {"labels": 2, "detections": 1},
-            "2": {"labels": 1, "detections": 0},
-        },
-    }
+# --------------------------------------------------------------------- ranking
 
 
 def test_what_a_detection_took():
@@ -438,12 +409,3 @@ def test_what_a_detection_took():
     assert curve.score.tolist() == [0.9, 0.2]
     assert curve.recall.tolist() == [1 / 3, 2 / 3]
     assert curve.precision.tolist() == [1, 2 / 3]
-
-
-def test_group_means():
-    values = {1: 0.2, 14: 0.4, 15: None, 63: 0.6, 80: None}
-    assert ava_map.group_means(values) == {
-        "pose": pytest.approx(0.3, abs=ROUNDING),
-        "object": 0.6,
-        "person": None,
-    }

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ava_jax.report import charts
+from ava_jax.report import charts, figures
 
 BAR = (86, 180, 233)
 
@@ -88,7 +88,7 @@ def test_names_may_hold_anything(name):
 
 @pytest.mark.parametrize(
     ("theme", "paper"),
-    [(charts.LIGHT, (255, 255, 255)), (charts.DARK, (0x16, 0x18, 0x1C))],
+    [(figures.LIGHT, (255, 255, 255)), (figures.DARK, (0x16, 0x18, 0x1C))],
 )
 def test_themes_have_their_paper(theme, paper):
     for png in (

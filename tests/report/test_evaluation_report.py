@@ -1,88 +1,58 @@
+"""The report's files, and what its page says without a browser."""
+
 import base64
 import html.parser
+import json
+import re
 import subprocess
 import sys
 
 import cv2
 import numpy as np
 import pytest
+from evaluation_case import HISTORY, NASTY, TRUTH, evaluation, key_frames, read_frame
 
 from ava_jax import errors
+from ava_jax.report import evaluation_page
 from ava_jax.report.evaluation import KeyFrame, write_report
 
-NASTY = '<script>alert("1")</script> & $x$'
-HISTORY = [
-    {"step": 10, "loss": 2.0, "lr": 0.1},
-    {"step": 20, "loss": 1.0, "lr": 0.1, "mAP": 0.6},
-]
-
-
-def make_metrics():
-    activitynet = {"12": 0.9, "14": 0.5, "17": 0.0, "69": None}
-    mmaction2 = {"12": 0.9, "14": 0.5, "17": None, "69": None}
-    return {
-        "protocol": "activitynet",
-        "mAP": 1.4 / 3,
-        "per_class": activitynet,
-        "protocols": {
-            "activitynet": {"mAP": 1.4 / 3, "per_class": activitynet},
-            "mmaction2": {"mAP": 0.7, "per_class": mmaction2},
-        },
-        "class_names": {"12": "stand", "14": NASTY, "17": "carry", "69": "wave"},
-        "counts": {
-            "keyframes": 1234,
-            "excluded_keyframes": 0,
-            "ground_truth_boxes": 300,
-            "ground_truth_labels": 400,
-            "detections": 5678,
-            "per_class": {
-                "12": {"labels": 200, "detections": 3000},
-                "14": {"labels": 150, "detections": 2678},
-                "17": {"labels": 50, "detections": 0},
-                "69": {"labels": 0, "detections": 0},
-            },
-        },
-    }
-
-
-def make_key_frames(count=3):
-    rng = np.random.default_rng(0)
-    return [
-        KeyFrame(
-            title=f"{NASTY}, second {i}",
-            image=rng.integers(0, 255, (72, 96, 3), np.uint8),
-            true_boxes=np.array([[0.1, 0.2, 0.3, 0.9]]),
-            true_actions=[["stand", NASTY]],
-            boxes=np.array([[0.1, 0.2, 0.3, 0.9], [0.5, 0.1, 0.7, 0.6]]),
-            actions=[[("stand", 0.9)], [(NASTY, 0.7)]],
-        )
-        for i in range(count)
-    ]
+PICTURES = {
+    "contact_sheet.png",
+    "per_class_ap.png",
+    "precision_recall.png",
+    "confusion.png",
+    "training_curves.png",
+}
 
 
 class Page(html.parser.HTMLParser):
-    """Tags and text of an HTML file."""
+    """Tags, text and tables of a page."""
 
-    def __init__(self, path):
+    def __init__(self, text):
         super().__init__()
         self.tags, self.text, self.rows = [], "", []
-        self.in_cell = False
-        self.feed(path.read_text(encoding="utf-8"))
+        self.open, self.in_cell = "", False
+        self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
+        self.open = tag
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
             self.rows[-1].append("")
-            self.in_cell = True
+        self.in_cell = tag in ("td", "th") or (tag == "span" and self.in_cell)
 
     def handle_endtag(self, tag):
+        self.open = ""
         if tag in ("td", "th"):
             self.in_cell = False
 
     def handle_data(self, data):
-        self.text += data
+        if self.open not in ("script", "style"):
+            self.text += data
+        if self.open == "script" and self.tags[-1][1].get("id") == "data":
+            self.data = json.loads(data)
         if self.in_cell:
             self.rows[-1][-1] += data
 
@@ -98,132 +68,215 @@ class Page(html.parser.HTMLParser):
             if tag in ("img", "source")
         ]
 
+    def table(self, first_cell):
+        """The rows from the one that begins so, as long as they are as wide."""
+        start = [row[0] for row in self.rows].index(first_cell)
+        width = len(self.rows[start])
+        rows = self.rows[start:]
+        end = [len(row) != width for row in rows]
+        return rows[: end.index(True)] if any(end) else rows
 
-def test_files(tmp_path):
-    folder = tmp_path / "run" / "report"
-    index = write_report(folder, make_metrics(), make_key_frames(), HISTORY)
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A report with everything in it."""
+    folder = tmp_path_factory.mktemp("run") / "report"
+    index = write_report(folder, *evaluation(), key_frames(), HISTORY, read_frame)
     assert index == folder / "index.html"
-    pictures = ["contact_sheet.png", "per_class_ap.png", "training_curves.png"]
-    assert {p.name for p in folder.iterdir()} == {*pictures, "index.html"}
-    for name in pictures:
-        assert cv2.imread(str(folder / name)).std() > 0
+    return folder
 
 
-def test_page_needs_nothing_else(tmp_path):
-    page = Page(write_report(tmp_path, make_metrics(), make_key_frames(), HISTORY))
-    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe"})
-    assert not any("href" in attrs for _, attrs in page.tags)
-    # 3 key-frames; the chart and 3 curves, light and dark.
-    assert len(page.images) == 3 + 2 * 4
+@pytest.fixture(scope="module")
+def page(whole):
+    return Page((whole / "index.html").read_text(encoding="utf-8"))
+
+
+def page_of(*arguments, **options):
+    """Without frames and history."""
+    found = evaluation(*arguments, **options)
+    return Page(evaluation_page.render(*found, (), (), None))
+
+
+def test_files(whole):
+    assert {p.name for p in whole.iterdir()} == {*PICTURES, "index.html"}
+    for name in PICTURES:
+        assert cv2.imread(str(whole / name)).std() > 0
+
+
+def test_page_needs_nothing_else(whole, page):
+    tags = {tag for tag, _ in page.tags}
+    assert tags.isdisjoint({"link", "iframe", "object", "embed"})
+    assert not any({"href", "action"} & attrs.keys() for _, attrs in page.tags)
+    scripts = [attrs for tag, attrs in page.tags if tag == "script"]
+    assert scripts == [{"type": "application/json", "id": "data"}, {}]
+    text = (whole / "index.html").read_text(encoding="utf-8")
+    for request in ("url(", "@import", "http:", "https:", "fetch(", "import("):
+        assert request not in text
+    # 3 key-frames; 3 training curves, light and dark; the mistakes.
+    assert len(page.images) == 3 + 2 * 3 + text.count("data-kind=")
     for url in page.images:
         head, data = url.split(",")
         assert head in ("data:image/png;base64", "data:image/jpeg;base64")
         content = np.frombuffer(base64.b64decode(data, validate=True), np.uint8)
         assert cv2.imdecode(content, cv2.IMREAD_COLOR) is not None
-    assert "url(" not in page.text and "@import" not in page.text
     assert all(attrs["alt"] for tag, attrs in page.tags if tag == "img")
 
 
-def test_text_is_escaped(tmp_path):
-    page = Page(write_report(tmp_path, make_metrics(), make_key_frames(), HISTORY))
+def test_text_is_escaped(page):
     assert f"{NASTY} [14]" in page.text
     assert f"{NASTY}, second 2" in page.text
+    assert page.data["names"]["14"] == NASTY
 
 
-def test_headline(tmp_path):
-    page = Page(write_report(tmp_path, make_metrics(), make_key_frames(), HISTORY))
+def test_headline(page):
     for words in (
-        "0.467mAP, activitynet protocol",
-        "0.700mAP, mmaction2 protocol",
-        "mean over 3 of 4 classes",
-        "1,234 key-frames (0 excluded)",
-        "300 true boxes with 400 labels, 5,678 detections",
-        "Here: 1 such class.",
+        "0.444mAP, activitynet protocol",
+        "0.694mAP, mmaction2 protocol",
+        # Of stand 2 in 3 are reached, of the others all.
+        "0.889mAP that perfect scores would give these boxes",
+        "mean over 3 of 4 actions",
+        "4 key-frames (0 excluded)",
+        "5 true boxes with 6 labels, 8 detections",
+        "By group: pose 0.667, object 0.000.",
     ):
         assert words in page.words
 
 
-def test_table(tmp_path):
-    page = Page(write_report(tmp_path, make_metrics(), [], []))
-    assert page.rows == [
-        ["class", "AP activitynet", "AP mmaction2", "labels", "detections"],
-        ["stand [12]", "0.900", "0.900", "200", "3,000"],
-        [f"{NASTY} [14]", "0.500", "0.500", "150", "2,678"],
-        ["carry [17]", "0.000", "n/a: no detection", "50", "0"],
-        ["wave [69]", "n/a: no ground truth", "n/a: no ground truth", "0", "0"],
+def test_why_the_protocols_differ(page):
+    rows = page.table("from one protocol to the other")
+    assert [row[1:] for row in rows] == [
+        ["of these", "mAP"],
+        ["", "0.444"],
+        ["1", "0.463"],
+        ["1", "0.694"],
+        ["0", "0.694"],
+        ["0", "0.694"],
+    ]
+    assert "Why they differ" in page.words
+
+
+def test_actions(page):
+    assert page.table("action") == [
+        ["action", "", "AP", "ceiling", "AP mmaction2", "labels", "detections"],
+        [f"{NASTY} [14]", "", "0.833", "1.000", "0.833", "2", "3"],
+        ["stand [12]", "", "0.500", "0.667", "0.556", "3", "4"],
+        ["carry [17]", "", "0.000", "1.000", "n/a", "1", "0"],
+        ["wave [69]", "n/a: no ground truth", *["n/a"] * 3, "0", "1"],
+    ]
+    bars = [attrs for _, attrs in page.tags if attrs.get("class") == "bar"]
+    assert bars[1]["aria-label"] == (
+        "AP 0.500, lost to scores 0.167, lost for want of a box 0.333"
+    )
+    pieces = [a for _, a in page.tags if a.get("class") == "boxes" and "style" in a]
+    assert pieces[1]["style"] == "width:33.33%"
+
+
+def test_parts(page):
+    rows = page.rows[
+        page.rows.index(["part", "", "mAP", "ceiling", "people", "labels"]) :
+    ]
+    assert rows[1:4] == [
+        ["under 21.0% of the frame", "", "0.000", "0.000", "1", "1"],
+        ["21.0% to 23.0%", "", "1.000", "1.000", "2", "3"],
+        ["from 23.0% of the frame", "", "1.000", "1.000", "2", "2"],
+    ]
+    assert rows[5:7] == [
+        ["1 person", "", "0.625", "0.750", "3", "3"],
+        ["2 people", "", "1.000", "1.000", "2", "3"],
+    ]
+    assert "in every part: 1 by size, 2 by number" in page.words
+
+
+def test_curves(page):
+    assert page.data["initial"] == ["12", "14", "17"]
+    assert page.data["curves"]["12"] == {
+        "score": [0.9, 0.6],
+        "recall": [0.3333, 0.6667],
+        "precision": [1, 0.5],
+    }
+    assert page.data["ap"] == {"12": 0.5, "14": pytest.approx(5 / 6), "17": 0}
+
+
+def test_confusion(page):
+    assert page.data["confusion"] == {
+        "ids": [12, 14, 17],
+        "labels": [2, 2, 1],
+        "count": [[2, 0, 0], [1, 1, 0], [0, 1, 0]],
+    }
+    assert page.table("true → predicted")[1:] == [
+        [f"{NASTY} → stand", "1.0 of 2", "50%"],
+        [f"carry → {NASTY}", "1.0 of 1", "100%"],
+    ]
+    cells = [attrs["class"] for tag, attrs in page.tags if tag == "rect"]
+    assert cells == ["found", "taken", "found", "taken"]
+
+
+def test_mistakes(page):
+    for words in (
+        "✗ stand 0.70True: <script>alert",
+        f"{NASTY}, second 903",
+        "✗ wave 0.55True: stand.",
+        "○ carry no scoreTrue: stand, carry.",
+    ):
+        assert words in page.words
+    kinds = [attrs["data-kind"] for _, attrs in page.tags if "data-kind" in attrs]
+    assert kinds == ["false"] * 3 + ["low"] * 3
+
+
+def test_protocols_that_agree():
+    agreeing = [(902, TRUTH[0][1], 12, 0.9)]
+    page = page_of([agreeing[0][:3]], agreeing)
+    assert "They give the same number here" in page.words
+    assert page.table("action")[0] == [
+        *("action", "", "AP", "ceiling", "labels", "detections")
     ]
 
 
-def agreeing():
-    metrics = make_metrics()
-    metrics["protocols"]["mmaction2"] = metrics["protocols"]["activitynet"]
-    return metrics
-
-
-def with_exclusions():
-    metrics = make_metrics()
-    metrics["counts"]["excluded_keyframes"] = 7
-    return metrics
-
-
-def headline_mmaction2():
-    metrics = make_metrics()
-    result = metrics["protocols"]["mmaction2"]
-    return {**metrics, "protocol": "mmaction2", **result}
+def test_the_other_protocol_first():
+    page = page_of(protocol="mmaction2")
+    assert page.words.index("0.694mAP, mmac") < page.words.index("0.444mAP, activ")
+    assert "mean over 2 of 4 actions" in page.words
+    assert page.table("action")[-2][1] == "n/a: no detection"
 
 
 @pytest.mark.parametrize(
-    ("metrics", "words"),
+    "case",
     [
-        (agreeing(), "Both protocols give the same number here"),
-        (with_exclusions(), "Here: 1 such class and 7 excluded key-frames."),
-        (headline_mmaction2(), "mean over 2 of 4 classes"),
+        {"detected": []},
+        {"truth": [], "detected": []},
+        {"truth": []},
+        {"names": {69: "wave"}},
     ],
 )
-def test_why_protocols_differ(tmp_path, metrics, words):
-    assert words in Page(write_report(tmp_path, metrics, [], [])).words
+@pytest.mark.parametrize("protocol", ["activitynet", "mmaction2"])
+def test_little_to_report(case, protocol):
+    page = page_of(**case, protocol=protocol)
+    assert "AP of every action" in page.words
+    if case.get("truth") == [] or "names" in case:
+        assert "n/amAP, activitynet protocol" in page.words
+        assert "mean over 0 of" in page.words
 
 
-def test_table_has_one_ap_when_protocols_agree(tmp_path):
-    page = Page(write_report(tmp_path, agreeing(), [], []))
-    assert page.rows[0] == ["class", "AP activitynet", "labels", "detections"]
-
-
-def test_no_map(tmp_path):
-    metrics = make_metrics()
-    nothing = {"mAP": None, "per_class": dict.fromkeys(metrics["class_names"])}
-    metrics.update(nothing)
-    metrics["protocols"] = {"activitynet": nothing, "mmaction2": nothing}
-    page = Page(write_report(tmp_path, metrics, [], []))
-    assert "n/amAP, activitynet protocol" in page.words
-    assert "mean over 0 of 4 classes" in page.words
-
-
-def test_evaluation_without_training_and_frames(tmp_path):
-    write_report(tmp_path, make_metrics(), make_key_frames(), HISTORY)
-    page = Page(write_report(tmp_path, make_metrics(), [], []))
-    # What the earlier report left and this one does not have is gone.
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "index.html",
-        "per_class_ap.png",
-    ]
+def test_what_an_earlier_report_left_is_replaced(tmp_path):
+    write_report(tmp_path, *evaluation(), key_frames(1))
+    (tmp_path / "training_curves.png").write_text("of an earlier report")
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    broken = key_frames(1)[0].__dict__ | {"actions": []}
+    with pytest.raises(ValueError):
+        write_report(tmp_path, *evaluation(), [KeyFrame(**broken)])
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+    page = Page(write_report(tmp_path, *evaluation()).read_text(encoding="utf-8"))
+    left = {"contact_sheet.png", "training_curves.png"}
+    assert {p.name for p in tmp_path.iterdir()} == {*PICTURES - left, "index.html"}
     assert "No training curves" in page.words
     assert "No frames were at hand" in page.words
-
-
-def test_a_report_that_fails_leaves_the_earlier_one(tmp_path):
-    write_report(tmp_path, make_metrics(), make_key_frames(1), HISTORY)
-    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    broken = make_key_frames(1)[0].__dict__ | {"actions": []}
-    with pytest.raises(ValueError):
-        write_report(tmp_path, make_metrics(), [KeyFrame(**broken)], HISTORY)
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+    assert "✗ stand 0.70" in page.words and not page.images
 
 
 def test_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "report").write_text("a file is in the way")
     with pytest.raises(errors.UserError, match=r"report into .*report: File exists"):
-        write_report(tmp_path / "report", make_metrics(), [], [])
+        write_report(tmp_path / "report", *evaluation())
 
 
 def test_report_imports_no_framework():
@@ -235,3 +288,12 @@ def test_report_imports_no_framework():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_page_names_what_its_script_looks_for(whole):
+    """Every id in the script is an element of the page, with frames or without."""
+    text = (whole / "index.html").read_text(encoding="utf-8")
+    script = text[text.rindex("<script>") :]
+    wanted = set(re.findall(r"\$\(\"([a-z-]+)\"\)", script))
+    assert len(wanted) > 8
+    assert wanted <= set(re.findall(r' id="([a-z-]+)"', text))

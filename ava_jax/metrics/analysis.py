@@ -1,0 +1,71 @@
+"""What a mean average precision is made of, and where the rest was lost."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from ava_jax.metrics import ava_map, ceiling, matched, parts, people, protocol_gap
+from ava_jax.metrics.ava_map import Boxes, Ranking
+
+_MISTAKES = 12  # of each kind
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Analysis:
+    """Detections under one protocol, analysed.
+
+    Attributes:
+      ranking: the detections, ranked and judged.
+      truth: the ground truth that judged them.
+      ceiling: the highest AP that scores can give on the detected boxes, by action
+        id; None where the protocol does not average the action.
+      gap: why the protocols differ.
+      by_size: AP by the area of people's boxes.
+      by_people: AP by the number of annotated people in the key-frame.
+      confusion: between actions.
+      false_alarms: the highest-scored false detections.
+      low_scores: the lowest-scored true actions of people who were found, below
+        some false detection of the action.
+    """
+
+    ranking: Ranking
+    truth: people.Truth
+    ceiling: dict[int, float | None]
+    gap: protocol_gap.Gap
+    by_size: parts.Parts
+    by_people: parts.Parts
+    confusion: matched.Confusion
+    false_alarms: list[matched.Mistake]
+    low_scores: list[matched.Mistake]
+
+
+def analyse(
+    ground_truth: Boxes,
+    detections: Boxes,
+    class_ids: Sequence[int],
+    *,
+    excluded_frames: Sequence[int] = (),
+    protocol: str = "activitynet",
+    max_per_frame: int | None = None,
+    iou_threshold: float = 0.5,
+) -> Analysis:
+    """Analyses detections; arguments as of `ava_map.evaluate`."""
+    where = {"excluded_frames": excluded_frames, "iou_threshold": iou_threshold}
+    rankings = ava_map.rank(
+        ground_truth, detections, class_ids, max_per_frame=max_per_frame, **where
+    )
+    ranking = rankings[protocol]
+    truth = people.Truth.make(ground_truth, ranking, excluded_frames)
+    found = people.distinct(detections)
+    reached = ceiling.reached_labels(truth, found, ranking, **where)
+    pairs = matched.match(truth, found, ranking, **where)
+    return Analysis(
+        ranking=ranking,
+        truth=truth,
+        ceiling=ceiling.ceilings(ranking, truth, reached),
+        gap=protocol_gap.protocol_gap(rankings),
+        by_size=parts.by_size(ranking, detections, truth, reached),
+        by_people=parts.by_people(ranking, detections, truth, reached),
+        confusion=matched.confuse(pairs),
+        false_alarms=matched.false_alarms(ranking, detections, truth, _MISTAKES),
+        low_scores=matched.low_scores(pairs, found, ranking, _MISTAKES),
+    )

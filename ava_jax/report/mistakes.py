@@ -1,0 +1,106 @@
+"""The worst mistakes, with the part of the frame that they are about."""
+
+import html
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ava_jax.report import contact_sheet, drawing, page, style
+from ava_jax.report.findings import NamedMistake
+
+# The RGB frame, (H, W, 3) uint8, at a second of a video; None: not at hand.
+ReadFrame = Callable[[str, float], np.ndarray | None]
+
+_SIZE = 400, 300  # pixels of a picture
+_LEAST = 0.5  # of the frame's height that a picture shows
+_MARGIN = 0.2  # around the boxes, of a picture
+
+
+def gallery(mistakes: Sequence[NamedMistake], read_frame: ReadFrame | None) -> str:
+    """A figure for each mistake, with a control for the kind.
+
+    Args:
+      mistakes: in the order to show them.
+      read_frame: where frames come from; None: text alone.
+    """
+    figures = "\n".join(_figure(mistake, read_frame) for mistake in mistakes)
+    options = "".join(
+        f'<option value="{value}">{text}</option>'
+        for value, text in (
+            ("", "both kinds"),
+            ("false", "false, with a high score"),
+            ("low", "true, with a low score"),
+        )
+    )
+    return (
+        f'<div class="controls"><label>Show <select id="kind">{options}</select>'
+        f'</label></div>\n<div class="gallery small" id="mistakes">\n{figures}\n</div>'
+    )
+
+
+def _figure(mistake: NamedMistake, read_frame: ReadFrame | None) -> str:
+    frame = None if read_frame is None else read_frame(mistake.video, mistake.second)
+    kind = "false" if mistake.is_false_alarm else "low"
+    place = f"{mistake.video}, second {mistake.second:g}"
+    image = ""
+    if frame is not None:
+        picture = drawing.encode_jpeg(draw(mistake, frame))
+        image = page.picture(picture, f"{place}: {headline(mistake)}")
+    return (
+        f'<figure data-kind="{kind}">{image}<figcaption>'
+        f"<b>{html.escape(headline(mistake))}</b><br>{html.escape(truth(mistake))}"
+        f"<br>{html.escape(place)}</figcaption></figure>"
+    )
+
+
+def headline(mistake: NamedMistake) -> str:
+    """'✗ walk 0.93' of a false detection, '○ walk 0.02' of a low score."""
+    mark = contact_sheet.WRONG if mistake.is_false_alarm else contact_sheet.MISSED
+    score = "no score" if mistake.score is None else f"{mistake.score:.2f}"
+    return f"{mark} {style.short_action(mistake.action)} {score}"
+
+
+def truth(mistake: NamedMistake) -> str:
+    """What is true of the person."""
+    if mistake.true_box is None:
+        return "Nobody is annotated there."
+    actions = ", ".join(map(style.short_action, mistake.true_actions)) or "no action"
+    if mistake.is_false_alarm and mistake.action in mistake.true_actions:
+        return f"True: {actions}; another box was taken for it."
+    return f"True: {actions}."
+
+
+def draw(mistake: NamedMistake, frame: np.ndarray) -> np.ndarray:
+    """The surroundings of the box, with it and the true one.
+
+    Args:
+      mistake: what to show.
+      frame: (H, W, 3) uint8 RGB.
+
+    Returns:
+      (300, 400, 3) uint8 RGB, or narrower or lower where the frame ends.
+    """
+    boxes = [box for box in (mistake.box, mistake.true_box) if box is not None]
+    boxes = np.array(boxes) * ((frame.shape[1], frame.shape[0]) * 2)
+    left, top, right, bottom = _surroundings(boxes, frame.shape)
+    part = frame[top:bottom, left:right]
+    color = contact_sheet.MARK_COLORS[headline(mistake)[0]]
+    return drawing.draw_people(
+        part,
+        boxes - ((left, top) * 2),
+        [[drawing.Line(headline(mistake), color)], []][: len(boxes)],
+        [style.PREDICTED, style.TRUE][: len(boxes)],
+        dashed=[False, True][: len(boxes)],
+        scale=min(_SIZE[0] / part.shape[1], _SIZE[1] / part.shape[0]),
+    )
+
+
+def _surroundings(boxes: np.ndarray, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Left, top, right, bottom of the part of a frame to show, pixels."""
+    frame = np.array([shape[1], shape[0]])
+    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    scale = np.max((high - low) / np.array(_SIZE)) / (1 - 2 * _MARGIN)
+    scale = max(scale, _LEAST * shape[0] / _SIZE[1])
+    size = np.minimum(np.rint(scale * np.array(_SIZE)), frame).astype(int)
+    corner = np.clip(np.rint((low + high - size) / 2), 0, frame - size).astype(int)
+    return (*corner.tolist(), *(corner + size).tolist())

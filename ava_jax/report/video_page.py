@@ -1,0 +1,100 @@
+"""The page of a video: it plays beside a timeline of what everybody does."""
+
+import base64
+import html
+import importlib.resources
+from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import quote
+
+from ava_jax.report import page, style
+
+
+class Sighting(NamedTuple):
+    """What one person does at one key-frame."""
+
+    time: float  # seconds
+    person: int
+    actions: Sequence[tuple[str, float]]  # name and score
+
+
+def render(
+    title: str,
+    video: str | bytes,
+    sightings: Sequence[Sighting],
+    *,
+    duration: float,
+    every: float,
+    threshold: float,
+    colors: dict[int, style.Color],
+    notes: Sequence[str] = (),
+) -> str:
+    """The page as HTML, which needs no network.
+
+    Args:
+      title: of the page.
+      video: path of an MP4 file relative to the page, or the file itself, which
+        then becomes part of the page.
+      sightings: by time.
+      duration: of the video, seconds.
+      every: seconds from one key-frame to the next.
+      threshold: score from which actions are shown at first.
+      colors: of the people in the video.
+      notes: sentences above the timeline.
+    """
+    shown = {"duration": round(duration, 3), "every": every, "threshold": threshold}
+    body = (
+        f'<p class="soft">{html.escape(" ".join(notes))}</p>\n'
+        '<div class="stage">\n<div class="film">'
+        f'<video id="video" controls playsinline preload="metadata" '
+        f'src="{_address(video)}"></video></div>\n'
+        f"<div>{_CONTROLS}\n"
+        '<p class="soft" id="count" aria-live="polite"></p>\n'
+        '<div id="people"></div>\n'
+        '<button id="more" hidden>Show more people</button>\n</div>\n</div>\n'
+        + page.data("data", shown | _data(sightings, colors))
+    )
+    own = importlib.resources.files("ava_jax.report")
+    css, script = (
+        own.joinpath(f"video_page.{kind}").read_text(encoding="utf-8")
+        for kind in ("css", "js")
+    )
+    return page.document(title, body, css, script)
+
+
+_CONTROLS = """<div class="controls">
+<label>Action <select id="action"></select></label>
+<label>Score from <input id="score" type="range" min="0.05" max="0.95" step="0.05">
+<output id="limit"></output></label>
+</div>"""
+
+
+def _address(video: str | bytes) -> str:
+    if isinstance(video, bytes):
+        return f"data:video/mp4;base64,{base64.b64encode(video).decode()}"
+    return html.escape(quote(video))
+
+
+def _data(sightings: Sequence[Sighting], colors: dict[int, style.Color]) -> dict:
+    """What the script draws: actions by number, people in order of appearance."""
+    names: dict[str, int] = {}
+    people: dict[int, list] = {}
+    for sighting in sightings:
+        scores = [
+            [names.setdefault(name, len(names)), round(score, 2)]
+            for name, score in sighting.actions
+        ]
+        moment = [round(sighting.time, 3), scores]
+        people.setdefault(sighting.person, []).append(moment)
+    return {
+        "actions": [style.short_action(name) for name in names],
+        "people": [
+            {
+                "id": person,
+                "color": style.hex_color(colors[person]),
+                "ink": style.hex_color(style.ink_on(colors[person])),
+                "moments": moments,
+            }
+            for person, moments in people.items()
+        ],
+    }
