@@ -1,0 +1,52 @@
+"""Where boxes of people come from, by name."""
+
+import os
+
+from ava_jax.errors import UserError
+from ava_jax.people.files import PeopleByTime, read_people
+from ava_jax.people.hog import HogDetector
+from ava_jax.people.onnx_detector import OnnxDetector
+
+FILES = (".csv", ".csv.gz", ".parquet", ".pkl", ".pickle", ".json")
+
+
+def open_detector(
+    name: str,
+    frame_size: tuple[int, int] | None = None,
+    video: str | None = None,
+    threshold: float = 0.5,
+) -> HogDetector | OnnxDetector | PeopleByTime:
+    """Opens what a command line calls a detector.
+
+    Args:
+      name: 'hog', 'onnx:FILE' (or FILE.onnx), or a file of boxes: FILE.csv, .pkl
+        or .json.
+      frame_size: width and height of the video in pixels; needed by files.
+      video: name of the video in a file of boxes that is of several.
+      threshold: boxes with a lower score are left out; 0 to 1.
+
+    Returns:
+      A callable, RGB uint8 (H, W, 3) -> (N, 5) float32 of x1, y1, x2, y2 in pixels
+      and score; or for files an object whose `at(seconds)` gives the same.
+
+    Raises:
+      UserError: there is no such detector, or its file cannot be read.
+    """
+    kind, _, path = name.partition(":")
+    if name == "hog":
+        return HogDetector(threshold)
+    if kind == "onnx" and path:
+        return OnnxDetector(path, threshold)
+    if name.endswith(".onnx"):
+        return OnnxDetector(name, threshold)
+    if name.endswith(FILES):
+        if frame_size is None:
+            raise ValueError("a file of boxes needs the size of the video's frames")
+        return read_people(name, *frame_size, video=video, threshold=threshold)
+    if os.path.exists(name):
+        expected = f"a name that ends in {', '.join(FILES)} or .onnx"
+        raise UserError(f"{name}: not known as a file of boxes, expected {expected}")
+    raise UserError(
+        f"There is no person detector {name!r}. Give hog, onnx:FILE.onnx, or a file "
+        "of boxes (.csv, .pkl, .json)."
+    )

@@ -1,0 +1,167 @@
+"""Boxes of people that were found before: by time, from a file."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ava_jax.data.proposals import read_proposals
+from ava_jax.errors import UserError
+
+_LONE_SPACING = 1.0  # seconds; of a file with one time, as AVA's key-frames
+
+
+@dataclasses.dataclass(frozen=True)
+class PeopleByTime:
+    """The boxes of one video.
+
+    Attributes:
+      times: (T,) seconds, rising.
+      boxes: for every time (N, 5) float32: x1, y1, x2, y2 in pixels and score.
+    """
+
+    times: np.ndarray
+    boxes: tuple[np.ndarray, ...]
+
+    def at(self, time: float) -> np.ndarray:
+        """The boxes of the nearest time, (N, 5).
+
+        Nobody, if that is further away than half the file's spacing: the median
+        of the steps between its times, 1 s if it has only one.
+        """
+        steps = np.diff(self.times)
+        spacing = np.median(steps) if len(steps) else _LONE_SPACING
+        nearest = int(np.argmin(np.abs(self.times - time)))
+        # Times may be written with three digits only.
+        if abs(self.times[nearest] - time) > spacing / 2 + 1e-3:
+            return np.zeros((0, 5), np.float32)
+        return self.boxes[nearest]
+
+
+def read_people(
+    path: str | os.PathLike,
+    width: int,
+    height: int,
+    video: str | None = None,
+    threshold: float = 0.0,
+) -> PeopleByTime:
+    """Reads the boxes of people in one video.
+
+    Args:
+      path: AVA's CSV of boxes or detections (or Parquet), MMAction2's pickle of
+        proposals, or COCO's JSON of annotations, whose images have their time as
+        `timestamp` or `time` in seconds, or as `frame_id` (from 0) of one of its
+        `videos` with an `fps`.
+      width: of the video's frames, pixels.
+      height: of the video's frames, pixels.
+      video: which one, if the file is of several.
+      threshold: boxes with a lower score are left out.
+
+    Raises:
+      UserError: the file cannot be read, has no boxes, or none of this video.
+    """
+    path = os.fspath(path)
+    is_json = path.endswith(".json")
+    by_video = _read_coco(path) if is_json else _read_ava(path)
+    people = _choose(path, by_video, video)
+    times = sorted(people)
+    scale = np.array([width, height, width, height, 1])
+    boxes = [people[time][people[time][:, 4] >= threshold] for time in times]
+    return PeopleByTime(
+        np.array(times, np.float64),
+        tuple((rows * scale).astype(np.float32) for rows in boxes),
+    )
+
+
+# Video -> seconds -> (N, 5): boxes in fractions of the frame, and scores.
+_ByVideo = dict[str, dict[float, np.ndarray]]
+
+
+def _choose(path: str, by_video: _ByVideo, video: str | None) -> dict:
+    if not by_video:
+        raise UserError(f"{path}: no boxes; expected those of the video's people")
+    if len(by_video) == 1:
+        return next(iter(by_video.values()))
+    if video not in by_video:
+        names = ", ".join(list(by_video)[:5])
+        raise UserError(
+            f"{path}: boxes of {len(by_video)} videos ({names}, ...), none of which "
+            f"is {video!r}; name the video as the file does, or keep its rows only"
+        )
+    return by_video[video]
+
+
+def _read_ava(path: str) -> _ByVideo:
+    by_video: _ByVideo = {}
+    for (video, seconds), boxes in read_proposals(path).items():
+        if np.abs(boxes[:, :4]).max(initial=0) > 2:
+            raise UserError(
+                f"{path}: box {boxes[0, :4].tolist()} of {video} at {seconds:g} s, "
+                "expected fractions of the frame, 0 to 1; divide x by the width and "
+                "y by the height"
+            )
+        by_video.setdefault(video, {})[seconds] = boxes
+    return by_video
+
+
+def _read_coco(path: str) -> _ByVideo:
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+    try:
+        return _coco_boxes(path, content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path}: not COCO's format ({type(error).__name__}: {error}); expected "
+            "an object with `images` (id, width, height, timestamp), `annotations` "
+            "(image_id, category_id, bbox as x, y, width, height, perhaps score) and "
+            "`categories`"
+        ) from None
+
+
+def _coco_boxes(path: str, content: Mapping[str, Any]) -> _ByVideo:
+    people = _person_ids(content)
+    videos = {video["id"]: video for video in content.get("videos", ())}
+    rows: dict[Any, list[list[float]]] = {
+        image["id"]: [] for image in content["images"]
+    }
+    for note in content["annotations"]:
+        if note["category_id"] in people and not note.get("iscrowd"):
+            x, y, width, height = note["bbox"]
+            row = [x, y, x + width, y + height, note.get("score", 1.0)]
+            rows[note["image_id"]].append(row)
+    by_video: _ByVideo = {}
+    for image in content["images"]:
+        video = videos.get(image.get("video_id"), {})
+        boxes = np.array(rows[image["id"]], np.float64).reshape(-1, 5)
+        boxes /= [image["width"], image["height"]] * 2 + [1]
+        times = by_video.setdefault(str(video.get("name", "")), {})
+        times[_seconds(path, image, video)] = boxes
+    return by_video
+
+
+def _person_ids(content: Mapping[str, Any]) -> set[int]:
+    """Category ids of people: those of that name, else COCO's own."""
+    categories = content.get("categories") or [{"id": 1, "name": "person"}]
+    return {
+        category["id"]
+        for category in categories
+        if category["name"].lower() in ("person", "people", "pedestrian", "human")
+    }
+
+
+def _seconds(path: str, image: Mapping[str, Any], video: Mapping[str, Any]) -> float:
+    for name in ("timestamp", "time"):
+        if name in image:
+            return float(image[name])
+    if "frame_id" in image and "fps" in video:
+        return float(image["frame_id"]) / float(video["fps"])
+    raise UserError(
+        f"{path}: image {image['id']} has no time; give every image a `timestamp` in "
+        "seconds, or a `frame_id` of a video with an `fps`"
+    )

@@ -1,0 +1,29 @@
+"""Leaves one box of those that lie on the same person."""
+
+import cv2
+import numpy as np
+
+
+def suppress(
+    boxes: np.ndarray, scores: np.ndarray, threshold: float, overlap: float
+) -> np.ndarray:
+    """Non-maximum suppression.
+
+    Args:
+      boxes: (N, 4) xyxy.
+      scores: (N,).
+      threshold: boxes with a lower score are dropped.
+      overlap: a box that shares more than this IoU with a better one is dropped.
+
+    Returns:
+      (M, 5) float32: boxes with their scores, the best first.
+    """
+    people = np.column_stack([boxes, scores]).astype(np.float32)
+    # Boxes without an area or with NaN are no people.
+    people = people[(people[:, 2:4] > people[:, :2]).all(axis=1)]
+    people = people[people[:, 4] >= threshold]
+    if not len(people):
+        return np.zeros((0, 5), np.float32)
+    corner_and_size = np.hstack([people[:, :2], people[:, 2:4] - people[:, :2]])
+    kept = cv2.dnn.NMSBoxes(corner_and_size, people[:, 4], 0.0, overlap)
+    return people[np.ravel(kept)]

@@ -1,0 +1,129 @@
+"""The key-frames of a video with the clips around them, as it goes by."""
+
+import collections
+import dataclasses
+import time
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from ava_jax.data.resize import resize_frame
+from ava_jax.video.frame_rate import at_rate
+from ava_jax.video.reader import VideoFrame
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Moment:
+    """A key-frame and its clip.
+
+    Attributes:
+      time: seconds after the video's first frame.
+      frame: (H, W, 3) uint8 RGB, the key-frame in the video's size.
+      clip: (T, h, w, 3) uint8 RGB in the model's size.
+      decoded_at: when the key-frame was decoded, by `time.monotonic`.
+    """
+
+    time: float
+    frame: np.ndarray
+    clip: np.ndarray
+    decoded_at: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """Which frames make a clip: MMAction2's `SampleAVAFrames`.
+
+    The key-frame at time t is number round(t fps) of the video at the model's rate.
+    Its clip has the numbers around it, `interval` apart, half of them before it, as
+    far as the video goes: beyond its ends, the first and the last frame repeat.
+
+    Attributes:
+      fps: the model's frames a second.
+      clip_len: frames of a clip.
+      interval: from one frame of a clip to the next.
+      short_side: of the clip's frames, in pixels.
+      every: seconds from one key-frame to the next; the first is at 0.
+    """
+
+    fps: float
+    clip_len: int
+    interval: int
+    short_side: int
+    every: float
+
+
+def moments(frames: Iterable[VideoFrame], sampling: Sampling) -> Iterator[Moment]:
+    """The key-frames of a video, each as soon as the last frame of its clip is there.
+
+    Kept in memory are the key-frames whose clips are not complete, and the frames
+    of these clips in the model's size: no more for a longer video.
+
+    Args:
+      frames: of the video, in their order.
+      sampling: of the clips.
+    """
+    waiting: collections.deque[_OpenClip] = collections.deque()
+    coming = _OpenClip(0, sampling)
+    shown = small = None
+    for index, frame in at_rate(frames, sampling.fps):
+        while coming.first <= index:
+            waiting.append(coming)
+            coming = _OpenClip(coming.number + 1, sampling)
+        if frame is not shown:
+            shown, small = frame, None
+        for clip in waiting:
+            if clip.wants(index):
+                if small is None:
+                    small = resize_frame(frame.rgb, sampling.short_side)
+                clip.add(index, frame, small)
+        while waiting and waiting[0].is_complete:
+            yield waiting.popleft().moment()
+    for clip in waiting:
+        if clip.has_key_frame:
+            clip.fill_up(resize_frame(shown.rgb, sampling.short_side))
+            yield clip.moment()
+
+
+class _OpenClip:
+    """A clip whose frames are still coming."""
+
+    def __init__(self, number: int, sampling: Sampling):
+        self.number = number
+        self._time = number * sampling.every
+        self._centre = int(self._time * sampling.fps + 0.5)
+        steps = np.arange(sampling.clip_len) - sampling.clip_len // 2
+        self._indices = np.maximum(self._centre + sampling.interval * steps, 0)
+        self._frames: list[np.ndarray] = []
+        self._key_frame: np.ndarray | None = None
+        self._decoded_at = 0.0
+
+    @property
+    def first(self) -> int:
+        """Number of the first frame that it needs."""
+        return int(self._indices[0])
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self._frames) == len(self._indices)
+
+    @property
+    def has_key_frame(self) -> bool:
+        return self._key_frame is not None
+
+    def wants(self, index: int) -> bool:
+        return index in self._indices
+
+    def add(self, index: int, frame: VideoFrame, small: np.ndarray) -> None:
+        self._frames += [small] * np.count_nonzero(self._indices == index)
+        if index == self._centre:
+            self._key_frame = frame.rgb
+            self._decoded_at = time.monotonic()
+
+    def fill_up(self, last: np.ndarray) -> None:
+        """Repeats the video's last frame, after which there is none."""
+        self._frames += [last] * (len(self._indices) - len(self._frames))
+
+    def moment(self) -> Moment:
+        return Moment(
+            self._time, self._key_frame, np.stack(self._frames), self._decoded_at
+        )

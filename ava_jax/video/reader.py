@@ -1,0 +1,227 @@
+"""Frames of a video file, a camera or a network stream, decoded by PyAV."""
+
+import functools
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from ava_jax.errors import UserError
+
+Source = str | os.PathLike | int
+# Addresses that go on for ever.
+_LIVE = re.compile(r"(rtsps?|rtmps?|rtp|srt|udp)://", re.IGNORECASE)
+_ADDRESS = re.compile(r"\w+://")
+# FFmpeg's camera interface and its name of camera i, by platform.
+_CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
+# Seconds that a camera or an address may be silent.
+_PATIENCE = 10.0
+
+
+def is_live(name: str) -> bool:
+    """Whether it is the number of a camera, or an address of what has no end."""
+    return name.isdigit() or bool(_LIVE.match(name))
+
+
+class VideoFrame:
+    """A decoded frame, converted to RGB when it is looked at.
+
+    Attributes:
+      time: seconds after the video's first frame.
+    """
+
+    def __init__(self, frame: Any, time: float, size: tuple[int, int]):
+        """Holds a frame.
+
+        Args:
+          frame: PyAV's.
+          time: seconds after the video's first frame.
+          size: (width, height) to convert to, before the frame is turned.
+        """
+        self.time = time
+        self._frame = frame
+        self._size = size
+
+    @functools.cached_property
+    def rgb(self) -> np.ndarray:
+        """(H, W, 3) uint8, upright."""
+        width, height = self._size
+        image = self._frame.to_ndarray(format="rgb24", width=width, height=height)
+        return np.ascontiguousarray(np.rot90(image, _quarter_turns(self._frame)))
+
+
+class VideoReader:
+    """The frames of a video, read once from its start: iterate over it.
+
+    A file that is damaged gives its frames up to the damage, and a warning. Frames
+    that do not come later than the one before them are left out. Use it as a
+    context manager, or call `close`.
+
+    Attributes:
+      name: what was opened.
+      live: whether it is a camera or an endless stream, which does not wait.
+      width: of the upright frames, in pixels.
+      height: likewise.
+      fps: frames a second on average, None if the video does not say.
+      duration: seconds, None if the video does not say.
+    """
+
+    def __init__(self, source: Source):
+        """Opens it and decodes the first frame.
+
+        Args:
+          source: a path, an address like 'rtsp://...', or the number of a camera.
+
+        Raises:
+          UserError: there is no such file, it is not a video, or has no frame.
+        """
+        self.name = os.fspath(source) if not isinstance(source, int) else str(source)
+        self.live = is_live(self.name)
+        self._av = import_av()
+        self._container = self._open()
+        self._damage = ""
+        try:
+            self._stream = self._video_stream()
+            self._frames = self._decode()
+            self._first = next(self._frames, None)
+            if self._first is None:
+                raise UserError(
+                    f"{self.name} has no frame that can be decoded"
+                    f"{self._damage and f' ({self._damage})'}. Is it a whole video?"
+                )
+        except BaseException:
+            self.close()
+            raise
+        self.height, self.width = self._first.rgb.shape[:2]
+        self.fps = float(self._stream.average_rate or 0) or None
+        self.duration = self._declared_duration()
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        first, self._first = self._first, None
+        if first is not None:
+            yield first
+        last = 0.0
+        for frame in self._frames:
+            last = frame.time
+            yield frame
+        self._warn_of_the_end(last)
+
+    def close(self) -> None:
+        """Closes the file or connection."""
+        self._container.close()
+
+    def _warn_of_the_end(self, last: float) -> None:
+        """Says that frames are missing behind the one at `last`, if so."""
+        if self._damage and self.live:
+            logging.warning("%s ended after %.1f s: %s", self.name, last, self._damage)
+        elif self._damage:
+            logging.warning(
+                "%s is damaged after %.1f s (%s): what follows is left out.",
+                *(self.name, last, self._damage),
+            )
+        elif self.duration and last + 1 / (self.fps or 1) + 0.5 < self.duration:
+            logging.warning(
+                "%s says that it is %.1f s long, but its last frame is at %.1f s: it "
+                "may be cut off.",
+                *(self.name, self.duration, last),
+            )
+
+    def _open(self):
+        file, options = self.name, {}
+        if self.name.isdigit():
+            file, options["format"] = self._camera()
+        elif _ADDRESS.match(self.name):
+            options["timeout"] = _PATIENCE
+        elif not pathlib.Path(self.name).exists():
+            raise UserError(f"There is no video file {self.name}; check the path.")
+        if self.name.startswith("rtsp"):
+            # Over UDP, what is lost on the way tears the picture.
+            options["options"] = {"rtsp_transport": "tcp"}
+        try:
+            return self._av.open(file, **options)
+        except (self._av.FFmpegError, OSError, ValueError) as error:
+            raise UserError(
+                f"{file} cannot be opened as a video "
+                f"({getattr(error, 'strerror', None) or error}). Expected a file that "
+                "FFmpeg reads, the number of a camera, or an address."
+            ) from error
+
+    def _camera(self):
+        if sys.platform not in _CAMERAS:
+            raise UserError(
+                f"Camera {self.name}: cameras are read on Linux and macOS only. Give "
+                "a file, or an address like rtsp://..."
+            )
+        interface, name = _CAMERAS[sys.platform]
+        return name.format(self.name), interface
+
+    def _video_stream(self):
+        cover = self._av.stream.Disposition.attached_pic
+        for stream in self._container.streams.video:
+            if not stream.disposition & cover:
+                if not self.live:
+                    # Decodes some frames at once, which would delay live ones.
+                    stream.thread_type = "AUTO"
+                return stream
+        kinds = sorted({stream.type for stream in self._container.streams})
+        raise UserError(
+            f"{self.name} has no video stream, only: {', '.join(kinds) or 'nothing'}."
+        )
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        start = last = size = None
+        step = 1 / float(self._stream.average_rate or 25)
+        try:
+            for frame in self._container.decode(self._stream):
+                time = frame.time
+                if time is None:
+                    time = 0.0 if last is None else last + step
+                if last is None:
+                    start, size = time, (frame.width, frame.height)
+                elif time <= last:
+                    continue
+                last = time
+                yield VideoFrame(frame, time - start, size)
+        except (self._av.FFmpegError, OSError) as error:
+            self._damage = error.strerror or str(error)
+
+    def _declared_duration(self):
+        stream = self._stream
+        if stream.duration is not None:
+            return float(stream.duration * stream.time_base)
+        # The container's is that of its longest stream.
+        if self._container.duration is not None and not self._container.streams.audio:
+            return self._container.duration / self._av.time_base
+        return None
+
+
+def import_av() -> ModuleType:
+    """PyAV.
+
+    Raises:
+      UserError: it is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise UserError(
+            'Reading a video needs PyAV: pip install "ava_jax[video]"'
+        ) from error
+    return av
+
+
+def _quarter_turns(frame) -> int:
+    """How often the frame must be turned left to be upright."""
+    return round(frame.rotation / 90) % 4

@@ -1,0 +1,61 @@
+import cv2
+import numpy as np
+import pytest
+
+from ava_jax.people import HogDetector
+
+PERSON = (140, 90, 190, 250)
+
+
+def street(people, height=360, width=480):
+    """A grey street with dark people, seen whole."""
+    picture = np.full((height, width, 3), 170, np.uint8)
+    for x1, y1, x2, y2 in people:
+        w, h, x = x2 - x1, y2 - y1, (x1 + x2) // 2
+        cv2.circle(picture, (x, y1 + h // 12), h // 13, (40, 35, 30), -1)
+        body = (x, y1 + h * 35 // 100), (w * 3 // 10, h // 5)
+        cv2.ellipse(picture, *body, 0, 0, 360, (40, 35, 30), -1)
+        for side in (-1, 1):
+            hip = (x + side * w // 9, y1 + h // 2)
+            foot = (x + side * w // 4, y2 - 2)
+            cv2.line(picture, hip, foot, (40, 35, 30), max(3, w // 6))
+    return cv2.GaussianBlur(picture, (3, 3), 0)
+
+
+def iou(a, b):
+    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
+    shared = np.prod(np.maximum(high - low, 0))
+    areas = [np.prod(np.subtract(box[2:], box[:2])) for box in (a, b)]
+    return shared / (sum(areas) - shared)
+
+
+@pytest.mark.parametrize("scale", [0.4, 3])
+def test_finds_people_in_pictures_of_any_size(scale):
+    people = [PERSON, (300, 80, 350, 240)]
+    picture = street(people)
+    picture = cv2.resize(picture, None, fx=scale, fy=scale)
+    found = HogDetector()(picture)
+    assert found.dtype == np.float32
+    assert len(found) == 2  # each once
+    for person in np.array(people) * scale:
+        assert max(iou(person, box) for box in found[:, :4]) > 0.6
+
+
+def test_scores_are_sorted_and_above_the_threshold():
+    picture = street([PERSON, (300, 180, 330, 270)])
+    every = HogDetector(threshold=0.3)(picture)
+    some = HogDetector(threshold=0.6)(picture)
+    assert len(every) > len(some) > 0
+    assert (np.diff(every[:, 4]) <= 0).all()
+    assert every[:, 4].min() >= 0.3 and every[:, 4].max() < 1
+    np.testing.assert_array_equal(some, every[every[:, 4] >= 0.6])
+
+
+def test_no_score_is_high_enough():
+    assert HogDetector(threshold=1)(street([PERSON])).shape == (0, 5)
+
+
+@pytest.mark.parametrize("shape", [(90, 120), (1, 1), (3, 500)])
+def test_nobody(shape):
+    found = HogDetector()(np.full((*shape, 3), 90, np.uint8))
+    assert found.shape == (0, 5)

@@ -1,0 +1,256 @@
+"""From a video to an annotated one: the command, and the library under it."""
+
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import av
+import jax
+import numpy as np
+import pytest
+from video_files import write_video
+from video_results import result
+
+from ava_jax import compilation, errors, workdir
+from ava_jax.annotate_video import Options, annotate_video
+from ava_jax.checkpoints import store
+from ava_jax.data.annotations import read_boxes, read_proposals
+from ava_jax.data.sample_film import make_film
+from ava_jax.models import detector
+from ava_jax.video.annotate import track_color
+
+ROOT = Path(__file__).parents[1]
+BOX = (8, 8, 24, 40)
+SIZE = (64, 48)
+
+
+class FakeDetector:
+    """Sees number 1 walk at every key-frame; notes how it was asked."""
+
+    class_ids = (0, 12, 14, 79)
+    config = types.SimpleNamespace(eval=types.SimpleNamespace(action_threshold=0.002))
+
+    def __init__(self, seconds=5, first=0, people=True, at=None):
+        self.times = range(first, first + seconds)
+        self.people = {1: (BOX, (0.1, 0.9, 0.01))} if people else {}
+        self.at = at or {}
+
+    def predict_video(self, source, boxes, **asked):
+        self.boxes, self.asked = boxes, asked
+        for time in self.times:
+            self.at.get(time, lambda: None)()
+            yield result(time * asked["every"], self.people, SIZE)
+
+
+@pytest.fixture
+def film(tmp_path):
+    grey = np.full((50, SIZE[1], SIZE[0], 3), 90, np.uint8)
+    return str(write_video(tmp_path / "film.mov", grey))
+
+
+def frames_of(path):
+    with av.open(str(path)) as container:
+        return [
+            (f.time, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)
+        ]
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_writes_video_page_and_data(tmp_path, film):
+    out = tmp_path / "out" / "result.mp4"
+    told = annotate_video(FakeDetector(), film, out, Options())
+    assert names_in(out.parent) == [
+        *("result.csv", "result.html", "result.jsonl", "result.mp4")
+    ]
+    assert "1 person was found at 5 key-frames." in told
+    assert "5.0 s of video" in told and str(out) in told
+    frames = frames_of(out)
+    np.testing.assert_allclose([time for time, _ in frames], np.arange(50) / 10)
+    assert frames[0][1].shape == (360, 480, 3)
+    for _, picture in frames:
+        # The left edge of the box, 7.5 times as large; colours of H.264 are coarse.
+        assert np.abs(picture[200, 60] - np.array(track_color(1))).max() < 40
+    table = read_boxes(out.with_suffix(".csv"), kind="detections")
+    assert table.videos == ("film",)
+    assert table.timestamp.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]
+    assert table.label.tolist() == [12, 14, 79] * 5
+    lines = out.with_suffix(".jsonl").read_text().splitlines()
+    assert [json.loads(line)["time"] for line in lines] == [0, 1, 2, 3, 4]
+    page = out.with_suffix(".html").read_text()
+    # So small a video is part of its page.
+    assert "Actions in film" in page and "data:video/mp4;base64" in page
+
+
+def test_options_reach_the_detector(tmp_path, film):
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("film,0900,0,0,.5,.5,,.9\nfilm,0901,0,0,.5,.5,,.3\n")
+    options = Options(
+        **{"people": str(boxes), "person_score": 0.2, "every": 0.5, "batch": 3},
+        **{"smooth": False, "start": 900.0},
+    )
+    fake = FakeDetector(seconds=10)
+    annotate_video(fake, film, tmp_path / "result.mp4", options)
+    assert fake.asked == {"every": 0.5, "batch": 3, "smooth": False}
+    np.testing.assert_array_equal(fake.boxes.at(0.0)[:, :4], [[0, 0, 32, 24]])
+    assert len(fake.boxes.at(1.0)) == 1
+    table = read_boxes(tmp_path / "result.csv", kind="detections")
+    assert table.timestamp.min() == 900 and table.timestamp.max() == 904.5
+
+
+def test_nobody_is_a_result(tmp_path, film):
+    out = tmp_path / "result.mp4"
+    told = annotate_video(FakeDetector(people=False), film, out, Options())
+    assert "Nobody was found at 5 key-frames." in told
+    assert "onnx:FILE" in told
+    assert len(frames_of(out)) == 50
+    assert (tmp_path / "result.csv").read_text() == ""
+
+
+@pytest.mark.parametrize("size", [(48, 64), (47, 63), (400, 226)])
+def test_one_frame(tmp_path, size):
+    film = write_video(tmp_path / "film.mov", np.full((1, *size, 3), 90, np.uint8))
+    out = tmp_path / "result.mp4"
+    told = annotate_video(FakeDetector(seconds=1), str(film), out, Options())
+    assert "1 person was found at 1 key-frame." in told
+    assert len(frames_of(out)) == 1
+
+
+def test_an_interrupted_video_is_whole_so_far(tmp_path, film):
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+
+    out = tmp_path / "out" / "result.mp4"
+    told = annotate_video(FakeDetector(at={3: interrupt}), film, out, Options())
+    assert told.startswith("Stopped")
+    # The key-frame at second 3 is asked for at second 2, some frames ahead.
+    times = [time for time, _ in frames_of(out)]
+    np.testing.assert_allclose(times, np.arange(len(times)) / 10)
+    assert 15 <= len(times) <= 21
+    lines = out.with_suffix(".jsonl").read_text().splitlines()
+    assert [json.loads(line)["time"] for line in lines] == [0, 1, 2, 3]
+    assert names_in(out.parent) == [
+        *("result.csv", "result.html", "result.jsonl", "result.mp4")
+    ]
+
+
+def test_nothing_is_left_of_an_error(tmp_path, film):
+    def fail():
+        raise errors.UserError("the boxes are not boxes")
+
+    out = tmp_path / "out" / "result.mp4"
+    with pytest.raises(errors.UserError, match="not boxes"):
+        annotate_video(FakeDetector(at={3: fail}), film, out, Options())
+    assert names_in(out.parent) == []
+
+
+def test_of_a_camera_the_key_frames_are_shown(tmp_path):
+    # Key-frames 3 to 7: earlier ones were left out.
+    out = tmp_path / "result.mp4"
+    told = annotate_video(FakeDetector(first=3), "0", out, Options(every=0.5))
+    assert "at 5 key-frames" in told
+    np.testing.assert_allclose([t for t, _ in frames_of(out)], np.arange(5) / 2)
+    lines = out.with_suffix(".jsonl").read_text().splitlines()
+    assert [json.loads(line)["time"] for line in lines] == [1.5, 2, 2.5, 3, 3.5]
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "options", "message"),
+    [
+        ("film.mov", "result.avi", {}, "MP4 file"),
+        ("nowhere.mov", "result.mp4", {}, "nowhere.mov"),
+        ("film.mp4", "film.mp4", {}, "is the video itself"),
+        ("film.mov", "result.mp4", {"people": "yolo"}, "no person detector 'yolo'"),
+        ("0", "result.mp4", {"people": "boxes.csv"}, "for a video file"),
+        ("film.mov", "/proc/none/result.mp4", {}, "cannot be written"),
+    ],
+)
+def test_mistakes(tmp_path, film, monkeypatch, source, out, options, message):
+    monkeypatch.chdir(tmp_path)
+    Path("film.mp4").write_bytes(Path(film).read_bytes())
+    before = names_in(tmp_path)
+    with pytest.raises(errors.UserError, match=message):
+        annotate_video(FakeDetector(), source, out, Options(**options))
+    assert names_in(tmp_path) == before
+
+
+def run(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts" / "demo_video.py", *arguments],
+        **{"capture_output": True, "text": True, "cwd": cwd},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.mark.parametrize("arguments", [["film.mp4"], []])
+def test_without_a_checkpoint_the_miniature_is_offered(tmp_path, arguments):
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--config configs/mini.py --workdir runs/mini" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def trained(tmp_path, tiny_config):
+    """A working directory, as far as prediction needs it; all scores are 0.5."""
+    folder = tmp_path / "trained"
+    tiny_config.model.backbone = "slowonly"
+    folder.mkdir()
+    workdir.write_json(folder / "config.json", workdir.as_dict(tiny_config))
+
+    def value(path, leaf):
+        fill = np.ones if path[-1].key in ("scale", "var") else np.zeros
+        return fill(leaf.shape, np.float32)
+
+    shapes = detector.variable_shapes(tiny_config.model)
+    store.save_variables(folder, jax.tree.map_with_path(value, shapes))
+    return folder
+
+
+def test_shows_a_movie_of_the_models_own_data(tmp_path, trained, monkeypatch, capsys):
+    out = tmp_path / "result.mp4"
+    arguments = ["demo_video.py", "--checkpoint", str(trained), "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--raw"])
+    # It would be this whole process's.
+    monkeypatch.setattr(compilation, "use_cache", lambda: None)
+    runpy.run_path(str(ROOT / "scripts" / "demo_video.py"), run_name="__main__")
+    assert str(out) in capsys.readouterr().out
+    config = workdir.from_dict(workdir.read_json(trained / "config.json"))
+    root = Path(config.data.root)
+    proposals = read_proposals(root / config.data.val.proposals)
+    found = read_boxes(out.with_suffix(".csv"), kind="detections")
+    truth = read_boxes(root / config.data.val.boxes)
+    assert found.videos == truth.videos
+    # The miniature's movies begin at second 100; so do the detections.
+    assert set(truth.timestamp) <= set(found.timestamp)
+    movie, second = truth.videos[0], truth.timestamp[0]
+    people = proposals[movie, second]
+    people = people[people[:, 4] >= 0.5, :4].clip(0, 1)
+    rows = (found.timestamp == second) & (found.label == 12)
+    # Through pixels in float32 and back.
+    np.testing.assert_allclose(found.box[rows], people, atol=1e-6)
+    np.testing.assert_array_equal(found.score, 0.5)
+    assert set(found.label) == set(config.data.class_ids)
+
+
+def test_without_its_data_a_model_needs_a_video(tmp_path, tiny_config):
+    tiny_config.data.root = str(tmp_path / "elsewhere")
+    with pytest.raises(errors.UserError, match="Give a video: .*elsewhere"):
+        make_film(tiny_config, tmp_path)
+
+
+def test_imports_neither_tensorflow_nor_jax():
+    modules = "ava_jax.people, ava_jax.report.video_page, ava_jax.video.annotate"
+    code = f"import sys, {modules}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        **{"check": True, "cwd": ROOT, "capture_output": True, "text": True},
+    )
+    assert not {"tensorflow", "jax"} & set(done.stdout.split())
