@@ -1,80 +1,209 @@
 """Scores a split: detections, their CSV, the mAP, the report."""
 
+import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cv2
+import flax.linen as nn
 import jax
 import ml_collections
 import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
-from ava_jax import parallel, scoring, steps
+from ava_jax import hosts, parallel, scoring, steps
 from ava_jax.checkpoints import store
-from ava_jax.data import annotations, dataset, pipeline, sources
-from ava_jax.models import build_detector, init_variables
+from ava_jax.data import annotations, dataset, pipeline, sources, thinning
+from ava_jax.models import build_detector
+from ava_jax.models.detector import variable_shapes
 from ava_jax.report.contact_sheet import KeyFrame
 from ava_jax.report.evaluation import write_report
+from ava_jax.report.findings import Findings
 from ava_jax.workdir import Workdir, write_json
 
 # Key-frames in the report's contact sheet.
 _SHOWN = 12
 
 
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """What a detector makes of a split.
+
+    Attributes:
+      split: the split, or the part of it that was scored.
+      scores: (P, num_classes) float32, of the split's proposals.
+      detections: a row for every action of every box above the threshold.
+      metrics: the contents of `metrics.json`; `stride_seconds` is among them if
+        only some of the key-frames were scored.
+    """
+
+    split: dataset.Split
+    scores: np.ndarray
+    detections: annotations.BoxTable
+    metrics: dict[str, Any]
+
+
 class Evaluator:
-    """Scores the validation split, as often as asked."""
+    """Scores the validation split, as often as asked.
+
+    On several hosts each scores its rows of every batch, and all of them get all
+    scores, and so the same results.
+    """
 
     def __init__(
-        self,
-        config: ml_collections.ConfigDict,
-        mesh: Mesh,
-        score_step: Callable[[Any, jax.Array, jax.Array], jax.Array],
+        self, config: ml_collections.ConfigDict, mesh: Mesh, module: nn.Module
     ):
         """Reads the annotations.
 
         Args:
           config: the whole configuration.
           mesh: of the devices.
-          score_step: from `steps.make_score_step`.
+          module: the detector.
 
         Raises:
-          UserError: see `dataset.load_split`.
+          UserError: see `dataset.load_split` and `thinning.thin`.
         """
         self.split = dataset.load_split(config, "val")
+        self._thinned = thinning.thin(self.split, config.eval.stride_seconds)
+        labels = pathlib.Path(config.data.root, config.data.labels)
+        self._groups = annotations.read_action_groups(labels)
         self._config = config
         self._mesh = mesh
-        self._score_step = score_step
+        self._score_step = steps.make_score_step(
+            module, config, mesh, flip=config.eval.flip
+        )
         self._rows = parallel.rows_of_this_host(config.eval.batch, "config.eval.batch")
 
-    def scores(self, variables: dict[str, Any]) -> np.ndarray:
-        """(P, num_classes) float32: a score for each of the split's proposals."""
+    def evaluate(self, variables: dict[str, Any]) -> Results:
+        """Scores all key-frames."""
+        return self._results(self.split, self._scores(self.split, variables))
+
+    def estimate(self, variables: dict[str, Any]) -> Results:
+        """Scores the key-frames that `eval.stride_seconds` leaves."""
+        split = self._thinned.split
+        return self._results(split, self._scores(split, variables))
+
+    def thin(self, results: Results) -> Results:
+        """What `estimate` would have given, of the results of all key-frames."""
+        if self._thinned.split is self.split:
+            return results
+        return self._results(self._thinned.split, results.scores[self._thinned.rows])
+
+    def write(
+        self, results: Results, workdir: Workdir, history: Sequence[dict[str, float]]
+    ) -> None:
+        """Writes detections, report and metrics into the working directory.
+
+        The first host writes, `metrics.json` last; the others wait for it.
+
+        Args:
+          results: of all key-frames.
+          workdir: where to write.
+          history: of the training, for its curves.
+        """
+        if parallel.is_first_host():
+            self._write(results, workdir, history)
+        hosts.barrier("results")
+
+    def _write(self, results, workdir, history) -> None:
+        annotations.write_detections(workdir / "detections_val.csv", results.detections)
+        write_report(
+            workdir / "report",
+            results.metrics,
+            self._findings(results),
+            self.examples(results, _SHOWN),
+            history,
+            self._frame_at,
+        )
+        write_json(workdir / "metrics.json", results.metrics)
+
+    def _findings(self, results: Results) -> Findings:
+        return scoring.analyse_tables(
+            results.split.ground_truth,
+            results.detections,
+            {int(i): name for i, name in results.metrics["class_names"].items()},
+            exclusions=results.split.excluded,
+            protocol=self._config.eval.protocol,
+        )
+
+    def _frame_at(self, video: str, second: float) -> np.ndarray:
         split = self.split
-        shape = (len(split.proposal_boxes), self._config.model.num_classes)
+        here = split.video == split.frames.videos.index(video)
+        k = np.flatnonzero(here & (abs(split.second - second) < 1e-5))[0]
+        return split.frames.read(split.video[k], split.centre[k])
+
+    def examples(self, results: Results, count: int) -> list[KeyFrame]:
+        """So many key-frames, from the whole of the split."""
+        total = len(results.split)
+        count = min(count, total)
+        shown = [i * total // count for i in range(count)]
+        return [_example(results.split, results.scores, k) for k in shown]
+
+    def _scores(self, split: dataset.Split, variables: dict[str, Any]) -> np.ndarray:
+        """(P, num_classes) float32: the mean over the sides of `eval.short_sides`.
+
+        Means of scores, not of logits, are what published results with several
+        scales and flips are of (Wu et al., Long-Term Feature Banks; its code's
+        `combine_ava_multi_crops`).
+        """
+        config = self._config.copy_and_resolve_references()
+        sides = config.eval.short_sides or (config.data.test_short_side,)
+        shape = (len(split.proposal_boxes), config.model.num_classes)
+        scores = np.zeros(shape, np.float32)
+        for side in sides:
+            config.data.test_short_side = side
+            scores += self._scores_of_size(split, config, variables)
+        return scores / len(sides)
+
+    def _scores_of_size(self, split, config, variables) -> np.ndarray:
+        shape = (len(split.proposal_boxes), config.model.num_classes)
         scores = np.full(shape, np.nan, np.float32)
-        for batch in pipeline.eval_batches(split, self._config, rows=self._rows):
-            rows = {name: batch[name] for name in ("clip", "boxes")}
-            arrays = parallel.to_devices(rows, self._mesh)
-            out = self._score_step(variables, arrays["clip"], arrays["boxes"])
-            for first, count, row in zip(
-                batch["first_box"], batch["count"], np.asarray(out), strict=True
-            ):
+        for first_box, counts, batch in self._batches(split, config, variables):
+            for first, count, row in zip(first_box, counts, batch, strict=True):
                 scores[first : first + count] = row[:count]
         return scores
 
-    def metrics(self, scores: np.ndarray) -> dict[str, Any]:
-        """The contents of `metrics.json` for these scores."""
-        return measure(self.split, self.detections(scores), self._config)
+    def _batches(
+        self, split, config, variables
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Of each batch: first boxes, numbers of boxes, scores."""
+        before = None
+        for batch in pipeline.eval_batches(split, config, rows=self._rows):
+            rows = {name: batch[name] for name in ("clip", "boxes")}
+            arrays = parallel.to_devices(rows, self._mesh)
+            scores = self._score_step(variables, arrays["clip"], arrays["boxes"])
+            # One batch behind: the devices work while the scores are fetched.
+            if before:
+                yield *before[:2], parallel.to_host(before[2])
+            before = batch["first_box"], batch["count"], scores
+        if before:
+            yield *before[:2], parallel.to_host(before[2])
 
-    def detections(self, scores: np.ndarray) -> annotations.BoxTable:
-        """A row for every action of every box above the threshold, by key-frame."""
-        split, threshold = self.split, self._config.eval.action_threshold
+    def _results(self, split: dataset.Split, scores: np.ndarray) -> Results:
+        detections = self._detections(split, scores)
+        # The label map's actions, as far as the detector has learned them.
+        learned = set(split.class_ids[1:].tolist())
+        metrics = scoring.score_tables(
+            split.ground_truth,
+            detections,
+            {i: name for i, name in split.labels.items() if i in learned},
+            groups=self._groups,
+            exclusions=split.excluded,
+            protocol=self._config.eval.protocol,
+        )
+        if split is not self.split:
+            metrics["stride_seconds"] = self._config.eval.stride_seconds
+        return Results(split, scores, detections, metrics)
+
+    def _detections(self, split, scores: np.ndarray) -> annotations.BoxTable:
+        """In the order of the key-frames, their boxes, and the classes."""
+        threshold = self._config.eval.action_threshold
         proposal, index = np.nonzero(scores[:, 1:] > threshold)
         boxes_per_key_frame = np.diff(split.proposal_starts)
         key_frame = np.repeat(np.arange(len(split)), boxes_per_key_frame)[proposal]
         return annotations.BoxTable.from_columns(
-            split.folders.videos,
+            split.frames.videos,
             split.video[key_frame],
             split.second[key_frame],
             split.proposal_boxes[proposal],
@@ -82,52 +211,9 @@ class Evaluator:
             score=scores[proposal, index + 1],
         )
 
-    def write(
-        self, scores: np.ndarray, workdir: Workdir, history: Sequence[dict[str, float]]
-    ) -> dict[str, Any]:
-        """Writes detections, metrics and report into the working directory.
-
-        Args:
-          scores: from `scores`.
-          workdir: where to write.
-          history: of the training, for its curves.
-
-        Returns:
-          The contents of `metrics.json`, which is written last.
-        """
-        metrics = self.metrics(scores)
-        annotations.write_detections(
-            workdir / "detections_val.csv", self.detections(scores)
-        )
-        write_report(workdir / "report", metrics, self._examples(scores), history)
-        write_json(workdir / "metrics.json", metrics)
-        return metrics
-
-    def _examples(self, scores: np.ndarray) -> list[KeyFrame]:
-        count = min(_SHOWN, len(self.split))
-        shown = [i * len(self.split) // count for i in range(count)]
-        return [_example(self.split, scores, k) for k in shown]
-
-
-def measure(
-    split: dataset.Split,
-    detections: annotations.BoxTable,
-    config: ml_collections.ConfigDict,
-) -> dict[str, Any]:
-    """MAP and AP of every learned action that the label map names."""
-    learned = set(split.class_ids[1:].tolist())
-    names = {i: name for i, name in split.labels.items() if i in learned}
-    return scoring.score_tables(
-        split.ground_truth,
-        detections,
-        names,
-        exclusions=split.excluded,
-        protocol=config.eval.protocol,
-    )
-
 
 def _example(split: dataset.Split, scores: np.ndarray, k: int) -> KeyFrame:
-    video = split.folders.videos[split.video[k]]
+    video = split.frames.videos[split.video[k]]
     truth = slice(*split.truth_starts[k : k + 2])
     proposals = slice(*split.proposal_starts[k : k + 2])
     names = [split.labels.get(int(i), str(i)) for i in split.class_ids]
@@ -138,7 +224,7 @@ def _example(split: dataset.Split, scores: np.ndarray, k: int) -> KeyFrame:
 
     return KeyFrame(
         title=f"{video}, second {split.second[k]:g}",
-        image=_read_frame(split.folders, split.video[k], split.centre[k]),
+        image=split.frames.read(split.video[k], split.centre[k]),
         true_boxes=split.truth_boxes[truth],
         true_actions=[
             [names[c] for c in np.flatnonzero(row)]
@@ -149,17 +235,34 @@ def _example(split: dataset.Split, scores: np.ndarray, k: int) -> KeyFrame:
     )
 
 
-def _read_frame(folders, video: int, index: int) -> np.ndarray:
-    name = f"{folders.prefix}{index:0{folders.digits}}{folders.suffix}"
-    path = pathlib.Path(folders.root, folders.videos[video], name)
-    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+def scalars(metrics: dict[str, Any]) -> dict[str, float]:
+    """What of a `metrics.json` the history shows: the mAP, by protocol and group.
+
+    Names of estimates end in '/estimate', so that no curve mixes the two.
+    """
+    values = {"mAP": metrics["mAP"]}
+    for name, protocol in metrics["protocols"].items():
+        values[f"mAP_{name}"] = protocol["mAP"]
+    for name, mean in metrics["groups"].items():
+        values[f"mAP_{name}"] = mean
+    kind = "/estimate" if "stride_seconds" in metrics else ""
+    return {name + kind: v for name, v in values.items() if v is not None}
 
 
-def class_lines(metrics: dict[str, Any]) -> str:
-    """'stand 0.91, walk 0.88, ...' of a `metrics.json`."""
+def headline(metrics: dict[str, Any]) -> str:
+    """'mAP 0.8123 (stand 0.910, walk 0.880); pose 0.900' of a `metrics.json`."""
     names = metrics["class_names"]
     values = metrics["per_class"].items()
-    return ", ".join(f"{names[i]} {ap:.3f}" for i, ap in values if ap is not None)
+    classes = ", ".join(f"{names[i]} {ap:.3f}" for i, ap in values if ap is not None)
+    if "stride_seconds" in metrics:
+        classes = f"estimated from every {metrics['stride_seconds']} s: {classes}"
+    groups = [f"{name} {_number(mean)}" for name, mean in metrics["groups"].items()]
+    parts = [f"mAP {_number(metrics['mAP'], '.4f')} ({classes})", ", ".join(groups)]
+    return "; ".join(filter(None, parts))
+
+
+def _number(value: float | None, style: str = ".3f") -> str:
+    return "n/a" if value is None else format(value, style)
 
 
 def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]:
@@ -176,17 +279,21 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
     Raises:
       UserError: data, weights or configuration are not usable.
     """
-    config = sources.prepare(config, workdir.path)
-    mesh = parallel.make_mesh()
+    with hosts.first_before_others("data set"):
+        config = sources.prepare(config, workdir.path)
+    mesh = parallel.make_mesh(config.devices)
     module = build_detector(config.model)
-    variables = init_variables(config.model, jax.random.key(config.seed))
-    variables = jax.device_put(variables, parallel.replicated(mesh))
-    variables = store.load_variables(config.init_from or workdir.path, variables)
-    evaluator = Evaluator(config, mesh, steps.make_score_step(module, config, mesh))
-    scores = evaluator.scores(variables)
-    metrics = evaluator.write(scores, workdir, workdir.history())
-    logging.info(
-        "mAP %.4f (%s)\nLook at %s",
-        *(metrics["mAP"], class_lines(metrics), workdir / "report/index.html"),
+    like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(
+            x.shape, x.dtype, sharding=parallel.replicated(mesh)
+        ),
+        variable_shapes(config.model),
     )
-    return metrics
+    variables = store.load_variables(config.init_from or workdir.path, like)
+    evaluator = Evaluator(config, mesh, module)
+    results = evaluator.evaluate(variables)
+    evaluator.write(results, workdir, workdir.history())
+    logging.info(
+        "%s\nLook at %s", headline(results.metrics), workdir / "report/index.html"
+    )
+    return results.metrics

@@ -4,12 +4,15 @@ Joins the tables of `ava_jax.data.annotations` with `ava_jax.metrics`, which kno
 arrays alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
 from ava_jax.data.annotations import BoxTable, index_frames
-from ava_jax.metrics import ava_map, bootstrap
+from ava_jax.metrics import analysis as analysis_lib
+from ava_jax.metrics import ava_map, bootstrap, people, summary
+from ava_jax.metrics.matched import Mistake
+from ava_jax.report.findings import Findings, NamedMistake
 
 
 def score_tables(
@@ -17,6 +20,7 @@ def score_tables(
     detections: BoxTable,
     class_names: Mapping[int, str],
     *,
+    groups: Mapping[str, Collection[int]] | None = None,
     exclusions: Iterable[tuple[str, float]] = (),
     protocol: str = "activitynet",
     max_per_frame: int | None = None,
@@ -28,19 +32,21 @@ def score_tables(
       ground_truth: boxes with labels; its key-frames without boxes are counted.
       detections: boxes with labels and scores; rows without a score have 1.
       class_names: the actions to score; rows with other labels are ignored.
+      groups: action ids by group, from `annotations.read_action_groups`.
       exclusions: (video, seconds) of key-frames to leave out.
       protocol: whose numbers stand first.
       max_per_frame: keep this many highest-scored detections of a frame.
       iou_threshold: above 0, at most 1.
 
     Returns:
-      The dict that `ava_map.summarise` describes.
+      The dict that `metrics.summary.summarise` describes.
     """
     frames = index_frames(ground_truth, detections)
-    return ava_map.summarise(
+    return summary.summarise(
         _truth(ground_truth, frames.rows[0]),
         _detected(detections, frames.rows[1]),
         class_names,
+        groups=groups,
         keyframes=frames.keyframes[0],
         excluded_frames=frames.numbers(exclusions),
         protocol=protocol,
@@ -123,27 +129,79 @@ def compare_tables(
     }
 
 
-def score_text(summary: dict) -> str:
-    """A table of both protocols by action, then their means.
+def analyse_tables(
+    ground_truth: BoxTable,
+    detections: BoxTable,
+    class_names: Mapping[int, str],
+    *,
+    exclusions: Iterable[tuple[str, float]] = (),
+    protocol: str = "activitynet",
+    max_per_frame: int | None = None,
+    iou_threshold: float = 0.5,
+) -> Findings:
+    """What the AP is made of, for the report; arguments as of `score_tables`."""
+    frames = index_frames(ground_truth, detections)
+    analysis = analysis_lib.analyse(
+        _truth(ground_truth, frames.rows[0]),
+        _detected(detections, frames.rows[1]),
+        sorted(class_names),
+        excluded_frames=frames.numbers(exclusions),
+        protocol=protocol,
+        max_per_frame=max_per_frame,
+        iou_threshold=iou_threshold,
+    )
+
+    def told(mistake: Mistake, is_false_alarm: bool) -> NamedMistake:
+        person = people.nearest(
+            analysis.truth.people, mistake.frame, mistake.box, iou_threshold
+        )
+        true_box, true_actions = None, []
+        if person is not None:
+            true_box = analysis.truth.people.box[person]
+            rows = analysis.truth.row[analysis.truth.person == person]
+            true_actions = np.unique(analysis.truth.boxes.label[rows]).tolist()
+        return NamedMistake(
+            is_false_alarm=is_false_alarm,
+            video=frames.videos[frames.video[mistake.frame]],
+            second=float(frames.timestamp[mistake.frame]),
+            box=mistake.box,
+            action=class_names[mistake.label],
+            score=mistake.score,
+            true_box=true_box,
+            true_actions=tuple(class_names[label] for label in true_actions),
+        )
+
+    false_alarms = [told(mistake, True) for mistake in analysis.false_alarms]
+    low_scores = [told(mistake, False) for mistake in analysis.low_scores]
+    return Findings(analysis, false_alarms + low_scores)
+
+
+def score_text(metrics: dict) -> str:
+    """A table of both protocols by action, then their means over groups and all.
 
     Args:
-      summary: from `score_tables`.
+      metrics: from `score_tables`.
     """
-    counts, names = summary["counts"], summary["class_names"]
-    protocols = summary["protocols"]
-    width = max(map(len, names.values()))
-    headings = "".join(f"{name:>13}" for name in protocols)
+    counts, names = metrics["counts"], metrics["class_names"]
+    protocols = metrics["protocols"].values()
+    means = {group: f"mAP, {group}" for group in metrics["groups"]}
+    width = max(map(len, [*names.values(), *means.values()]))
+    headings = "".join(f"{name:>13}" for name in metrics["protocols"])
     lines = [f"{'id':>4}  {'action':<{width}}{'labels':>9}{'detections':>12}{headings}"]
+
+    def add(key, name, labels, detections, values):
+        cells = "".join(map(_cell, values))
+        lines.append(f"{key:>4}  {name:<{width}}{labels:>9}{detections:>12}{cells}")
+
     for key, name in names.items():
+        values = [protocol["per_class"][key] for protocol in protocols]
         count = counts["per_class"][key]
-        cells = "".join(_cell(p["per_class"][key]) for p in protocols.values())
-        lines.append(
-            f"{key:>4}  {name:<{width}}{count['labels']:>9}"
-            f"{count['detections']:>12}{cells}"
-        )
-    total = f"{counts['ground_truth_labels']:>9}{counts['detections']:>12}"
-    means = "".join(_cell(p["mAP"]) for p in protocols.values())
-    lines.append(f"{'':>4}  {'mAP':<{width}}{total}{means}")
+        add(key, name, count["labels"], count["detections"], values)
+    for group, title in means.items():
+        values = [protocol["groups"][group] for protocol in protocols]
+        add("", title, "", "", values)
+    total = counts["ground_truth_labels"], counts["detections"]
+    add("", "mAP", *total, [protocol["mAP"] for protocol in protocols])
     lines.append(
         f"{counts['keyframes']:,} key-frames, {counts['ground_truth_boxes']:,} boxes; "
         f"{counts['excluded_keyframes']:,} annotated key-frames excluded; n/a: not "

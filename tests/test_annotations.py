@@ -1,7 +1,9 @@
 """Readers and writers of annotation files, on real files and on broken ones."""
 
+import errno
 import gzip
 import io
+import os
 import pickle
 from pathlib import Path
 
@@ -209,6 +211,8 @@ def test_unknown_labels_are_kept_and_reported():
         (b"\x80\x02\x00pickle", "not a text file"),
         (gzip.compress(b"v,1,.1,.2,.3,.4,5,7\n" * 999)[:40], "damaged"),
     ],
+    # Named, because gzip writes the time, and workers must agree on the names.
+    ids=["missing", "binary", "damaged gzip"],
 )
 def test_files_that_are_no_tables(tmp_path, content, message):
     path = tmp_path / "boxes.csv"
@@ -231,7 +235,7 @@ def test_kind_is_checked():
 # --------------------------------------------------------------------- writing
 
 
-@pytest.mark.parametrize("name", ["out.csv", "out.csv.gz", "out.parquet"])
+@pytest.mark.parametrize("name", ["out.csv", "out.csv.gz", "out.parquet", "out.npz"])
 def test_written_detections_read_the_same(tmp_path, name):
     rng = np.random.default_rng(0)
     rows = 1000
@@ -240,7 +244,7 @@ def test_written_detections_read_the_same(tmp_path, name):
         np.float32(0.5)
     )
     table = annotations.BoxTable.from_columns(
-        ["a", "b,c" if name.endswith("parquet") else "b"],
+        ["a", "b" if "csv" in name else "b,c"],
         rng.integers(0, 2, rows),
         np.where(rng.random(rows) < 0.5, 7, 5.016949),
         rng.random((rows, 4), np.float32),
@@ -279,18 +283,90 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         annotations.write_detections(tmp_path / "no" / "out.csv", _one_row())
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.csv.gz", "out.npz"])
+def test_a_full_disk_leaves_nothing(tmp_path, name, monkeypatch):
+    def replace(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(UserError, match=r"cannot be written \(No space left"):
+        annotations.write_detections(tmp_path / name, _one_row())
+    assert not list(tmp_path.iterdir())
+
+
 def _one_row() -> annotations.BoxTable:
     return annotations.BoxTable.from_columns(
         ["v"], [0], [2], [[0, 0, 1, 1]], label=[1], score=[0.5]
     )
 
 
-@pytest.mark.parametrize("content", [b"no table", None])
-def test_parquet_files_that_are_none(tmp_path, content):
-    path = tmp_path / "boxes.parquet"
+def test_binary_files_hold_the_numbers_as_they_are(tmp_path):
+    table = annotations.BoxTable.from_columns(
+        ["a", "b"],
+        [1, 0],
+        [902, 1 / 3],
+        [[0, 1 / 3, 2 / 3, 1]] * 2,
+        label=[3, 0],
+        score=[0.1, 1e-12],
+    )
+    for name in ("out.parquet", "out.npz"):
+        annotations.write_detections(tmp_path / name, table)
+        again = annotations.read_boxes(tmp_path / name, kind="detections")
+        assert [again.videos[i] for i in again.video] == ["b", "a"]
+        for column in ("timestamp", "box", "label", "score"):
+            assert (getattr(again, column) == getattr(table, column)).all()
+            assert getattr(again, column).dtype == getattr(table, column).dtype
+
+
+@pytest.mark.parametrize("kind", ["parquet", "npz"])
+def test_binary_files_without_rows(tmp_path, kind):
+    table = annotations.BoxTable.from_columns([], [], [], np.zeros((0, 4)), score=[])
+    path = tmp_path / f"boxes.{kind}"
+    annotations.write_detections(path, table)
+    assert len(annotations.read_boxes(path, kind="detections")) == 0
+
+
+def _npz(**changes) -> bytes:
+    """An npz file of one detection, with some arrays changed (None: left out)."""
+    names = ("timestamp", "x1", "y1", "x2", "y2", "label", "score")
+    arrays = {"videos": np.array(["v"]), "video": np.zeros(1, int)}
+    arrays |= {name: np.ones(1) for name in names} | changes
+    file = io.BytesIO()
+    np.savez(file, **{name: x for name, x in arrays.items() if x is not None})
+    return file.getvalue()
+
+
+def _npy(values) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "message"),
+    [
+        ("parquet", None, "no such file"),
+        ("parquet", b"no table", "not a table"),
+        ("npz", None, "no such file"),
+        ("npz", b"", "not a table"),
+        ("npz", b"no table", "not a table"),
+        ("npz", _npz()[:-30], "not a table"),
+        ("npz", _npy(np.zeros(3)), "not a table"),
+        ("npz", _npy(np.array([print], object)), "not a table"),
+        ("npz", _npz(score=None), "score"),
+        ("npz", _npz(videos=np.array([print], object)), "allow_pickle"),
+        ("npz", _npz(x1=np.zeros(2)), "columns of numbers of one length"),
+        ("npz", _npz(label=np.array(["a"])), "columns of numbers of one length"),
+        ("npz", _npz(video=np.ones(1, int)), "no index into the 1 `videos`"),
+        ("npz", _npz(score=np.array([np.nan])), "holds nulls, NaN"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "content",
+)
+def test_binary_files_that_are_refused(tmp_path, kind, content, message):
+    path = tmp_path / f"boxes.{kind}"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserError, match=r"boxes\.parquet"):
+    with pytest.raises(UserError, match=rf"boxes\.{kind}: .*{message}"):
         annotations.read_boxes(path, kind="detections")
 
 
@@ -332,6 +408,41 @@ def test_label_map_details(tmp_path):
         'label { label_id: 1 display_name: "x" name: "d \\"e\\"" }',
     )
     assert annotations.read_labels(path) == {2: 'a "b" {c}', 1: 'd "e"'}
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        # With types, without, and with the line breaks lost.
+        ("labels_label.pbtxt", {"pose": 14, "object": 49, "person": 17}),
+        ("labels_joined.pbtxt", {"pose": 14, "object": 49, "person": 17}),
+        ("labels_item.pbtxt", {"pose": 13, "object": 32, "person": 15}),
+        ("labels_oneline.pbtxt", {"pose": 13, "object": 32, "person": 15}),
+        ("labels_list.txt", {"pose": 13, "object": 32, "person": 15}),
+        # None of AVA's actions.
+        ("action_list.txt", {}),
+    ],
+)
+def test_groups_of_real_label_maps(name, sizes):
+    groups = annotations.read_action_groups(DATA / name)
+    assert {group: len(members) for group, members in groups.items()} == sizes
+    ends = {"pose": (1, 14), "object": (15, 63), "person": (64, 80)}
+    for group, members in groups.items():
+        low, high = ends[group]
+        assert low <= min(members) and max(members) <= high
+
+
+def test_groups_of_an_own_label_map(tmp_path):
+    text = """
+        label { name: "sing" label_id: 1 label_type: VOICE }
+        label { name: "stand" label_id: 12 }
+        label { name: "walk" label_id: 13 }
+        label { name: "sit" label_id: 11 label_type: OBJECT_MANIPULATION }
+        label { name: "fly" label_id: 14 label_type: VOICE }
+    """
+    groups = annotations.read_action_groups(write(tmp_path, text, "labels.pbtxt"))
+    # A type comes first; without one, id and name must both be AVA's.
+    assert groups == {"VOICE": [1, 14], "pose": [12], "object": [11]}
 
 
 @pytest.mark.parametrize(

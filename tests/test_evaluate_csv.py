@@ -38,11 +38,19 @@ def flags(**changes):
 
 def test_scores_and_compares(tmp_path):
     out = tmp_path / "out.json"
+    # The same detections in another kind of file.
+    npz = tmp_path / "detections.npz"
+    table = annotations.read_boxes(DATA / "detections.csv", kind="detections")
+    annotations.write_detections(npz, table)
+    compare = DATA / "detections.csv"
     done = run(
-        *flags(json=out, protocol="mmaction2", compare=DATA / "detections.csv"),
-        *("--resamples", "3"),
+        *flags(detections=npz, json=out, protocol="mmaction2", compare=compare),
+        *("--resamples", "3", "--report", tmp_path / "report"),
     )
     assert done.returncode == 0, done.stderr
+    assert f"Look at {tmp_path / 'report' / 'index.html'}" in done.stdout
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert f"<b>{json.loads(out.read_text())['mAP']:.3f}</b>mAP, mmaction2" in page
     summary = json.loads(out.read_text())
     reference = json.loads((DATA / "reference_map.json").read_text())
     assert summary["protocol"] == "mmaction2"
@@ -50,6 +58,7 @@ def test_scores_and_compares(tmp_path):
         found = summary["protocols"][name]
         assert found["mAP"] == pytest.approx(values["mAP"], abs=1e-14)
         assert f"{values['mAP']:.4f}" in done.stdout
+        assert set(found["groups"]) == {"pose", "object", "person"}
     assert set(summary["counts"]["per_class"]) == set(summary["per_class"])
     zero = {"difference": 0, "low": 0, "high": 0}
     assert summary["comparison"]["mAP"] == zero
@@ -57,7 +66,7 @@ def test_scores_and_compares(tmp_path):
     assert summary["comparison"]["per_class"]["4"]["difference"] is None
     assert " n/a" in done.stdout
     # What is doubtful is said once, on the other stream.
-    assert done.stderr.count("is not in the label map") == 2
+    assert done.stderr.count("is not in the label map") == 3
     assert "Traceback" not in done.stderr
 
 

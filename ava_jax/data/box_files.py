@@ -4,16 +4,22 @@ import dataclasses
 import functools
 import gzip
 import os
+import pathlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from ava_jax.data import binary_boxes
 from ava_jax.data.box_table import NO_LABEL, BoxTable, Problem, raise_fatal
 from ava_jax.data.csv_boxes import read_csv
 from ava_jax.errors import UserError
 
 KINDS = ("ground_truth", "detections")
-_PARQUET_COLUMNS = ("video", "timestamp", "x1", "y1", "x2", "y2", "label", "score")
+# Readers and writers of what is not text, by the end of the file's name.
+_BINARY = {
+    ".parquet": (binary_boxes.read_parquet, binary_boxes.write_parquet),
+    ".npz": (binary_boxes.read_npz, binary_boxes.write_npz),
+}
 
 
 def read_boxes(
@@ -23,7 +29,7 @@ def read_boxes(
     labels: Iterable[int] | None = None,
     lenient: bool = False,
 ) -> BoxTable:
-    """Reads a CSV (or Parquet) file of boxes.
+    """Reads a CSV (or Parquet, or npz) file of boxes.
 
     Rows are `video,timestamp,x1,y1,x2,y2,label[,last]`, where `last` is the
     person id in ground truth and the score in detections, or
@@ -33,7 +39,8 @@ def read_boxes(
     eighth column have score NaN.
 
     Args:
-      path: the file; gzip is recognised by content, Parquet by `.parquet`.
+      path: the file; gzip is recognised by content, the binary kinds by
+        `.parquet` and `.npz`.
       kind: 'ground_truth' or 'detections'.
       labels: known action ids; others are reported in `problems`, and kept.
       lenient: leave out rows that cannot be read, and report them in
@@ -49,8 +56,8 @@ def read_boxes(
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, expected one of {KINDS}")
     path = os.fspath(path)
-    is_parquet = path.endswith(".parquet")
-    table = _read_parquet(path) if is_parquet else read_csv(path, kind)
+    read, _ = _BINARY.get(os.path.splitext(path)[1], (None, None))
+    table = read(path) if read else read_csv(path, kind)
     if not lenient:
         raise_fatal(table.problems)
     if labels is not None:
@@ -76,52 +83,20 @@ def _report_unknown_labels(table: BoxTable, labels: Iterable[int]) -> BoxTable:
     return dataclasses.replace(table, problems=(*table.problems, problem))
 
 
-def _read_parquet(path: str) -> BoxTable:
-    from pyarrow import ArrowInvalid, parquet
-
-    try:
-        columns = parquet.read_table(path)
-        column = {name: columns[name].combine_chunks() for name in _PARQUET_COLUMNS}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the path") from None
-    except (ArrowInvalid, KeyError, OSError) as error:
-        raise UserError(
-            f"{path}: not a table that `write_detections` wrote ({error})"
-        ) from None
-    box = [
-        column[name].to_numpy(zero_copy_only=False) for name in ("x1", "y1", "x2", "y2")
-    ]
-    box = np.stack(box, axis=1)
-    if any(values.null_count for values in column.values()) or not np.isfinite(
-        box.sum() + column["score"].to_numpy().sum()
-    ):
-        raise UserError(f"{path}: holds nulls, NaN or infinity, expected numbers")
-    video = column["video"].dictionary_encode()
-    return BoxTable.from_columns(
-        video.dictionary.to_pylist(),
-        video.indices.to_numpy(),
-        column["timestamp"].to_numpy(),
-        box,
-        label=column["label"].to_numpy(),
-        score=column["score"].to_numpy(),
-        path=path,
-    )
-
-
 def write_detections(path: str | os.PathLike, table: BoxTable) -> None:
-    """Writes detections as AVA's CSV of eight columns, or as Parquet.
+    """Writes detections as AVA's CSV of eight columns, as Parquet or as npz.
 
     Whole seconds are written as `%04d` (what the challenge's evaluator makes
     of them), others with up to six decimals. Boxes and scores have up to nine
     significant digits, which hold any float32 exactly: the file scores as the
     table does. Rounding scores to three or four decimals, as MMAction2 does,
     makes ties, and ties make the mAP depend on the order of the rows. Parquet
-    (`.parquet`) holds the numbers as they are.
+    (`.parquet`) and npz (`.npz`) hold the numbers as they are.
 
     The file appears whole or not at all: it is written beside and renamed.
 
     Args:
-      path: file to write; `.gz` compresses, `.parquet` writes Parquet.
+      path: file to write; `.gz` compresses, `.parquet` and `.npz` choose the kind.
       table: rows with scores; a row without a label gets an empty one, as in
         PySlowFast's files of person boxes.
 
@@ -133,17 +108,20 @@ def write_detections(path: str | os.PathLike, table: BoxTable) -> None:
         raise ValueError("detections without a score cannot be written")
     partial = f"{path}.partial"
     try:
-        if path.endswith(".parquet"):
-            _write_parquet(partial, table)
-        else:
-            # Measured: a fourteenth of the default level's time, a seventh more bytes.
-            opener = functools.partial(gzip.open, compresslevel=3)
-            opener = opener if path.endswith(".gz") else open
-            with opener(partial, "wt", encoding="utf-8", newline="") as file:
-                file.writelines(_csv_blocks(table))
+        _, write = _BINARY.get(os.path.splitext(path)[1], (None, _write_csv))
+        write(partial, table)
         os.replace(partial, path)
     except OSError as error:
+        pathlib.Path(partial).unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _write_csv(partial: str, table: BoxTable) -> None:
+    # Measured: a fourteenth of the default level's time, a seventh more bytes.
+    opener = functools.partial(gzip.open, compresslevel=3)
+    opener = opener if partial.endswith(".gz.partial") else open
+    with opener(partial, "wt", encoding="utf-8", newline="") as file:
+        file.writelines(_csv_blocks(table))
 
 
 def _csv_blocks(table: BoxTable, rows: int = 100_000) -> Iterator[str]:
@@ -169,15 +147,3 @@ def _seconds_text(seconds: float) -> str:
     if seconds == int(seconds):
         return f"{int(seconds):04d}"
     return f"{seconds:.6f}".rstrip("0")
-
-
-def _write_parquet(path: str, table: BoxTable) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    video = pa.DictionaryArray.from_arrays(
-        pa.array(table.video), pa.array(table.videos, pa.string())
-    )
-    columns = [video, table.timestamp, *table.box.T, table.label, table.score]
-    arrays = [column if column is video else pa.array(column) for column in columns]
-    parquet.write_table(pa.table(arrays, names=list(_PARQUET_COLUMNS)), path)

@@ -1,9 +1,11 @@
-"""Label maps: the names of the actions by their ids."""
+"""Label maps: the names of the actions by their ids, and their groups."""
 
 import os
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
+from ava_jax.data.ava_actions import action_type
 from ava_jax.data.text_files import read_lines
 from ava_jax.errors import UserError
 
@@ -11,10 +13,28 @@ _LABEL_TOKEN = re.compile(
     r"""(?P<brace>[{}])
       | (?<![\w])name\s*:\s*(?P<quote>["'])(?P<name>(?:\\.|(?!(?P=quote)).)*)(?P=quote)
       | (?<![\w])(?:label_)?id\s*:\s*(?P<id>-?\d+)
+      | (?<![A-Za-z_])label_type\s*:\s*(?P<type>\w+)
     """,
     re.VERBOSE,
 )
 _LABEL_LINE = re.compile(r"\s*(\d+)\s*:\s*(\S.*?)\s*$")
+
+
+# How the report calls AVA's three types; other types keep their names.
+_GROUPS = {
+    "PERSON_MOVEMENT": "pose",
+    "OBJECT_MANIPULATION": "object",
+    "PERSON_INTERACTION": "person",
+}
+
+
+class _Label(NamedTuple):
+    """One entry of a label map, and the line where it ends."""
+
+    line: int
+    id: int
+    name: str
+    type: str | None = None
 
 
 def read_labels(path: str | os.PathLike) -> dict[int, str]:
@@ -30,33 +50,62 @@ def read_labels(path: str | os.PathLike) -> dict[int, str]:
     Raises:
       UserError: no labels, an incomplete block, an id given twice or below 1.
     """
-    path = os.fspath(path)
+    return {label.id: label.name for label in _read(os.fspath(path))}
+
+
+def read_action_groups(path: str | os.PathLike) -> dict[str, list[int]]:
+    """Reads which actions of a label map belong together, as AVA groups them.
+
+    An action's group is its `label_type`: 'pose' for AVA's PERSON_MOVEMENT,
+    'object' for OBJECT_MANIPULATION, 'person' for PERSON_INTERACTION. AVA's shorter
+    lists, which have no types, are known by their actions: one that has the id and
+    the name of an action of AVA has its type too. Others belong to no group.
+
+    Args:
+      path: as `read_labels` takes it.
+
+    Returns:
+      Action ids by group.
+
+    Raises:
+      UserError: see `read_labels`.
+    """
+    groups: dict[str, list[int]] = {}
+    for label in _read(os.fspath(path)):
+        kind = label.type or action_type(label.id, label.name)
+        if kind:
+            groups.setdefault(_GROUPS.get(kind, kind), []).append(label.id)
+    return groups
+
+
+def _read(path: str) -> list[_Label]:
     text = "".join(read_lines(path))
     parse = _parse_label_blocks if "{" in text else _parse_label_lines
-    labels: dict[int, str] = {}
-    for line, label, name in parse(path, text):
-        if label < 1:
+    labels: dict[int, _Label] = {}
+    for label in parse(path, text):
+        if label.id < 1:
             raise UserError(
-                f"{path}, line {line}: action id {label}, expected 1 or more "
+                f"{path}, line {label.line}: action id {label.id}, expected 1 or more "
                 "(class 0 is reserved); number the labels from 1"
             )
-        if label in labels:
+        if label.id in labels:
             raise UserError(
-                f"{path}, line {line}: action id {label} again ({name!r}; before: "
-                f"{labels[label]!r}); each id may be given once"
+                f"{path}, line {label.line}: action id {label.id} again "
+                f"({label.name!r}; before: {labels[label.id].name!r}); each id may be "
+                "given once"
             )
-        labels[label] = name
+        labels[label.id] = label
     if not labels:
         raise UserError(
             f'{path}: no labels found, expected blocks like \'item {{ name: "stand" '
             "id: 12 }' or lines like '12: stand'"
         )
-    return labels
+    return list(labels.values())
 
 
-def _parse_label_blocks(path: str, text: str) -> Iterator[tuple[int, int, str]]:
+def _parse_label_blocks(path: str, text: str) -> Iterator[_Label]:
     line, position = 1, 0
-    name = label = None
+    name = label = kind = None
     for token in _LABEL_TOKEN.finditer(text):
         line += text.count("\n", position, token.start())
         position = token.start()
@@ -64,8 +113,10 @@ def _parse_label_blocks(path: str, text: str) -> Iterator[tuple[int, int, str]]:
             name = re.sub(r"\\(.)", r"\1", token["name"])
         elif token["id"] is not None:
             label = int(token["id"])
+        elif token["type"] is not None:
+            kind = token["type"]
         elif token["brace"] == "{":
-            name = label = None
+            name = label = kind = None
         elif name is None or label is None:
             missing = "name" if name is None else "id"
             raise UserError(
@@ -73,10 +124,10 @@ def _parse_label_blocks(path: str, text: str) -> Iterator[tuple[int, int, str]]:
                 "expected 'name: \"...\"' and 'id: ...' or 'label_id: ...'"
             )
         else:
-            yield line, label, name
+            yield _Label(line, label, name, kind)
 
 
-def _parse_label_lines(path: str, text: str) -> Iterator[tuple[int, int, str]]:
+def _parse_label_lines(path: str, text: str) -> Iterator[_Label]:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -86,4 +137,4 @@ def _parse_label_lines(path: str, text: str) -> Iterator[tuple[int, int, str]]:
                 f"{path}, line {number}: {line.strip()[:60]!r}, expected a label "
                 "like '12: stand'"
             )
-        yield number, int(match[1]), match[2]
+        yield _Label(number, int(match[1]), match[2])

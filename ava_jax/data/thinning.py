@@ -1,0 +1,77 @@
+"""Some of a split's key-frames, for a quick estimate of its mAP."""
+
+import dataclasses
+
+import numpy as np
+
+from ava_jax.data.dataset import Split
+from ava_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Thinned:
+    """Some key-frames of a split.
+
+    Attributes:
+      split: a split of them alone, its ground truth included.
+      rows: (P,) int64, of which rows of the whole split's `proposal_boxes` its own
+        consist.
+    """
+
+    split: Split
+    rows: np.ndarray
+
+
+def thin(split: Split, stride: int) -> Thinned:
+    """Keeps the key-frames whose whole second is a multiple of `stride`.
+
+    PySlowFast's estimate during training is of this kind, with a stride of 4
+    (`slowfast/datasets/ava_helper.py`, `slowfast/utils/meters.py`).
+
+    Args:
+      split: all key-frames.
+      stride: in seconds; 0 and 1 keep all.
+
+    Raises:
+      UserError: no key-frame with an annotated action is left.
+    """
+    if stride in (0, 1):
+        return Thinned(split, np.arange(len(split.proposal_boxes)))
+    if stride < 0:
+        raise UserError(f"config.eval.stride_seconds is {stride}; expected 0 or more.")
+    keep = _is_due(split.second, stride)
+    truth_starts, truth = _keep_groups(split.truth_starts, keep)
+    proposal_starts, rows = _keep_groups(split.proposal_starts, keep)
+    if not len(truth):
+        raise UserError(
+            f"config.eval.stride_seconds is {stride}, but no key-frame with an action "
+            f"is at a multiple of {stride} s (the first is at {split.second[0]:g} s). "
+            "Give another stride, or 0 for all key-frames."
+        )
+    table = split.ground_truth
+    thinned = dataclasses.replace(
+        split,
+        ground_truth=table.select(
+            _is_due(table.timestamp, stride), _is_due(table.keyframe_timestamp, stride)
+        ),
+        video=split.video[keep],
+        second=split.second[keep],
+        centre=split.centre[keep],
+        truth_starts=truth_starts,
+        truth_boxes=split.truth_boxes[truth],
+        truth_classes=split.truth_classes[truth],
+        proposal_starts=proposal_starts,
+        proposal_boxes=split.proposal_boxes[rows],
+    )
+    return Thinned(thinned, rows)
+
+
+def _is_due(seconds: np.ndarray, stride: int) -> np.ndarray:
+    return np.floor(seconds) % stride == 0
+
+
+def _keep_groups(starts: np.ndarray, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The starts of the kept groups, and the rows that they consist of."""
+    counts = np.diff(starts)
+    rows = np.flatnonzero(np.repeat(keep, counts))
+    return np.concatenate([[0], np.cumsum(counts[keep])]), rows
