@@ -39,7 +39,7 @@ def test_joined_arrays(tiny_config):
     assert split.class_ids.tolist() == [0, 7, 8, 11, 12, 14, 17, 69]
     assert len(split) == len(set(zip(split.video.tolist(), split.second.tolist())))
     np.testing.assert_array_equal(split.centre, (split.second - 100) * 10 + 1)
-    assert split.folders.size.tolist() == [[72, 96]] * len(split.folders.videos)
+    assert split.frames.size.tolist() == [[72, 96]] * len(split.frames.videos)
     # Labels of one box make one person: as many label rows as the file has.
     rows = [
         row
@@ -192,7 +192,7 @@ def test_key_frames_without_proposals(own):
     with open(path, "rb") as file:
         proposals = pickle.load(file)
     whole = dataset.load_split(own, "val")
-    del proposals[f"{whole.folders.videos[0]},{int(whole.second[0]):04}"]
+    del proposals[f"{whole.frames.videos[0]},{int(whole.second[0]):04}"]
     with open(path, "wb") as file:
         pickle.dump(proposals, file)
     own.data.no_proposals = "skip"
@@ -210,7 +210,7 @@ def test_key_frames_without_proposals(own):
 
 def test_weak_proposals_are_dropped_but_never_all(own):
     second = dataset.load_split(own, "val").second[:2].astype(int)
-    video = dataset.load_split(own, "val").folders.videos[0]
+    video = dataset.load_split(own, "val").frames.videos[0]
     path = annotations(own, "mini_proposals_val.pkl")
     with open(path, "rb") as file:
         proposals = pickle.load(file)
@@ -224,9 +224,68 @@ def test_weak_proposals_are_dropped_but_never_all(own):
     np.testing.assert_array_equal(split.proposal_boxes[0], boxes[0])
 
 
+def test_the_log_says_how_well_proposals_fit(tiny_config, caplog):
+    with caplog.at_level("INFO"):
+        split = dataset.load_split(tiny_config, "train")
+
+    def best(k):
+        truth = split.truth_boxes[slice(*split.truth_starts[k : k + 2])]
+        found = split.proposal_boxes[slice(*split.proposal_starts[k : k + 2])]
+        return [max(overlap(a, b) for b in found) for a in truth]
+
+    best = np.concatenate([best(k) for k in range(len(split))])
+    expected = [f"{100 * (best >= iou).mean():.1f} %" for iou in (0.5, 0.9)]
+    assert expected[0] != expected[1]
+    (line,) = [message for message in caplog.messages if message.startswith("train:")]
+    assert line.startswith(
+        f"train: {len(split)} key-frames of 2 movies, 0 frames missing, "
+        f"{len(split.truth_boxes)} people, {len(split.proposal_boxes)} proposals that "
+        f"find {expected[0]} of the people at IoU 0.5 and {expected[1]} at 0.9; labels:"
+    )
+
+
+def overlap(a, b):
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(width, 0) * max(height, 0)
+    areas = [(x[2] - x[0]) * (x[3] - x[1]) for x in (a, b)]
+    return shared / (sum(areas) - shared)
+
+
+def test_people_keep_the_order_of_the_file(own):
+    """Rows of one box are one person, wherever they stand; boxes are not sorted."""
+    rows = [
+        "mini_train_01,0103,0.5,0.1,0.9,0.8,12,0",
+        "mini_train_00,0102,0.4,0.1,0.6,0.8,12,0",
+        "mini_train_00,0102,0.1,0.1,0.3,0.8,14,1",
+        "mini_train_01,0102,0.2,0.1,0.4,0.8,14,0",
+        "mini_train_00,0102,0.4,0.1,0.6,0.8,17,0",
+        "mini_train_00,0103,0.1,0.1,0.3,0.8,3,1",  # not learned
+    ]
+    path = pathlib.Path(annotations(own, "mini_train.csv"))
+    path.write_text("\n".join(rows))
+    own.data.no_proposals = "full_frame"
+    own.data.class_ids, own.model.num_classes = (12, 14, 17), 4
+    split = dataset.load_split(own, "train")
+    names = [split.frames.videos[v] for v in split.video]
+    assert list(zip(names, split.second.tolist())) == [
+        ("mini_train_01", 102.0),
+        ("mini_train_01", 103.0),
+        ("mini_train_00", 102.0),
+    ]
+    assert split.truth_starts.tolist() == [0, 1, 2, 4]
+    assert split.truth_boxes[:, 0].tolist() == [0.2, 0.5, 0.4, 0.1]
+    assert split.truth_classes.tolist() == [
+        [0, 0, 1, 0],
+        [0, 1, 0, 0],
+        [0, 1, 0, 1],
+        [0, 0, 1, 0],
+    ]
+
+
 def test_frame_sizes_may_differ(own):
     folder = pathlib.Path(own.data.root) / "rawframes/mini_train_01"
     for path in folder.iterdir():
         cv2.imwrite(str(path), np.zeros((50, 90, 3), np.uint8))
     split = dataset.load_split(own, "train")
-    assert split.folders.size.tolist() == [[72, 96], [50, 90]]
+    assert split.frames.size.tolist() == [[72, 96], [50, 90]]

@@ -1,13 +1,19 @@
 """Batches: what is in them, and that their order depends on nothing else."""
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
 
 import cv2
 import numpy as np
+import pipeline_worker
 import pytest
 import tensorflow as tf
 
-from ava_jax.data import dataset, pipeline
+from ava_jax import workdir
+from ava_jax.data import clip_streams, dataset, pipeline, targets, transforms
 from ava_jax.errors import UserError
 
 
@@ -60,20 +66,94 @@ def test_a_restart_continues_the_stream(tiny_config, train_split):
         assert_equal(a, b)
 
 
-@pytest.mark.parametrize("hosts", [2, 4])
-def test_hosts_share_the_same_global_batch(tiny_config, train_split, hosts):
-    whole = take(train_split, tiny_config, steps=2)
-    size = tiny_config.train.batch // hosts
-    shares = [
-        take(train_split, tiny_config, steps=2, rows=range(i * size, (i + 1) * size))
-        for i in range(hosts)
+def run_hosts(config, hosts, folder, first_step):
+    """The arrays of as many processes, of which this one is the first."""
+    text = json.dumps(workdir.as_dict(config))
+    outs = [folder / f"{host}.npz" for host in range(1, hosts)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, pipeline_worker.__file__, text]
+            + [str(argument) for argument in (host, hosts, first_step, 3, out)],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        for host, out in enumerate(outs, 1)
     ]
-    for step, batch in enumerate(whole):
-        joined = {
-            name: np.concatenate([share[step][name] for share in shares])
-            for name in batch
-        }
-        assert_equal(batch, joined)
+    first = pipeline_worker.read(config, 0, hosts, first_step, 3)
+    assert [process.wait() for process in processes] == [0] * (hosts - 1)
+    return [first, *(dict(np.load(out)) for out in outs)]
+
+
+@pytest.mark.parametrize("hosts", [2, pytest.param(8, marks=pytest.mark.slow)])
+def test_processes_share_the_same_batches(tiny_config, tmp_path, hosts):
+    """Also after a restart, at step 1."""
+    tiny_config.train.batch = tiny_config.eval.batch = 8
+    whole = pipeline_worker.read(tiny_config, 0, 1, 0, 3)
+    shares = run_hosts(tiny_config, hosts, tmp_path, first_step=1)
+    joined = {
+        name: np.concatenate([share[name] for share in shares])
+        for name in shares[0]
+        if name.startswith("train")
+    }
+    for share in shares:
+        joined |= {name: a for name, a in share.items() if name.startswith("val")}
+    later = {name: a for name, a in whole.items() if not name.startswith("train 0")}
+    assert_equal(later, joined)
+
+
+class CountedFrames:
+    """Frames, and which of them were read."""
+
+    def __init__(self, store):
+        self._store = store
+        self.read = []
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def clip(self, video, indices):
+        def note(video, indices):
+            self.read += [(int(video), int(i)) for i in indices]
+            return indices
+
+        noted = tf.numpy_function(note, [video, indices], tf.int64)
+        return self._store.clip(video, tf.ensure_shape(noted, indices.shape))
+
+
+@pytest.mark.parametrize(
+    # Clips that overlap, or don't; key-frames are 10 frames apart.
+    ("streams", "clip_len", "interval", "overlap"),
+    [(1, 8, 2, True), (3, 24, 1, True), (16, 8, 2, True), (3, 4, 2, False)],
+)
+def test_evaluation_reads_shared_frames_once(
+    tiny_config, train_split, monkeypatch, streams, clip_len, interval, overlap
+):
+    monkeypatch.setattr(clip_streams, "_STREAMS", streams)
+    data = tiny_config.data
+    data.clip_len, data.frame_interval, data.max_boxes = clip_len, interval, 2
+    tiny_config.eval.batch = 3
+    counted = CountedFrames(train_split.frames)
+    split = dataclasses.replace(train_split, frames=counted)
+    seen = set()
+    for batch in pipeline.eval_batches(split, tiny_config, rows=range(3)):
+        for first, count, clip in zip(
+            batch["first_box"], batch["count"], batch["clip"]
+        ):
+            k = np.searchsorted(split.proposal_starts, first, "right") - 1
+            video = split.video[k]
+            wanted = split.centre[k] + interval * (np.arange(clip_len) - clip_len // 2)
+            wanted = np.clip(
+                wanted, split.frames.first[video], split.frames.last[video]
+            )
+            frames = train_split.frames.clip(video, tf.constant(wanted))
+            expected = transforms.resize(frames, *clip.shape[1:3])
+            np.testing.assert_array_equal(clip, expected)
+            seen |= {(video, i) for i in wanted.tolist()} if count else set()
+    assert set(counted.read) == seen
+    # One stream of each row of the batch at least: where one ends and another
+    # begins, frames are read by both.
+    if streams <= 3 and overlap:
+        joints = 3 * clip_len
+        assert len(counted.read) <= len(seen) + joints
 
 
 def test_seeds_differ_and_steps_differ(tiny_config, train_split):
@@ -135,26 +215,26 @@ def test_evaluation_covers_every_proposal_once(tiny_config, val_split):
 
 
 def test_evaluation_groups_frames_by_shape(tiny_config, val_split):
-    folders = dataclasses.replace(
-        val_split.folders,
-        videos=val_split.folders.videos * 2,
+    store = dataclasses.replace(
+        val_split.frames,
+        videos=val_split.frames.videos * 2,
         size=np.array([[72, 96], [72, 120]], np.int32),
     )
     split = dataclasses.replace(
-        val_split, folders=folders, video=np.arange(len(val_split)) % 2
+        val_split, frames=store, video=np.arange(len(val_split)) % 2
     )
-    plan = pipeline.eval_plan(split, tiny_config)
-    assert {shape for shape, _ in plan} == {(64, 85), (64, 107)}
-    for (_, width), rows in plan:
-        videos = split.video[rows[:, 0]]
-        assert (folders.size[videos, 1] == {85: 96, 107: 120}[width]).all()
+    plan = dict(clip_streams.plan(split, tiny_config, rows=4))
+    assert plan.keys() == {(64, 85), (64, 107)}
+    for (_, width), rows in plan.items():
+        videos = split.video[rows[..., 0]]
+        assert (store.size[videos, 1] == {85: 96, 107: 120}[width]).all()
 
 
 def test_a_clip_is_made_of_the_right_frames(tiny_config, val_split):
     tiny_config.data.test_short_side = 72  # the frames' own size
     batch = next(pipeline.eval_batches(val_split, tiny_config, rows=range(4)))
     centre = int(val_split.centre[0])
-    folder = val_split.folders.root / val_split.folders.videos[0]
+    folder = val_split.frames.root / val_split.frames.videos[0]
     for t, index in enumerate(np.maximum(centre + 2 * np.arange(-2, 2), 1)):
         image = cv2.imread(str(folder / f"img_{index:05}.jpg"))[..., ::-1]
         # Both decode with libjpeg's accurate DCT; versions may round differently.
@@ -176,7 +256,7 @@ def test_a_clip_is_made_of_the_right_frames(tiny_config, val_split):
 def test_targets(proposals, expected):
     truth = tf.constant([[0.0, 0, 10, 10], [20, 20, 30, 30]])
     classes = tf.constant([[0.0, 1, 0], [0, 0, 1]])
-    boxes, labels = pipeline.assign_targets(
+    boxes, labels = targets.assign_targets(
         truth, classes, tf.constant(proposals, tf.float32), positive_iou=0.9
     )
     np.testing.assert_array_equal(boxes[:2], truth)
@@ -185,8 +265,8 @@ def test_targets(proposals, expected):
 
 
 def test_a_frame_that_vanishes_is_named(tiny_config, val_split, tmp_path):
-    folders = dataclasses.replace(val_split.folders, root=tmp_path)
-    split = dataclasses.replace(val_split, folders=folders)
+    store = dataclasses.replace(val_split.frames, root=tmp_path)
+    split = dataclasses.replace(val_split, frames=store)
     with pytest.raises(UserError, match=r"img_\d{5}\.jpg"):
         next(pipeline.eval_batches(split, tiny_config, rows=range(4)))
 

@@ -60,7 +60,7 @@ def test_annotations_fit_the_frames(root):
     for name in ("train", "val"):
         split = dataset.load_split(config, name)
         counts[name] = split.truth_classes[:, 1:].sum(0).astype(int).tolist()
-        assert split.folders.size.tolist() == [[576, 768]]
+        assert split.frames.size.tolist() == [[576, 768]]
     assert counts == {"train": [43, 264, 97], "val": [9, 131, 47]}
 
 

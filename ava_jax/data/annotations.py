@@ -19,7 +19,7 @@ from ava_jax.data.box_table import (
     index_frames,
     raise_fatal,
 )
-from ava_jax.data.label_map import read_labels
+from ava_jax.data.label_map import read_action_groups, read_labels
 from ava_jax.data.proposals import read_proposals
 from ava_jax.data.text_files import parse_number, read_rows
 from ava_jax.errors import UserError
@@ -33,6 +33,7 @@ __all__ = [
     "Problem",
     "index_frames",
     "raise_fatal",
+    "read_action_groups",
     "read_boxes",
     "read_exclusions",
     "read_labels",

@@ -22,6 +22,7 @@ class Problem:
       count: how many rows.
       message: what was found in the first one, what was expected, what to do.
       fatal: whether results would mislead if they were used regardless.
+      lines: numbers of the first few such lines, where they are known.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Problem:
     count: int
     message: str
     fatal: bool
+    lines: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         """One sentence with the place and the count."""
@@ -82,6 +84,21 @@ class BoxTable:
     def __len__(self) -> int:
         """Number of rows with a box."""
         return len(self.video)
+
+    def select(self, rows: np.ndarray, keyframes: np.ndarray) -> "BoxTable":
+        """Some of the rows, in their order.
+
+        Args:
+          rows: (R,) bool, which of those with a box.
+          keyframes: (K,) bool, which of those without.
+        """
+        columns = ("video", "timestamp", "box", "label", "entity", "score", "line")
+        return dataclasses.replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in (*columns, "digits")},
+            keyframe_video=self.keyframe_video[keyframes],
+            keyframe_timestamp=self.keyframe_timestamp[keyframes],
+        )
 
     @classmethod
     def from_columns(

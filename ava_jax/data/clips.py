@@ -1,11 +1,30 @@
 """Which frames make a clip: MMAction2's `SampleAVAFrames`."""
 
+import numpy as np
 import tensorflow as tf
 
 
 def centre_frame(second: float, fps: int, timestamp_start: float) -> int:
     """Index of a key-frame; the movie's first frame, at timestamp_start, is 1."""
-    return int((second - timestamp_start) * fps + 0.5) + 1
+    return int(centre_frames(second, fps, timestamp_start))
+
+
+def centre_frames(
+    seconds: np.ndarray, fps: int, timestamp_start: float, origin: np.ndarray | int = 1
+) -> np.ndarray:
+    """Indices of key-frames.
+
+    Args:
+      seconds: (K,) their timestamps.
+      fps: frames a second.
+      timestamp_start: timestamp of the first frame.
+      origin: (K,) its index; 1 in MMAction2's frame folders.
+
+    Returns:
+      (K,) int64.
+    """
+    offset = (np.asarray(seconds) - timestamp_start) * fps
+    return np.trunc(offset + 0.5).astype(np.int64) + origin
 
 
 def jitter(clip_len: int, frame_interval: int, seed: tf.Tensor) -> tf.Tensor:

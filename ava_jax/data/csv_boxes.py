@@ -246,7 +246,11 @@ def _parse_rows(
         keyframe_timestamp=keyframes[:, 1],
         path=path,
         problems=[
-            Problem(name, path, found[0][0], len(found), found[0][1], fatal=True)
+            Problem(
+                *(name, path, found[0][0], len(found), found[0][1]),
+                fatal=True,
+                lines=tuple(line for line, _ in found[:3]),
+            )
             for name, found in bad.items()
         ],
     )

@@ -2,13 +2,19 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import ml_collections
 import numpy as np
 from absl import logging
 
-from ava_jax.data import annotations, clips, frames
+from ava_jax.data import annotations, clips, frames, grouping
+from ava_jax.data.overlaps import best_overlaps
 from ava_jax.errors import UserError
+
+# Rows of x1, y1, x2, y2, score.
+_NONE = np.zeros((0, 5))
+_FULL_FRAME = np.array([[0.0, 0, 1, 1, 1]])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +24,12 @@ class Split:
     The boxes of key-frame k are rows `starts[k]` to `starts[k + 1]`.
 
     Attributes:
-      folders: where the frames lie.
+      frames: of the movies that have key-frames.
       labels: action id -> name, of the label map.
       class_ids: (num_classes,) int64, action id of each class; 0 for class 0.
       ground_truth: all rows of the annotation file.
       excluded: (video, second) of the key-frames that are left out.
-      video: (K,) int32 index into `folders.videos`.
+      video: (K,) int32 index into `frames.videos`.
       second: (K,) float64 timestamp.
       centre: (K,) int64 frame index.
       truth_starts: (K + 1,) int64.
@@ -34,7 +40,7 @@ class Split:
         detected with enough confidence.
     """
 
-    folders: frames.FrameFolders
+    frames: frames.FrameStore
     labels: dict[int, str]
     class_ids: np.ndarray
     ground_truth: annotations.BoxTable
@@ -74,42 +80,33 @@ def load_split(config: ml_collections.ConfigDict, name: str) -> Split:
     class_ids = _class_ids(config, labels)
     ground_truth = annotations.read_boxes(root / files.boxes)
     _check_labels(ground_truth, labels, class_ids, config)
-    excluded = annotations.read_exclusions(root / files.exclusions)
+    excluded = set()
+    if files.exclusions:
+        excluded = annotations.read_exclusions(root / files.exclusions)
 
-    table = _without(ground_truth, excluded)
-    learnable = np.isin(table.label, class_ids[1:])
-    video, second = _key_frames(table, learnable, with_empty=name != "train")
+    index = annotations.index_frames(ground_truth)
+    kept = np.ones(len(index.video), bool)
+    kept[index.numbers(excluded)] = False
+    learnable = np.isin(ground_truth.label, class_ids[1:]) & kept[index.rows[0]]
     if not learnable.any():
+        rows = kept[index.rows[0]].sum()
         raise UserError(
             f"{root / files.boxes} leaves no key-frame for split {name!r}: it has "
-            f"{len(table)} rows outside the excluded timestamps, {learnable.sum()} of "
-            "them with a label of config.data.class_ids. Is it the right file?"
+            f"{rows} rows outside the excluded timestamps, 0 of them with a label of "
+            "config.data.class_ids. Is it the right file?"
         )
-    truth = _group_truth(table, learnable, video, second, class_ids)
-    proposals = _group_proposals(config, root / files.proposals, table, video, second)
-    keep = np.array([boxes is not None for boxes in proposals])
-    used = sorted({table.videos[v] for v in video[keep]})
-    folders = frames.index_folders(
-        root / config.data.frames, used, config.data.frame_name
-    )
-    position = {video: index for index, video in enumerate(used)}
+    if name == "train":
+        kept = np.bincount(index.rows[0][learnable], minlength=len(kept)) > 0
+    kept, proposals = _proposals(config, root / files.proposals, index, kept)
+    truth = grouping.people(ground_truth, index.rows[0], learnable, kept, class_ids)
     split = Split(
-        folders=folders,
         labels=labels,
         class_ids=class_ids,
         ground_truth=ground_truth,
         excluded=excluded,
-        video=np.array([position[table.videos[v]] for v in video[keep]], np.int32),
-        second=second[keep],
-        centre=np.array(
-            [
-                clips.centre_frame(s, config.data.fps, config.data.timestamp_start)
-                for s in second[keep]
-            ],
-            np.int64,
-        ),
-        **_select_truth(*truth, keep),
-        **_concatenate([boxes for boxes in proposals if boxes is not None]),
+        **_frames(config, index, kept),
+        **truth,
+        **proposals,
     )
     _check_centres(split, config)
     if name == "train":
@@ -118,23 +115,43 @@ def load_split(config: ml_collections.ConfigDict, name: str) -> Split:
     return split
 
 
+def _frames(config, index, kept) -> dict[str, Any]:
+    """Where the kept key-frames are."""
+    used, video = np.unique(index.video[kept], return_inverse=True)
+    store = frames.open_frames(config, [index.videos[v] for v in used])
+    second, start = index.timestamp[kept], config.data.timestamp_start
+    return {
+        "frames": store,
+        "video": video.astype(np.int32),
+        "second": second,
+        "centre": clips.centre_frames(
+            second, config.data.fps, start, store.origin[video]
+        ),
+    }
+
+
 def _check_files(config, root, files) -> None:
     paths = [config.data.labels, *files.values(), config.data.frames]
     missing = [path for path in paths if path and not (root / path).exists()]
     if not missing:
         return
-    movie = pathlib.Path(
-        config.data.frames, "<video>", config.data.frame_name.format(1)
-    )
     raise UserError(
         f"The data set under {root}/ (config.data.root) lacks:\n  "
         + "\n  ".join(missing)
-        + f"\nExpected layout: frames as {movie}, counted from "
+        + f"\nExpected layout: {_layout(config.data)}, counted from "
         f"{config.data.timestamp_start} s at {config.data.fps} frames a second, and "
         "the annotation files named in config.data. Set --config.data.root=DIR to "
         "where they are. To see everything work without AVA: python -m ava_jax.main "
         "--config configs/mini.py --workdir runs/mini"
     )
+
+
+def _layout(data) -> str:
+    """How the frames should lie."""
+    return {
+        "packed": f"frames packed below {data.frames}/",
+        "video": f"videos as {data.frames}/<video>.mp4",
+    }.get(data.frame_store, f"frames as {data.frames}/<video>/img_00001.jpg")
 
 
 def _class_ids(config, labels) -> np.ndarray:
@@ -180,96 +197,34 @@ def _check_labels(table, labels, class_ids, config) -> None:
         )
 
 
-def _without(table, excluded) -> annotations.BoxTable:
-    """The table without excluded key-frames."""
-
-    def kept(video, timestamp):
-        return np.array(
-            [
-                (table.videos[v], t) not in excluded
-                for v, t in zip(video.tolist(), timestamp.tolist(), strict=True)
-            ],
-            bool,
-        )
-
-    rows = kept(table.video, table.timestamp)
-    empty = kept(table.keyframe_video, table.keyframe_timestamp)
-    columns = ("video", "timestamp", "box", "label", "entity", "score", "line")
-    return dataclasses.replace(
-        table,
-        **{column: getattr(table, column)[rows] for column in (*columns, "digits")},
-        keyframe_video=table.keyframe_video[empty],
-        keyframe_timestamp=table.keyframe_timestamp[empty],
-    )
-
-
-def _key_frames(table, learnable, with_empty) -> tuple[np.ndarray, np.ndarray]:
-    """Video and second of every key-frame, sorted."""
-    video, second = table.video, table.timestamp
-    if with_empty:
-        video = np.concatenate([video, table.keyframe_video])
-        second = np.concatenate([second, table.keyframe_timestamp])
-    else:
-        video, second = video[learnable], second[learnable]
-    keys = np.unique(np.stack([video, second], axis=1), axis=0)
-    return keys[:, 0].astype(np.int32), keys[:, 1]
-
-
-def _group_truth(table, learnable, video, second, class_ids):
-    """Per key-frame: (boxes (n, 4), classes (n, num_classes)) of its people.
-
-    Rows with the same box are one person with several labels.
-    """
-    keys = {key: k for k, key in enumerate(zip(video.tolist(), second.tolist()))}
-    class_of = {int(action): c for c, action in enumerate(class_ids) if c}
-    people = [{} for _ in keys]
-    for row in np.flatnonzero(learnable):
-        boxes = people[keys[table.video[row], table.timestamp[row]]]
-        box = tuple(table.box[row].tolist())
-        classes = boxes.setdefault(box, np.zeros(len(class_ids), np.float32))
-        classes[class_of[table.label[row]]] = 1
-    boxes = [np.array(list(p), np.float64).reshape(-1, 4) for p in people]
-    classes = [
-        np.array(list(p.values()), np.float32).reshape(-1, len(class_ids))
-        for p in people
-    ]
-    return boxes, classes
-
-
-def _select_truth(boxes, classes, keep) -> dict[str, np.ndarray]:
-    counts = [len(b) for b, kept in zip(boxes, keep, strict=True) if kept]
-    return {
-        "truth_starts": np.cumsum([0, *counts]),
-        "truth_boxes": np.concatenate([b for b, k in zip(boxes, keep) if k]),
-        "truth_classes": np.concatenate([c for c, k in zip(classes, keep) if k]),
-    }
-
-
-def _group_proposals(config, path, table, video, second) -> list[np.ndarray | None]:
-    """Per key-frame: boxes (n, 4) of confident proposals; None: leave it out."""
+def _proposals(config, path, index, kept) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The key-frames that are still kept, and their confident proposals."""
     proposals = annotations.read_proposals(path)
-    keys = [(table.videos[v], s) for v, s in zip(video, second.tolist())]
-    missing = [key for key in keys if not len(proposals.get(key, ()))]
-    if missing:
+    numbers = np.flatnonzero(kept)
+    videos = (index.videos[v] for v in index.video[numbers])
+    keys = list(zip(videos, index.timestamp[numbers].tolist(), strict=True))
+    boxes = [proposals.get(key, _NONE) for key in keys]
+    absent = np.array([not len(b) for b in boxes])
+    if absent.any():
+        missing = [keys[k] for k in np.flatnonzero(absent)]
         _check_missing_proposals(config, path, missing, len(keys))
-    absent = {"skip": None, "full_frame": np.array([[0.0, 0, 1, 1]])}
-    return [
-        _confident(proposals[key], config.data.person_score)
-        if len(proposals.get(key, ()))
-        else absent[config.data.no_proposals]
-        for key in keys
-    ]
+        if config.data.no_proposals == "skip":
+            kept = kept.copy()
+            kept[numbers[absent]] = False
+            boxes = [b for b in boxes if len(b)]
+        boxes = [b if len(b) else _FULL_FRAME for b in boxes]
+    return kept, grouping.confident(boxes, config.data.person_score)
 
 
 def _check_missing_proposals(config, path, missing, total) -> None:
     policy = config.data.no_proposals
-    if policy in ("skip", "full_frame"):
+    if policy == "full_frame" or (policy == "skip" and len(missing) < total):
         logging.warning(
             "%d of %d key-frames have no proposal in %s: config.data.no_proposals=%s",
             *(len(missing), total, path, policy),
         )
         return
-    if policy != "error":
+    if policy not in ("error", "skip"):
         raise UserError(
             f"config.data.no_proposals is {policy!r}; it must be 'error', 'skip' or "
             "'full_frame'."
@@ -284,30 +239,18 @@ def _check_missing_proposals(config, path, missing, total) -> None:
     )
 
 
-def _confident(proposals: np.ndarray, threshold: float) -> np.ndarray:
-    scores = proposals[:, 4]
-    kept = scores >= min(threshold, scores.max())
-    return proposals[kept, :4]
-
-
-def _concatenate(boxes: list[np.ndarray]) -> dict[str, np.ndarray]:
-    return {
-        "proposal_starts": np.cumsum([0, *map(len, boxes)]),
-        "proposal_boxes": np.concatenate(boxes),
-    }
-
-
 def _check_centres(split, config) -> None:
-    first, last = split.folders.first[split.video], split.folders.last[split.video]
+    first, last = split.frames.first[split.video], split.frames.last[split.video]
     outside = np.flatnonzero((split.centre < first) | (split.centre > last))
     if len(outside):
         k = outside[0]
         raise UserError(
             f"{len(outside)} of {len(split)} key-frames lie outside their movie, first "
-            f"second {split.second[k]:g} of {split.folders.videos[split.video[k]]}: at "
+            f"second {split.second[k]:g} of {split.frames.videos[split.video[k]]}: at "
             f"{config.data.fps} frames a second from {config.data.timestamp_start} s "
-            f"it is frame {split.centre[k]}, and the folder has {first[k]} to "
-            f"{last[k]}. Check config.data.fps and config.data.timestamp_start."
+            f"it is frame {split.centre[k]}, and there are {first[k]} to {last[k]}. "
+            "Check config.data.fps and config.data.timestamp_start, and for video "
+            "files config.data.video_start."
         )
 
 
@@ -316,7 +259,7 @@ def _check_room(split, config) -> None:
     k = int(np.argmax(people))
     if people[k] > config.data.max_boxes:
         raise UserError(
-            f"Second {split.second[k]:g} of {split.folders.videos[split.video[k]]} has "
+            f"Second {split.second[k]:g} of {split.frames.videos[split.video[k]]} has "
             f"{people[k]} annotated people; config.data.max_boxes is "
             f"{config.data.max_boxes}. Set it to {people[k]} or more."
         )
@@ -329,8 +272,16 @@ def _log_summary(split, name) -> None:
         for action, count in zip(split.class_ids[1:], counts[1:], strict=True)
         if count
     )
+    found = best_overlaps(
+        split.truth_boxes,
+        split.truth_starts,
+        split.proposal_boxes,
+        split.proposal_starts,
+    )
     logging.info(
-        "%s: %d key-frames of %d movies, %d people, %d proposals; labels: %s",
-        *(name, len(split), len(split.folders.videos), len(split.truth_boxes)),
-        *(len(split.proposal_boxes), per_label),
+        "%s: %d key-frames of %d movies, %d frames missing, %d people, %d proposals "
+        "that find %.1f %% of the people at IoU 0.5 and %.1f %% at 0.9; labels: %s",
+        *(name, len(split), len(split.frames.videos), split.frames.missing.sum()),
+        *(len(split.truth_boxes), len(split.proposal_boxes)),
+        *(100 * (found >= 0.5).mean(), 100 * (found >= 0.9).mean(), per_label),
     )

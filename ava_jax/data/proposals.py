@@ -61,22 +61,9 @@ def read_proposals(
         of a pickle but array data is ever executed.
     """
     path = os.fspath(path)
-    try:
-        with open(path, "rb") as file:
-            is_pickle = _looks_pickled(file.read(2))
-            file.seek(0)
-            content = _unpickle(path, file) if is_pickle else None
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); check the path"
-        ) from None
-    if not is_pickle:
+    content = _read_pickle(path)
+    if content is None:
         return _proposals_of_table(read_boxes(path, kind="detections"))
-    if not isinstance(content, Mapping):
-        raise UserError(
-            f"{path}: holds a {type(content).__name__}, expected a dict of "
-            "'<video>,<timestamp>' to arrays of N x 5"
-        )
     proposals: dict[tuple[str, float], np.ndarray] = {}
     for key, value in content.items():
         frame = _proposal_key(path, key)
@@ -87,6 +74,38 @@ def read_proposals(
             )
         proposals[frame] = _proposal_array(path, key, value)
     return proposals
+
+
+def unpadded_keys(path: str | os.PathLike) -> list[str]:
+    """Keys of a pickle whose seconds have fewer than four digits, as in 'a,902'.
+
+    They are read all the same, but MMAction2, which looks for 'a,0902', does not
+    find them.
+
+    Raises:
+      UserError: see `read_proposals`.
+    """
+    keys = _read_pickle(os.fspath(path)) or {}
+    return [key for key in keys if len(key.rpartition(",")[2].partition(".")[0]) < 4]
+
+
+def _read_pickle(path: str) -> Mapping | None:
+    """The dict that a pickle holds; None if the file is no pickle."""
+    try:
+        with open(path, "rb") as file:
+            is_pickle = _looks_pickled(file.read(2))
+            file.seek(0)
+            content = _unpickle(path, file) if is_pickle else None
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); check the path"
+        ) from None
+    if is_pickle and not isinstance(content, Mapping):
+        raise UserError(
+            f"{path}: holds a {type(content).__name__}, expected a dict of "
+            "'<video>,<timestamp>' to arrays of N x 5"
+        )
+    return content
 
 
 def _looks_pickled(head: bytes) -> bool:

@@ -7,23 +7,24 @@ mmcv's `rescale_size`.
 
 import tensorflow as tf
 
+from ava_jax.data import resize as frame_resize
+
 
 def size_for_short_side(height: int, width: int, short_side: int) -> tuple[int, int]:
     """Height and width after scaling the shorter of them to `short_side`.
 
     Works alike on Python integers and on int32 tensors.
     """
-    if isinstance(height, tf.Tensor):
-        # float64: 213 x 511 at 256 lies closer to a half than float32 resolves.
-        scale = tf.cast(short_side, tf.float64) / tf.cast(
-            tf.minimum(height, width), tf.float64
-        )
-        return tuple(
-            tf.cast(tf.cast(side, tf.float64) * scale + 0.5, tf.int32)
-            for side in (height, width)
-        )
-    scale = short_side / min(height, width)
-    return int(height * scale + 0.5), int(width * scale + 0.5)
+    if not isinstance(height, tf.Tensor):
+        return frame_resize.size_for_short_side(height, width, short_side)
+    # float64: 213 x 511 at 256 lies closer to a half than float32 resolves.
+    scale = tf.cast(short_side, tf.float64) / tf.cast(
+        tf.minimum(height, width), tf.float64
+    )
+    return tuple(
+        tf.cast(tf.cast(side, tf.float64) * scale + 0.5, tf.int32)
+        for side in (height, width)
+    )
 
 
 def to_pixels(boxes: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
@@ -46,9 +47,24 @@ def resize_boxes(
     return boxes * tf.stack([width, height, width, height])
 
 
-def resize(clip: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Bilinear interpolation without antialiasing, rounded to uint8."""
+def resize(
+    clip: tf.Tensor,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    window: tuple[tf.Tensor, tf.Tensor, int] | None = None,
+) -> tf.Tensor:
+    """Bilinear interpolation without antialiasing, rounded to uint8.
+
+    Args:
+      clip: (T, H, W, 3).
+      height: in pixels, of the result.
+      width: likewise.
+      window: (y, x, size) of the square that is kept, as by `crop`; what is outside
+        is not rounded, which is a third of the time.
+    """
     resized = tf.image.resize(clip, tf.stack([height, width]), method="bilinear")
+    if window is not None:
+        resized = crop(resized, *window)
     return tf.cast(tf.round(resized), tf.uint8)
 
 

@@ -10,7 +10,9 @@ import pathlib
 import shutil
 import tempfile
 
+from ava_jax.data.prepare_movie import Recipe, extract_movie
 from ava_jax.errors import UserError
+from ava_jax.video.reader import VideoReader
 
 VIDEO = "vtest"
 _FRAMES = 795
@@ -58,36 +60,19 @@ def _check(video: str | os.PathLike) -> None:
         raise UserError(f"This data set is made from OpenCV's vtest.avi. {where}")
     if not pathlib.Path(video).is_file():
         raise UserError(f"config.data.video: there is no file {video}. {where}")
-    av = _import_av()
     try:
-        with av.open(str(video)) as container:
-            stream = container.streams.video[0]
-            size = (stream.width, stream.height)
-    except (av.FFmpegError, IndexError) as error:
+        with VideoReader(video) as reader:
+            size = (reader.width, reader.height)
+    except UserError as error:
         raise UserError(
-            f"{video} cannot be read as a video: {error}. {where}"
+            f"{video} cannot be read as a video: {error} {where}"
         ) from error
     if size != _SIZE:
         raise UserError(f"{video} is {size[0]}x{size[1]}, not 768x576. {where}")
 
 
-def _import_av():
-    try:
-        import av
-    except ImportError as error:
-        raise UserError(
-            'Reading a video needs PyAV: pip install "ava_jax[video]"'
-        ) from error
-    return av
-
-
 def _extract(video: str | os.PathLike, folder: pathlib.Path) -> None:
-    av = _import_av()
-    count = 0
-    with av.open(str(video)) as container:
-        for count, frame in enumerate(container.decode(video=0), 1):
-            # Quality 95 is what OpenCV writes by default.
-            frame.to_image().save(folder / f"img_{count:05}.jpg", quality=95)
+    count = extract_movie(video, folder, Recipe(fps=10)).frames
     if count != _FRAMES:
         raise UserError(
             f"{video} has {count} frames, not {_FRAMES}: it is damaged or another "

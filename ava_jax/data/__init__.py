@@ -1,0 +1,1 @@
+"""The data set: annotations, frames, and the clips that are cut from them."""

@@ -1,0 +1,187 @@
+"""Checks of the frames' number and rate against the annotated seconds."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+
+import ml_collections
+import numpy as np
+
+from ava_jax.data import clips
+from ava_jax.data.annotations import BoxTable
+from ava_jax.data.findings import Finding, listed, row_findings
+from ava_jax.data.frame_store import FrameStore
+from ava_jax.data.prepare_frames import MANIFEST
+
+# What videos are extracted at.
+_RATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 12.5, 15, 16, 20, 23.976, 24, 25, 29.97, 30)
+_RATES += (48, 50, 59.94, 60, 100, 120)
+# Seconds that a movie may well go on behind its last key-frame.
+_TAIL = 5.0
+
+
+def check_timing(
+    tables: Mapping[str, BoxTable], store: FrameStore, config: ml_collections.ConfigDict
+) -> list[Finding]:
+    """Key-frames outside their movies, short movies, a wrong frame rate.
+
+    Args:
+      tables: annotations by split, without excluded key-frames.
+      store: the frames.
+      config: the whole configuration; `data.fps` and `data.timestamp_start`.
+    """
+    fps, start = config.data.fps, config.data.timestamp_start
+    seconds = _seconds(tables, store)
+    findings = []
+    for split, table in tables.items():
+        findings += row_findings(
+            table,
+            split,
+            "timestamps before their movie",
+            table.timestamp < start,
+            "The first is second {t} of {video}; config.data.timestamp_start is "
+            f"{start}, so frames begin later.",
+            "Set it to the second of the first frames: 0 if they begin with the video "
+            "(--config.data.timestamp_start=0).",
+        )
+    rate = _wrong_rate(seconds, store, fps, start)
+    if rate:
+        return findings + rate
+    for split, table in tables.items():
+        findings += row_findings(
+            table,
+            split,
+            "timestamps behind the end of their movie",
+            _behind(table, store, fps, start),
+            "The first is second {t} of {video}, whose frames end before: "
+            f"config.data.fps is {fps}, config.data.timestamp_start {start}.",
+            "Correct the timestamps, or extract the whole movie.",
+        )
+    return findings + _short(seconds, store, fps, start)
+
+
+def check_recipe(root: pathlib.Path, fps: float) -> list[Finding]:
+    """Whether `prepare_ava.py extract` wrote down another frame rate.
+
+    Args:
+      root: the folder of the frame folders.
+      fps: `config.data.fps`.
+    """
+    path = root / MANIFEST
+    try:
+        recipe = json.loads(path.read_text())["recipe"]["fps"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # extracted by something else
+    return listed(
+        "frames extracted at another rate",
+        [str(path)] if recipe != fps else [],
+        f"They were extracted at {recipe:g} frames a second; config.data.fps is "
+        f"{fps:g}.",
+        f"--config.data.fps={recipe:g}, or extract them again.",
+    )
+
+
+def _seconds(tables, store) -> dict[int, np.ndarray]:
+    """The distinct annotated seconds of every movie, by its number."""
+    parts: dict[str, list[np.ndarray]] = {}
+    for table in tables.values():
+        order = np.argsort(table.video, kind="stable")
+        ends = np.searchsorted(
+            table.video[order], np.arange(len(table.videos)), "right"
+        )
+        for name, rows in zip(table.videos, np.split(order, ends[:-1]), strict=True):
+            parts.setdefault(name, []).append(table.timestamp[rows])
+    found = {
+        number: np.unique(np.concatenate(parts[name]))
+        for number, name in enumerate(store.videos)
+    }
+    return {number: seconds for number, seconds in found.items() if len(seconds)}
+
+
+def _frames(seconds: np.ndarray, fps: float, start: float) -> np.ndarray:
+    """Frames from the movie's first one to those of the seconds."""
+    return clips.centre_frames(seconds, fps, start, origin=0)
+
+
+def _behind(table, store, fps, start) -> np.ndarray:
+    """Rows whose frame would come after the movie's last one."""
+    number = {name: i for i, name in enumerate(store.videos)}
+    movie = np.array([number.get(name, -1) for name in table.videos], np.int64)
+    movie = movie[table.video]
+    last = (store.last - store.origin)[movie]
+    return (movie >= 0) & (_frames(table.timestamp, fps, start) > last)
+
+
+def _short(seconds, store, fps, start) -> list[Finding]:
+    """Movies that end before several of their key-frames: no slip in one row."""
+    count = store.last - store.origin
+    behind = {
+        number: (_frames(times, fps, start) > count[number]).sum()
+        for number, times in seconds.items()
+    }
+    return listed(
+        "short movies",
+        [
+            f"{store.videos[n]}: {(count[n] + 1) / fps:g} s of frames, annotated up to "
+            f"{seconds[n][-1] - start:g} s"
+            for n, frames in behind.items()
+            if frames > 1
+        ],
+        f"Of {len(seconds)} movies, these end before several of their key-frames.",
+        "Extract them again; if the videos are short themselves, fetch them again.",
+    )
+
+
+def _wrong_rate(seconds, store, fps, start) -> list[Finding]:
+    """The finding that the frames are not at `fps`, if their number shows it."""
+    # Frames after the first one, and seconds they must cover.
+    numbers = [n for n, times in seconds.items() if times[-1] > start]
+    if not numbers:
+        return []
+    count = (store.last - store.origin)[numbers].astype(float)
+    cover = np.array([seconds[n][-1] - start for n in numbers])
+    fitting = _fitting_rates(count, cover)
+    too_few = count < np.floor(cover * fps)
+    too_many = count / fps - cover > np.maximum(_TAIL, 0.1 * cover)
+    if fitting and too_few.mean() >= 0.5:
+        wrong = too_few
+    elif fitting and len(numbers) > 1 and too_many.all():
+        wrong = too_many
+    else:
+        return []
+    places = [
+        f"{store.videos[numbers[i]]}: {int(count[i]) + 1:,} frames, annotated up to "
+        f"{cover[i]:g} s behind its beginning"
+        for i in np.flatnonzero(wrong)
+    ]
+    needed = (count / cover)[wrong][0]
+    rates = " or ".join(f"{rate:g}" for rate in fitting)
+    found = (
+        f"the first movie has frames for {needed:.4g} a second at most"
+        if wrong is too_few
+        else "every movie would go on for long behind its last key-frame"
+    )
+    return listed(
+        "wrong frame rate",
+        places,
+        f"config.data.fps is {fps}, but {found}. The frames of all movies fit {rates} "
+        "a second.",
+        "Set --config.data.fps to the rate of the frames, or extract them again at "
+        f"{fps}. The seconds are counted from config.data.timestamp_start={start}: is "
+        "that right?",
+    )
+
+
+def _fitting_rates(count: np.ndarray, cover: np.ndarray) -> list[float]:
+    """The usual rates at which all movies end soon after their last key-frame.
+
+    Args:
+      count: frames of each movie after its first one.
+      cover: seconds from there to its last key-frame.
+    """
+    return [
+        rate
+        for rate in _RATES
+        if (count >= np.floor(cover * rate)).all()
+        and (count / rate - cover <= _TAIL).all()
+    ]

@@ -1,0 +1,142 @@
+"""The clips of evaluation, read so that clips that overlap share their frames.
+
+Every stream goes through consecutive key-frames and keeps the frames of its last
+clip. A clip of 32 frames around a key-frame has 15 to 17 in common with the next
+second's.
+"""
+
+from collections.abc import Iterator
+
+import ml_collections
+import numpy as np
+import tensorflow as tf
+
+from ava_jax.data import dataset, transforms
+from ava_jax.data.examples import Examples
+
+# Streams that a host reads at the same time. Each keeps a clip, 8 MB at 256 x 340.
+_STREAMS = 16
+
+
+def plan(
+    split: dataset.Split, config: ml_collections.ConfigDict, rows: int
+) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """Which boxes are scored together, the same on all hosts.
+
+    Args:
+      split: the split to score.
+      config: the whole configuration.
+      rows: rows of each batch that one host reads.
+
+    Yields:
+      For each shape of clips: (height, width), and (n, B, 3) int64 rows of
+      key-frame, first proposal, number of proposals; rows to fill up have 0.
+    """
+    shapes = np.array(
+        [
+            transforms.size_for_short_side(*size, config.data.test_short_side)
+            for size in split.frames.size.tolist()
+        ]
+    )
+    table = _table(split, config.data.max_boxes)
+    of_row = shapes[split.video[table[:, 0]]]
+    for shape in np.unique(of_row, axis=0):
+        chosen = table[(of_row == shape).all(axis=1)]
+        yield tuple(shape.tolist()), _in_batches(chosen, config.eval.batch, rows)
+
+
+def _table(split, max_boxes) -> np.ndarray:
+    """(n, 3) key-frame, first proposal, number of proposals; by key-frame."""
+    counts = np.diff(split.proposal_starts)
+    parts = -(-counts // max_boxes)
+    key_frame = np.repeat(np.arange(len(split)), parts)
+    part = np.arange(len(key_frame)) - np.repeat(np.cumsum(parts) - parts, parts)
+    first = split.proposal_starts[key_frame] + part * max_boxes
+    count = np.minimum(split.proposal_starts[key_frame + 1] - first, max_boxes)
+    return np.stack([key_frame, first, count], axis=1).astype(np.int64)
+
+
+def _parts(rows: int) -> int:
+    """How many streams fill one row of the batches in turns."""
+    return -(-_STREAMS // rows)
+
+
+def _in_batches(table: np.ndarray, batch: int, rows: int) -> np.ndarray:
+    """(n, B, 3): each stream, a row of every `_parts`-th batch, has neighbours."""
+    padding = np.repeat(table[-1:] * [1, 0, 0], -len(table) % batch, axis=0)
+    table = np.concatenate([table, padding])
+    n, turns = len(table) // batch, _parts(rows)
+    # Row b of batch t is in stream (t % turns, b), at place t // turns.
+    t, b = np.divmod(np.arange(len(table)), batch)
+    order = np.lexsort((t // turns, b, t % turns))
+    batches = np.empty_like(table)
+    batches[order] = table
+    return batches.reshape(n, batch, 3)
+
+
+def read(
+    examples: Examples, batches: np.ndarray, shape: tuple[int, int], clip_len: int
+) -> tf.data.Dataset:
+    """Reads a host's rows of the batches.
+
+    Args:
+      examples: of the split.
+      batches: (n, R, 3) from `plan`.
+      shape: height and width of the clips.
+      clip_len: frames of a clip.
+
+    Returns:
+      Batches of `clip` (R, T, H, W, 3) uint8 and `boxes` (R, N, 4) float32.
+    """
+    n, rows, _ = batches.shape
+    turns = min(_parts(rows), n)
+    places = [(turn, row) for turn in range(turns) for row in range(rows)]
+    streams = [batches[turn::turns, row] for turn, row in places]
+    table = tf.constant(np.concatenate(streams))
+    starts = tf.constant(np.cumsum([0, *map(len, streams)]))
+    read_stream = _reader(examples, shape, clip_len)
+    clips = tf.data.Dataset.range(len(streams)).interleave(
+        lambda stream: read_stream(table[starts[stream] : starts[stream + 1]]),
+        cycle_length=len(streams),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    return clips.batch(rows, drop_remainder=True)
+
+
+def _reader(examples: Examples, shape: tuple[int, int], clip_len: int):
+    """A function from a stream's rows to the data set of its clips."""
+    # Video, frame indices and frames of the clip before.
+    start = (
+        tf.constant(-1, tf.int32),
+        tf.zeros([clip_len], tf.int64),
+        tf.zeros([clip_len, *shape, 3], tf.uint8),
+    )
+
+    def step(before, row):
+        key_frame = row[0]
+        now = examples.video(key_frame), examples.indices(key_frame)
+        clip = _next_clip(examples, before, now, key_frame, shape)
+        boxes = examples.boxes(key_frame, row[1:], shape)
+        return (*now, clip), {"clip": clip, "boxes": boxes}
+
+    def stream(rows):
+        return tf.data.Dataset.from_tensor_slices(rows).scan(start, step)
+
+    return stream
+
+
+def _next_clip(examples, before, now, key_frame, shape) -> tf.Tensor:
+    """The clip of a key-frame, of which only new frames are read."""
+    (old_video, old_indices, old_frames), (video, indices) = before, now
+    known = tf.reduce_any(indices[:, None] == old_indices, axis=1)
+    known &= video == old_video
+    wanted, _ = tf.unique(tf.boolean_mask(indices, ~known))
+    if tf.size(wanted) > 0:
+        new = examples.frames(key_frame, wanted, shape)
+    else:
+        new = old_frames[:0]
+    # New ones first: other movies have the same indices.
+    found = indices[:, None] == tf.concat([wanted, old_indices], axis=0)
+    place = tf.argmax(tf.cast(found, tf.int32), axis=1)
+    return tf.gather(tf.concat([new, old_frames], axis=0), place)

@@ -1,0 +1,157 @@
+"""One example: a clip with its boxes, as TensorFlow operations."""
+
+import ml_collections
+import tensorflow as tf
+
+from ava_jax.data import clips, colours, dataset, targets, transforms
+
+Tensors = dict[str, tf.Tensor]
+
+
+class Examples:
+    """Makes the examples of a split."""
+
+    def __init__(self, split: dataset.Split, config: ml_collections.ConfigDict):
+        """Hands the split's arrays to TensorFlow.
+
+        Args:
+          split: of training or validation.
+          config: the whole configuration.
+        """
+        self._frames = split.frames
+        self._data = config.data
+        self._seed = config.seed
+        names = ("video", "centre", "truth_starts", "truth_boxes", "truth_classes")
+        names += ("proposal_starts", "proposal_boxes")
+        self._arrays = {name: tf.constant(getattr(split, name)) for name in names}
+        for name in ("first", "last", "size"):
+            self._arrays[name] = tf.constant(getattr(split.frames, name))
+
+    def video(self, key_frame: tf.Tensor) -> tf.Tensor:
+        """() int32, the movie of a key-frame."""
+        return self._arrays["video"][key_frame]
+
+    def size(self, key_frame: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Height and width of a key-frame as it is stored."""
+        return tuple(tf.unstack(self._arrays["size"][self.video(key_frame)]))
+
+    def indices(
+        self, key_frame: tf.Tensor, position: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """(T,) int64, the frames of a clip.
+
+        Args:
+          key_frame: () integer, row of the split.
+          position: () int64, the example's place in the stream of training, which
+            decides the jitter; None in evaluation, which has none.
+        """
+        data, video = self._data, self.video(key_frame)
+        interval = 0 if data.freeze_motion else data.frame_interval
+        offsets = 0
+        if position is not None and data.frame_jitter and interval:
+            offsets = clips.jitter(data.clip_len, interval, self._seeds(position)[0])
+        return clips.frame_indices(
+            self._arrays["centre"][key_frame],
+            self._arrays["first"][video],
+            self._arrays["last"][video],
+            data.clip_len,
+            interval,
+            offsets,
+        )
+
+    def training(self, key_frame: tf.Tensor, position: tf.Tensor) -> Tensors:
+        """One augmented clip with its targets.
+
+        Args:
+          key_frame: () integer, row of the split.
+          position: () int64, the example's place in the stream, which decides every
+            random draw.
+
+        Returns:
+          See `pipeline.train_batches`.
+        """
+        data = self._data
+        clip = self._frames.clip(
+            self.video(key_frame), self.indices(key_frame, position)
+        )
+        boxes = self._rows("truth", key_frame, "truth_boxes")
+        classes = self._rows("truth", key_frame, "truth_classes")
+        proposals = self._rows("proposal", key_frame, "proposal_boxes")
+        # Ground truth and proposals go through the same changes.
+        people = tf.concat([boxes, proposals], axis=0)
+        clip, people, visible = self._augment(
+            clip, people, self.size(key_frame), self._seeds(position)
+        )
+        if data.colour_jitter:
+            seed = tf.random.fold_in(self._seed_of(position), 4)
+            clip = colours.apply(clip, colours.draw(data.clip_len, seed))
+        count = tf.shape(boxes)[0]
+        truth = tf.boolean_mask(people[:count], visible[:count])
+        classes = tf.boolean_mask(classes, visible[:count])
+        proposals = tf.boolean_mask(people[count:], visible[count:])
+        boxes, labels = targets.assign_targets(
+            truth, classes, proposals, data.positive_iou
+        )
+        boxes, labels, mask = targets.pad(data.max_boxes, boxes, labels)
+        shape = [data.clip_len, data.crop, data.crop, 3]
+        return {
+            "clip": tf.ensure_shape(clip, shape),
+            "boxes": boxes,
+            "box_mask": mask,
+            "labels": labels,
+        }
+
+    def _seeds(self, position: tf.Tensor) -> tf.Tensor:
+        # One stream a purpose, so that no draw depends on another one's count.
+        return tf.random.split(self._seed_of(position), 4)
+
+    def _seed_of(self, position: tf.Tensor) -> tf.Tensor:
+        return tf.stack([self._seed, position])
+
+    def _augment(self, clip, people, size, seeds):
+        """Random size, crop and flip; whether enough is left of each of the people."""
+        data = self._data
+        low, high = data.train_short_side
+        short_side = tf.random.stateless_uniform(
+            [], seeds[1], minval=low, maxval=high + 1, dtype=tf.int32
+        )
+        new_size = transforms.size_for_short_side(*size, short_side)
+        y, x = transforms.random_crop_offset(*new_size, data.crop, seeds[2])
+        clip = transforms.resize(clip, *new_size, window=(y, x, data.crop))
+        people = transforms.to_pixels(people, *size)
+        people = transforms.resize_boxes(people, size, new_size)
+        whole = people
+        people = transforms.crop_boxes(people, y, x, data.crop)
+        visible = targets.area(people) >= data.min_visible * targets.area(whole)
+        if tf.random.stateless_uniform([], seeds[3]) < data.flip:
+            clip = transforms.flip(clip)
+            people = transforms.flip_boxes(people, data.crop)
+        return clip, people, visible
+
+    def boxes(
+        self, key_frame: tf.Tensor, rows: tf.Tensor, size: tuple[int, int]
+    ) -> tf.Tensor:
+        """(max_boxes, 4) float32, some proposals in pixels of an evaluated clip.
+
+        Args:
+          key_frame: () integer, row of the split.
+          rows: (2,) int64, first row of `proposal_boxes` and how many.
+          size: height and width of the clip.
+        """
+        first, count = tf.unstack(rows)
+        boxes = self._arrays["proposal_boxes"][first : first + count]
+        stored = self.size(key_frame)
+        boxes = transforms.to_pixels(boxes, *stored)
+        boxes = transforms.resize_boxes(boxes, stored, size)
+        return targets.pad(self._data.max_boxes, boxes)[0]
+
+    def frames(
+        self, key_frame: tf.Tensor, indices: tf.Tensor, size: tuple[int, int]
+    ) -> tf.Tensor:
+        """(n, h, w, 3) uint8, frames of a key-frame's movie in the size `size`."""
+        clip = self._frames.clip(self.video(key_frame), indices)
+        return transforms.resize(clip, *size)
+
+    def _rows(self, kind, key_frame, name):
+        starts = self._arrays[f"{kind}_starts"]
+        return self._arrays[name][starts[key_frame] : starts[key_frame + 1]]

@@ -1,0 +1,246 @@
+"""Movies as folders of numbered JPEG frames."""
+
+import collections
+import dataclasses
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from ava_jax.data import frame_index
+from ava_jax.data.frame_store import BadFrame, FrameStore, decode_jpeg
+from ava_jax.errors import UserError
+
+# File names that need no configuration: MMAction2's and PySlowFast's.
+_USUAL_NAMES = ("img_{:05}.jpg", "{video}_{:06}.jpg")
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameName:
+    """How a movie's frames are called: prefix, zero-padded index, suffix.
+
+    The prefix may hold `{video}`, the movie's name.
+    """
+
+    prefix: str
+    digits: int
+    suffix: str
+
+    @classmethod
+    def parse(cls, template: str) -> "FrameName":
+        """Reads a template such as 'img_{:05}.jpg' or '{video}_{:06}.jpg'.
+
+        Raises:
+          UserError: it is not one.
+        """
+        match = re.fullmatch(r"((?:[^{}]|\{video\})*)\{:0(\d)d?\}([^{}]*)", template)
+        if not match:
+            raise UserError(
+                f"config.data.frame_name is {template!r}; expected a name with one "
+                "zero-padded number, like 'img_{:05}.jpg' or '{video}_{:06}.jpg', or "
+                "'auto'."
+            )
+        return cls(match[1], int(match[2]), match[3])
+
+    def head(self, video: str) -> str:
+        """What stands before the index."""
+        return self.prefix.replace("{video}", video)
+
+    def file(self, video: str, index: int) -> str:
+        """The name of a frame's file."""
+        return f"{self.head(video)}{index:0{self.digits}}{self.suffix}"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FrameFolders(FrameStore):
+    """Movies as folders of JPEG files.
+
+    Attributes:
+      root: the folder that holds one folder a movie.
+      name: how the frames are called.
+    """
+
+    root: pathlib.Path
+    name: FrameName
+
+    def path(self, video: int, index: int) -> pathlib.Path:
+        """The file of a frame."""
+        video = self.videos[video]
+        return self.root / video / self.name.file(video, index)
+
+    def place(self, video: int, index: int) -> str:
+        """See `FrameStore`."""
+        return str(self.path(video, index))
+
+    def clip(self, video: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+        """See `FrameStore`."""
+        heads = [f"{self.root}/{name}/{self.name.head(name)}" for name in self.videos]
+        digits = tf.strings.as_string(indices, width=self.name.digits, fill="0")
+        paths = tf.strings.join([tf.constant(heads)[video], digits, self.name.suffix])
+        return tf.map_fn(
+            lambda path: decode_jpeg(tf.io.read_file(path)),
+            paths,
+            fn_output_signature=tf.uint8,
+        )
+
+    def read(self, video: int, index: int) -> np.ndarray:
+        """See `FrameStore`."""
+        path = self.place(video, index)
+        try:
+            return decode_jpeg(tf.io.read_file(path)).numpy()
+        except tf.errors.NotFoundError:
+            raise BadFrame(f"{path} does not exist") from None
+        except tf.errors.OpError as error:
+            raise BadFrame(f"{path} cannot be read ({error.message})") from None
+
+
+def open_folders(
+    root: str | os.PathLike,
+    videos: Sequence[str],
+    frame_name: str = "auto",
+    *,
+    whole: bool = True,
+) -> FrameFolders:
+    """Looks at the frame folder of every movie.
+
+    Args:
+      root: the folder that holds one folder a movie.
+      videos: names of the movies.
+      frame_name: a file name template, like 'img_{:05}.jpg'; 'auto' looks how the
+        first movie's frames are called.
+      whole: insist that no frame is missing and that the first one is a picture.
+
+    Raises:
+      UserError: the template is not one; movies are missing; a movie has no frames,
+        or is not whole.
+    """
+    root = pathlib.Path(root)
+    absent = [video for video in videos if not (root / video).is_dir()]
+    if absent:
+        example = _USUAL_NAMES[0] if frame_name == "auto" else frame_name
+        raise UserError(
+            f"{len(absent)} of {len(videos)} movies have no frame folder under "
+            f"{root}: {_first_three(absent)}. Expected: {root / absent[0]}/"
+            f"{FrameName.parse(example).file(absent[0], 1)} and so on, one folder a "
+            "movie."
+        )
+    if frame_name == "auto":
+        frame_name = detect_frame_name(root, videos[0])
+    name = FrameName.parse(frame_name)
+
+    def look(video: str) -> frame_index.Facts:
+        return _look(root / video, video, name, whole)
+
+    def unchanged(video: str, facts: frame_index.Facts) -> bool:
+        return _times(root / video, name.file(video, facts[2])) == facts[:2]
+
+    # Facts found with less insistence are not the same facts.
+    kind = f"{frame_name} {'whole' if whole else 'partial'}"
+    facts = frame_index.look_at(root, videos, look, unchanged, kind)
+    facts = np.array(facts, np.int64).reshape(-1, 7)
+    _, _, first, last, missing, height, width = facts.T
+    return FrameFolders(
+        videos=tuple(videos),
+        first=first,
+        last=last,
+        size=np.stack([height, width], axis=1).astype(np.int32),
+        missing=missing,
+        root=root,
+        name=name,
+    )
+
+
+def detect_frame_name(root: pathlib.Path, video: str) -> str:
+    """The template that a movie's frames are named by.
+
+    Raises:
+      UserError: there are no frames, or they are named in several ways.
+    """
+    digits = collections.defaultdict(set)
+    for entry in os.scandir(root / video):
+        if match := re.fullmatch(r"(.*?)(\d+)(\.jpe?g)", entry.name, re.IGNORECASE):
+            prefix = match[1].replace("{", "").replace("}", "")
+            prefix = "{video}_" if prefix == f"{video}_" else prefix
+            digits[prefix, match[3]].add(len(match[2]))
+    names = {
+        f"{prefix}{{:0{min(found)}}}{suffix}"
+        for (prefix, suffix), found in digits.items()
+    }
+    usual = [name for name in _USUAL_NAMES if name in names]
+    if len(names) == 1 or usual:
+        return (usual or list(names))[0]
+    found = (
+        f"JPEG files named like {_first_three(sorted(names))}"
+        if names
+        else ("no file like img_00001.jpg")
+    )
+    raise UserError(
+        f"{root / video} holds {found}. Extract the movie's frames there, or set "
+        "config.data.frame_name to how they are named, like 'img_{:05}.jpg'."
+    )
+
+
+def _look(
+    folder: pathlib.Path, video: str, name: FrameName, whole: bool
+) -> frame_index.Facts:
+    """[two times, first, last, missing, height, width] of one movie."""
+    folder_time = os.stat(folder).st_mtime_ns  # first: it may change meanwhile
+    indices = _indices(folder, name.head(video), name.suffix)
+    if not len(indices):
+        raise UserError(
+            f"{folder} holds no frame named like {name.file(video, 1)}. Extract the "
+            "movie's frames there, or set config.data.frame_name to how they are named."
+        )
+    first, last = int(indices[0]), int(indices[-1])
+    missing = last - first + 1 - len(indices)
+    if missing and whole:
+        absent = np.setdiff1d(np.arange(first, last), indices)
+        raise UserError(
+            f"{folder}: frame {name.file(video, int(absent[0]))} is missing, though "
+            f"{name.file(video, last)} is there ({missing} frames in all). Extract "
+            "this movie's frames again, or set config.data.on_bad_frame to 'nearest'."
+        )
+    candidates = indices[:1] if whole else indices
+    paths = (folder / name.file(video, int(index)) for index in candidates)
+    height, width = _frame_size(paths)
+    times = [folder_time, *_times(folder, name.file(video, first))[1:]]
+    return [*times, first, last, missing, height, width]
+
+
+def _times(folder: pathlib.Path, frame: str) -> list[int]:
+    """When files came or went, and when the first frame was written over."""
+    try:
+        return [os.stat(folder).st_mtime_ns, os.stat(folder / frame).st_mtime_ns]
+    except OSError:
+        return []
+
+
+def _indices(folder: pathlib.Path, head: str, suffix: str) -> np.ndarray:
+    """The sorted indices of a movie's frames."""
+    start, end = len(head), len(suffix)
+    texts = (
+        name[start : len(name) - end]
+        for name in os.listdir(folder)
+        if name.startswith(head) and name.endswith(suffix)
+    )
+    return np.unique([int(text) for text in texts if text.isdecimal()])
+
+
+def _frame_size(paths) -> tuple[int, int]:
+    """Height and width of the first of these files that is a picture."""
+    first = None
+    for path in paths:
+        # TensorFlow, which reads the clips, does not turn pictures either.
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if image is not None:
+            return image.shape[:2]
+        first = first or path
+    raise UserError(f"{first} is not a readable JPEG. Extract its movie again.")
+
+
+def _first_three(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,0 +1,149 @@
+"""Movies packed by `ava_builder`: one record holds a second's JPEG files."""
+
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ava_jax.data.frame_store import BadFrame, FrameStore, decode_jpeg, decode_jpegs
+from ava_jax.errors import UserError
+
+# Seconds of movies that single reads keep: the 3 or 4 of a clip, for some threads.
+_KEPT = 32
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PackedFrames(FrameStore):
+    """Movies in ArrayRecord files.
+
+    Attributes:
+      folder: of the TFDS data set.
+      fps: frames of a record; a movie's last record may have fewer.
+      record: (V,) int64, number of each movie's first record.
+      source: the records of the data set, by number.
+    """
+
+    folder: pathlib.Path
+    fps: int
+    record: np.ndarray
+    source: Any
+    _kept: Any = dataclasses.field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "_kept", functools.lru_cache(_KEPT)(self._second))
+
+    def place(self, video: int, index: int) -> str:
+        """See `FrameStore`."""
+        return f"Frame {index} of movie {self.videos[video]} in {self.folder}"
+
+    def clip(self, video: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+        """See `FrameStore`."""
+        offset = indices - tf.constant(self.first)[video]
+        seconds, position = tf.unique(offset // self.fps)
+        records = tf.constant(self.record)[video] + seconds
+        contents = tf.numpy_function(self._fetch, [records], tf.string)
+        contents = tf.ensure_shape(contents, [None])
+        frames = _parse(contents)
+        at = tf.gather(frames.row_starts(), position) + offset % self.fps
+        return decode_jpegs(
+            tf.ensure_shape(tf.gather(frames.values, at), indices.shape)
+        )
+
+    def _fetch(self, records: np.ndarray) -> np.ndarray:
+        return np.array(self.source.__getitems__(records.tolist()), object)
+
+    def read(self, video: int, index: int) -> np.ndarray:
+        """See `FrameStore`."""
+        second, position = divmod(index - int(self.first[video]), self.fps)
+        try:
+            return decode_jpeg(self._kept(video, second)[position]).numpy()
+        except (IndexError, RuntimeError, ValueError, tf.errors.OpError) as error:
+            raise BadFrame(
+                f"{self.place(video, index)} cannot be read ({error})"
+            ) from None
+
+    def _second(self, video: int, second: int) -> list[bytes]:
+        record = self.source[int(self.record[video]) + second]
+        return _parse(tf.constant([record])).values.numpy().tolist()
+
+
+def _parse(contents: tf.Tensor) -> tf.RaggedTensor:
+    """The JPEG files of each record."""
+    features = {"frames": tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64)}
+    return tf.io.parse_example(contents, features)["frames"]
+
+
+def open_packed(root: str | os.PathLike, videos: Sequence[str]) -> PackedFrames:
+    """Opens a data set that `ava_builder` has written.
+
+    Args:
+      root: the folder of the data set, or one above it.
+      videos: names of the movies.
+
+    Raises:
+      UserError: there is no such data set, or it lacks movies.
+    """
+    folder = _find(pathlib.Path(root))
+    facts = json.loads((folder / "metadata.json").read_text())
+    movies = {movie["name"]: movie for movie in facts["movies"]}
+    absent = [video for video in videos if video not in movies]
+    if absent:
+        names = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
+        raise UserError(
+            f"{folder} lacks {len(absent)} of {len(videos)} movies: {names}. Pack the "
+            "frames again: python scripts/prepare_ava.py pack --help"
+        )
+    rows = [movies[video] for video in videos]
+
+    def column(name: str) -> np.ndarray:
+        return np.array([row[name] for row in rows], np.int64)
+
+    return PackedFrames(
+        videos=tuple(videos),
+        first=column("first"),
+        last=column("last"),
+        size=np.stack([column("height"), column("width")], 1).astype(np.int32),
+        missing=np.zeros(len(rows), np.int64),
+        folder=folder,
+        fps=facts["fps"],
+        record=column("record"),
+        source=_records(folder),
+    )
+
+
+def _find(root: pathlib.Path) -> pathlib.Path:
+    """The only data set at or below a folder."""
+    # While TFDS writes a data set, its folder has another name.
+    found = [
+        path.parent
+        for pattern in (".", "*/*", "*/*/*", "*/*/*/*")
+        for path in sorted(root.glob(f"{pattern}/dataset_info.json"))
+        if not path.parent.name.startswith("incomplete.")
+    ]
+    if len(found) != 1:
+        what = "no packed data set" if not found else f"{len(found)} packed data sets"
+        raise UserError(
+            f"{root} (config.data.root and config.data.frames) holds {what}, expected "
+            "one. Write it: python scripts/prepare_ava.py pack --help"
+        )
+    return found[0]
+
+
+def _records(folder: pathlib.Path):
+    import tensorflow_datasets as tfds
+
+    try:
+        from array_record.python import array_record_data_source
+    except ImportError as error:
+        raise UserError(
+            "Reading a packed data set needs array_record, which is there for Linux "
+            "alone. Use frame folders: --config.data.frame_store=folder"
+        ) from error
+    split = tfds.builder_from_directory(folder).info.splits["frames"]
+    return array_record_data_source.ArrayRecordDataSource(split.file_instructions)

@@ -1,0 +1,209 @@
+"""Extracts the frames of many videos, and writes down how they were made."""
+
+import concurrent.futures
+import dataclasses
+import functools
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import cv2
+
+from ava_jax import workdir
+from ava_jax.data.prepare_movie import (
+    SUFFIXES,
+    Movie,
+    Recipe,
+    partial_folder,
+    try_movie,
+)
+from ava_jax.errors import UserError
+from ava_jax.video.reader import import_av
+
+MANIFEST = "manifest.json"
+_RULE = (
+    "Frame i is the decoded frame whose time is nearest to start + (i - 1) / fps "
+    "seconds behind the first one, the earlier one of two."
+)
+
+
+def find_videos(folder: str | os.PathLike) -> list[pathlib.Path]:
+    """The video files of a folder, by name.
+
+    Raises:
+      UserError: there are none, or two of one name.
+    """
+    folder = pathlib.Path(folder)
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if not files:
+        raise UserError(
+            f"{folder} holds no video ({', '.join(SUFFIXES)}). Say where they are: "
+            "--videos DIR"
+        )
+    for one, other in zip(files, files[1:], strict=False):
+        if one.stem == other.stem:
+            raise UserError(
+                f"{one} and {other.name} would both be movie {one.stem}. Rename one."
+            )
+    return files
+
+
+def extract_movies(
+    videos: Sequence[pathlib.Path],
+    root: str | os.PathLike,
+    recipe: Recipe,
+    *,
+    workers: int | None = None,
+    progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
+) -> list[Movie]:
+    """Extracts the frames of many videos into a folder for each.
+
+    A movie's folder appears when it is whole, so that this can be stopped at any
+    time and called again. `manifest.json` has the recipe, the versions of what
+    decoded and encoded, and a `Movie` for each.
+
+    Args:
+      videos: the files; a movie is called as its file without the suffix.
+      root: the folder of the folders.
+      recipe: how.
+      workers: processes; as many as cores by default.
+      progress: wraps an iterable of a known length, to show how far it is.
+
+    Returns:
+      What became of every video, also of those that were there before.
+
+    Raises:
+      UserError: frames are there that were made otherwise, or `root` cannot be
+        written.
+    """
+    recipe.check()
+    import_av()
+    root = pathlib.Path(root)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        manifest = _Manifest(root, recipe)
+        missing = [video for video in videos if not manifest.has(video)]
+        for movie in progress(_each(missing, root, recipe, workers), len(missing)):
+            manifest.add(movie)
+    except OSError as error:
+        raise UserError(f"{root} cannot be written ({error.strerror}).") from error
+    return [manifest.result(video.stem) for video in videos]
+
+
+class _Manifest:
+    """The manifest of a folder of frame folders: what is done."""
+
+    def __init__(self, root: pathlib.Path, recipe: Recipe):
+        self._root, self._path = root, root / MANIFEST
+        self._recipe = json.loads(json.dumps(dataclasses.asdict(recipe)))
+        self._movies: dict[str, Movie] = {}
+        self._failed: dict[str, Movie] = {}
+        if self._path.exists():
+            content = workdir.read_json(self._path)
+            self._check_recipe(content.get("recipe"))
+            movies = (Movie(**fields) for fields in content["movies"])
+            self._movies = {movie.name: movie for movie in movies}
+
+    def has(self, video: pathlib.Path) -> bool:
+        """Whether the frames of this very file are there."""
+        movie = self._movies.get(video.stem)
+        there = (self._root / video.stem).exists()
+        if there and not movie:
+            raise UserError(
+                f"{self._root / video.stem} was not made by this command, which leaves "
+                "it alone. Move it away, or extract into another folder: "
+                "--config.data.frames=DIR"
+            )
+        return there and movie.bytes == video.stat().st_size
+
+    def add(self, movie: Movie) -> None:
+        """Puts the frames of a movie in place."""
+        if movie.error:
+            self._failed[movie.name] = movie
+            return
+        self._movies[movie.name] = movie
+        folder = self._root / movie.name
+        shutil.rmtree(folder, ignore_errors=True)
+        # First: a folder that the manifest does not know is not ours.
+        self._write()
+        partial_folder(self._root, movie.name).rename(folder)
+
+    def result(self, name: str) -> Movie:
+        """What became of a movie."""
+        return self._failed.get(name) or self._movies[name]
+
+    def _write(self) -> None:
+        movies = sorted(self._movies.values(), key=lambda movie: movie.name)
+        content = {
+            "recipe": self._recipe,
+            "rule": _RULE,
+            "versions": _versions(),
+            "movies": [dataclasses.asdict(movie) for movie in movies],
+        }
+        workdir.write_json(self._path, content)
+
+    def _check_recipe(self, there: Any) -> None:
+        if there == self._recipe:
+            return
+        raise UserError(
+            f"{self._path}: frames are there that were made by another recipe, "
+            f"{there}, and now it is {self._recipe}. Remove the folder, or extract "
+            "into another one: --config.data.frames=DIR"
+        )
+
+
+def _versions() -> dict[str, str]:
+    """What decodes and encodes: other versions give other pixels."""
+    av = import_av()
+    libraries = {
+        name: ".".join(map(str, version))
+        for name, version in av.library_versions.items()
+        if name in ("libavcodec", "libavformat", "libswscale")
+    }
+    packages = {"av": av.__version__, "opencv": cv2.__version__}
+    return packages | libraries | {"ava_jax": importlib.metadata.version("ava_jax")}
+
+
+def _each(videos, root, recipe, workers) -> Iterable[Movie]:
+    """The movies, in the order in which they get ready."""
+    work = functools.partial(try_movie, root=root, recipe=recipe)
+    workers = min(workers or os.cpu_count() or 1, len(videos))
+    if workers <= 1:
+        yield from map(work, videos)
+        return
+    # A fork of a process that has threads, such as TensorFlow's, may hang.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+        jobs = [pool.submit(work, video) for video in videos]
+        try:
+            for job in concurrent.futures.as_completed(jobs):
+                yield job.result()
+        except BrokenProcessPool:
+            raise UserError(
+                "A process was killed, perhaps for want of memory. The same command "
+                "goes on from here; --workers=1 needs the least."
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def table(movies: Sequence[Movie]) -> str:
+    """What became of the videos, one a line, and the sum."""
+    lines = [f"{'movie':24}{'frames':>9}{'size':>12}{'source fps':>12}  remarks"]
+    for movie in movies:
+        size = f"{movie.width}x{movie.height}" if movie.frames else ""
+        rate = f"{movie.source_fps:g}" if movie.source_fps else ""
+        remark = movie.error and f"FAILED: {movie.error}" or movie.note
+        line = f"{movie.name:24}{movie.frames:>9,}{size:>12}{rate:>12}  {remark}"
+        lines.append(line.rstrip())
+    failed = sum(bool(movie.error) for movie in movies)
+    frames = sum(movie.frames for movie in movies)
+    lines.append(f"{len(movies)} movies, {frames:,} frames, {failed} failed")
+    return "\n".join(lines)

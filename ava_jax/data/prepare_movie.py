@@ -1,0 +1,205 @@
+"""Extracts the frames of one video: JPEG files at one rate."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import shutil
+
+import cv2
+import ml_collections
+import numpy as np
+
+from ava_jax.data.resize import size_for_short_side
+from ava_jax.errors import UserError
+from ava_jax.video.frame_rate import at_rate
+from ava_jax.video.reader import VideoReader
+
+SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ogv", ".ts", ".webm")
+# A movie may end so many seconds earlier than its file says.
+_SLACK = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How frames are made; other recipes give other frames.
+
+    Attributes:
+      fps: frames a second, whatever the video's rate is.
+      start: seconds behind the video's first frame, where frame 1 is.
+      end: seconds behind the video's first frame, where to stop; 0: at its end.
+      short_side: pixels of the shorter side (OpenCV's INTER_AREA); 0, or more than
+        the video has: the video's own size.
+      quality: of the JPEG files, as OpenCV counts it.
+      frame_name: template of the files' names.
+    """
+
+    fps: float
+    start: float = 0.0
+    end: float = 0.0
+    short_side: int = 0
+    quality: int = 95
+    frame_name: str = "img_{:05}.jpg"
+
+    def check(self) -> None:
+        """Raises a UserError if it makes no sense."""
+        try:
+            names = {self.frame_name.format(i, video="v") for i in (1, 2)}
+        except (IndexError, KeyError, ValueError):
+            names = set()
+        wrong = {
+            "config.data.fps": self.fps <= 0,
+            "--end": 0 < self.end <= self.start or self.end < 0,
+            "--short_side": self.short_side < 0,
+            "--quality": not 1 <= self.quality <= 100,
+            "config.data.frame_name": len(names) < 2,
+        }
+        if any(wrong.values()):
+            fields = ", ".join(name for name, is_wrong in wrong.items() if is_wrong)
+            raise UserError(f"{fields} makes no sense in {self}")
+
+
+def recipe_of(
+    config: ml_collections.ConfigDict,
+    end: float = 0,
+    short_side: int = 0,
+    quality: int = 95,
+) -> Recipe:
+    """The recipe of the frames that a configuration reads.
+
+    Args:
+      config: the whole configuration.
+      end: timestamp at which to stop; 0: at the end of each video.
+      short_side: see `Recipe`.
+      quality: see `Recipe`.
+    """
+    data = config.data
+    usual = data.frame_name == "auto"
+    return Recipe(
+        fps=data.fps,
+        start=data.timestamp_start - data.video_start,
+        end=end and end - data.video_start,
+        short_side=short_side,
+        quality=quality,
+        frame_name=Recipe.frame_name if usual else data.frame_name,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Movie:
+    """One video and what was made of it.
+
+    Attributes:
+      name: of its folder of frames.
+      file: name of the video file.
+      bytes: of the video file.
+      sha256: of the video file.
+      frames: how many were written.
+      first: index of the first one; 1, unless the video begins after the start.
+      width, height: of the frames, in pixels.
+      source_fps: the video's own rate; None if it does not say.
+      note: what is doubtful.
+      error: why there are no frames.
+    """
+
+    name: str
+    file: str
+    bytes: int = 0
+    sha256: str = ""
+    frames: int = 0
+    first: int = 1
+    width: int = 0
+    height: int = 0
+    source_fps: float | None = None
+    note: str = ""
+    error: str = ""
+
+
+def try_movie(video: pathlib.Path, root: pathlib.Path, recipe: Recipe) -> Movie:
+    """Extracts one movie into its `partial_folder`; a failure is in the `Movie`."""
+    folder = partial_folder(root, video.stem)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        return extract_movie(video, folder, recipe)
+    except (UserError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        return Movie(video.stem, video.name, error=str(error))
+
+
+def partial_folder(root: pathlib.Path, name: str) -> pathlib.Path:
+    """Where a movie's frames are until they are whole."""
+    return root / f".{name}.partial"
+
+
+def extract_movie(
+    video: str | os.PathLike, folder: str | os.PathLike, recipe: Recipe
+) -> Movie:
+    """Writes the frames of one video into an empty folder.
+
+    Args:
+      video: the file.
+      folder: where the frames go.
+      recipe: how.
+
+    Raises:
+      UserError: it is no video, or has no frame from the start on.
+      OSError: a frame cannot be written.
+    """
+    video, folder = pathlib.Path(video), pathlib.Path(folder)
+    # Counted as `data.video_frames` counts, to give the same frames.
+    before = round(recipe.start * recipe.fps)
+    indices, last, content = [], None, b""
+    with VideoReader(video) as reader:
+        for number, frame in at_rate(reader, recipe.fps):
+            if number < before:
+                continue
+            if recipe.end and number / recipe.fps >= recipe.end:
+                break
+            if frame is not last:
+                last, image = frame, _resize(frame.rgb, recipe.short_side)
+                content = _encode(image, recipe.quality)
+            indices.append(number - before + 1)
+            name = recipe.frame_name.format(indices[-1], video=video.stem)
+            (folder / name).write_bytes(content)
+        source_fps, duration = reader.fps, reader.duration
+    if not indices:
+        raise UserError(f"{video} has no frame {recipe.start:g} s after its first one.")
+    return Movie(
+        name=video.stem,
+        file=video.name,
+        bytes=video.stat().st_size,
+        sha256=_sha256(video),
+        frames=len(indices),
+        first=indices[0],
+        width=image.shape[1],
+        height=image.shape[0],
+        source_fps=source_fps and round(source_fps, 3),
+        note=_note((before + indices[-1]) / recipe.fps, duration, recipe),
+    )
+
+
+def _note(seconds: float, duration: float | None, recipe: Recipe) -> str:
+    """Whether the video should have been longer than `seconds`."""
+    if duration and seconds + _SLACK < min(duration, recipe.end or duration):
+        return f"damaged or cut off: says {duration:.1f} s, ends after {seconds:.1f} s"
+    if recipe.end and seconds + _SLACK < recipe.end:
+        return f"short: ends after {seconds:.1f} s, wanted {recipe.end:.1f} s"
+    return ""
+
+
+def _resize(image: np.ndarray, short_side: int) -> np.ndarray:
+    if not 0 < short_side < min(image.shape[:2]):
+        return image
+    height, width = size_for_short_side(*image.shape[:2], short_side)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _encode(image: np.ndarray, quality: int) -> bytes:
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
+
+
+def _sha256(path: pathlib.Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

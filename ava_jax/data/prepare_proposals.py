@@ -1,0 +1,119 @@
+"""Finds people on annotated key-frames: proposals, for who has none."""
+
+import os
+import pathlib
+from collections.abc import Callable, Iterable
+
+import ml_collections
+import numpy as np
+
+from ava_jax import people
+from ava_jax.data import annotations, clips, frames
+from ava_jax.data.annotations import BoxTable
+from ava_jax.errors import UserError
+
+# RGB uint8 (H, W, 3) -> (N, 5) float32: x1, y1, x2, y2 in pixels, score.
+Detector = Callable[[np.ndarray], np.ndarray]
+
+
+def write_proposals(
+    config: ml_collections.ConfigDict,
+    split: str,
+    detector: str,
+    progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
+) -> str:
+    """Detects people on the annotated key-frames of a split, into a CSV file.
+
+    Args:
+      config: the whole configuration; it names the file.
+      split: 'train' or 'val'.
+      detector: a name for `people.open_detector`.
+      progress: wraps an iterable of a known length, to show how far it is.
+
+    Returns:
+      What was written, in one line.
+
+    Raises:
+      UserError: the file is there or no CSV file; there is no such detector;
+        annotations or frames cannot be read.
+    """
+    path = _check_output(config, split)
+    table = propose(config, split, people.open_detector(detector), progress)
+    annotations.write_detections(path, table)
+    nobody = len(table.keyframe_video)
+    return f"{path}: {len(table):,} boxes; {nobody:,} key-frames without anyone"
+
+
+def _check_output(config, split: str) -> pathlib.Path:
+    """The file to write."""
+    name = config.data[split].proposals
+    path = pathlib.Path(config.data.root, name)
+    if not name.endswith((".csv", ".csv.gz")):
+        raise UserError(
+            f"config.data.{split}.proposals is {name!r}; a CSV file is written here: "
+            f"--config.data.{split}.proposals=annotations/{split}_proposals.csv (then "
+            "train with the same)"
+        )
+    if path.exists():
+        raise UserError(f"{path} is there. Remove it to find people again.")
+    return path
+
+
+def propose(
+    config: ml_collections.ConfigDict,
+    split: str,
+    detector: Detector,
+    progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
+) -> BoxTable:
+    """Detects people on the annotated key-frames of a split.
+
+    Args:
+      config: the whole configuration.
+      split: 'train' or 'val'.
+      detector: finds people.
+      progress: wraps an iterable of a known length, to show how far it is.
+
+    Returns:
+      Boxes in fractions of the frame with scores, without actions; the key-frames
+      on which nobody was found are the rows without a box.
+
+    Raises:
+      UserError: annotations or frames cannot be read.
+    """
+    data = config.data
+    path = os.path.join(data.root, data[split].boxes)
+    index = annotations.index_frames(annotations.read_boxes(path))
+    used, video = np.unique(index.video, return_inverse=True)
+    names = [index.videos[number] for number in used]
+    store = frames.open_frames(config, names)
+    found = []
+    centres = clips.centre_frames(
+        index.timestamp, data.fps, data.timestamp_start, store.origin[video]
+    )
+    keys = zip(video.tolist(), index.timestamp, centres.tolist(), strict=True)
+    for movie, second, frame in progress(keys, len(video)):
+        if not store.first[movie] <= frame <= store.last[movie]:
+            raise UserError(
+                f"Second {second:g} of {names[movie]} is not among its frames. Look "
+                "for the reason: python scripts/check_ava.py --help"
+            )
+        image = store.read(movie, frame)
+        height, width = image.shape[:2]
+        boxes = np.asarray(detector(image), np.float64).reshape(-1, 5)
+        found.append(boxes / (width, height, width, height, 1))
+    return _table(names, video, index.timestamp, found)
+
+
+def _table(names, video, second, found) -> BoxTable:
+    counts = np.array([len(boxes) for boxes in found])
+    rows = np.concatenate([np.zeros((0, 5)), *found])
+    nobody = counts == 0
+    return BoxTable.from_columns(
+        names,
+        np.repeat(video, counts),
+        np.repeat(second, counts),
+        rows[:, :4],
+        score=rows[:, 4],
+        keyframe_video=video[nobody],
+        keyframe_timestamp=second[nobody],
+    )

@@ -1,0 +1,47 @@
+"""A movie of a data set as a video, to show what was learned from it."""
+
+import os
+import pathlib
+
+import ml_collections
+
+from ava_jax.data.box_files import read_boxes
+from ava_jax.data.frames import open_frames
+from ava_jax.errors import UserError
+from ava_jax.video.writer import VideoWriter
+
+_LONGEST = 60.0  # seconds
+
+
+def make_film(
+    config: ml_collections.ConfigDict, folder: str | os.PathLike
+) -> pathlib.Path:
+    """Makes a video of the first minute of the first validation movie.
+
+    Args:
+      config: the whole configuration; `data.root` is the folder of the data set.
+      folder: where the video goes; its name will be the movie's.
+
+    Returns:
+      The path of the video, which starts at `data.timestamp_start`.
+
+    Raises:
+      UserError: the data set, or its frames, are not there.
+    """
+    data = config.data
+    boxes = pathlib.Path(data.root, data.val.boxes)
+    if not boxes.is_file():
+        raise UserError(
+            f"Give a video: the data set of this model is not at hand ({boxes} does "
+            "not exist)."
+        )
+    movie = read_boxes(boxes).videos[0]
+    store = open_frames(config, [movie])
+    first = int(store.origin[0])
+    last = min(int(store.last[0]), first + round(_LONGEST * data.fps) - 1)
+    film = pathlib.Path(folder, f"{movie}.mp4")
+    height, width = store.size[0].tolist()
+    with VideoWriter(film, (width, height), data.fps) as writer:
+        for index in range(first, last + 1):
+            writer.write(store.read(0, index), (index - first) / data.fps)
+    return film

@@ -1,0 +1,123 @@
+"""The walk of docs/data.md: own videos and a table of boxes become a trained model."""
+
+import csv
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import video_files
+
+ROOT = pathlib.Path(__file__).parent.parent
+# The miniature's walk and stand, among others, as a user would number them.
+ACTIONS = {12: 1, 14: 2, 17: 3}
+# What makes the model small enough for a test; the rest is the page's.
+TINY = (
+    "--config.data.fps=10",
+    "--config.data.clip_len=4",
+    "--config.data.crop=64",
+    "--config.data.train_short_side=(64,72)",
+    "--config.data.test_short_side=64",
+    "--config.data.max_boxes=8",
+    "--config.model.backbone=slowonly",
+    "--config.model.depth=10",
+    "--config.model.width=8",
+    "--config.train.batch=4",
+    "--config.train.epochs=1",
+    "--config.eval.batch=4",
+)
+
+
+@pytest.fixture(scope="module")
+def own(tiny_root, tmp_path_factory):
+    """What a user has: videos, a label map, a table of boxes."""
+    root = tmp_path_factory.mktemp("walk") / "own"
+    (root / "annotations").mkdir(parents=True)
+    (root / "videos").mkdir()
+    for folder in (tiny_root / "rawframes").iterdir():
+        images = [cv2.imread(str(file)) for file in sorted(folder.iterdir())]
+        frames = np.array(images)[..., ::-1]
+        path = root / "videos" / f"{folder.name}.mp4"
+        # At 30 frames a second, each three times: what a camera would give.
+        video_files.write_video(
+            path, frames.repeat(3, axis=0), fps=30, codec="h264", pix_fmt="yuv420p"
+        )
+    (root / "annotations/actions.txt").write_text("1: stand\n2: walk\n3: carry\n")
+    for split in ("train", "val"):
+        write_tables(tiny_root / f"annotations/mini_{split}.csv", root, split)
+    return root
+
+
+def write_tables(source, root, split):
+    """Rows whose seconds count from 0, and a person detector's boxes."""
+    rows, boxes = [], set()
+    for movie, second, *box, action, person in csv.reader(source.open()):
+        place = (movie, str(int(second) - 100), *box)
+        boxes.add((*place, "", "0.95"))
+        if int(action) in ACTIONS:
+            rows.append((*place, ACTIONS[int(action)], person))
+    for name, table in ((split, rows), (f"{split}_proposals", sorted(boxes))):
+        with open(root / f"annotations/{name}.csv", "w", newline="") as file:
+            csv.writer(file).writerows(table)
+
+
+# Code that is made in a third of the time and not as fast, of which little is run.
+XLA_FLAGS = (
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
+
+
+def run(root, *command):
+    """A command of docs/data.md, for this data set."""
+    result = subprocess.run(
+        [sys.executable, *command, f"--config.data.root={root}"],
+        cwd=ROOT,
+        env={**os.environ, "XLA_FLAGS": XLA_FLAGS},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_own_videos_become_a_model(own, tmp_path):
+    config = ("--config", "configs/own.py")
+    classes = "--config.model.num_classes=4"
+    extract = ("scripts/prepare_ava.py", "extract", *config, *TINY)
+    table = run(own, *extract, "--videos", str(own / "videos"), "--workers=1")
+    assert re.search(r"3 movies, 180 frames, 0 failed", table)
+    verdict = run(own, "scripts/check_ava.py", *config, *TINY, classes)
+    assert "own: clean" in verdict
+    assert "100.0% at IoU 0.9" in verdict
+    workdir = tmp_path / "run"
+    run(
+        own,
+        *("-m", "ava_jax.main", *config, *TINY, classes, "--workdir", str(workdir)),
+    )
+    metrics = json.loads((workdir / "metrics.json").read_text())
+    assert list(metrics["class_names"].values()) == ["stand", "walk", "carry"]
+    assert 0 < metrics["mAP"] <= 1
+    assert (workdir / "report/index.html").exists()
+
+
+def test_the_pages_commands_are_those_of_the_programs():
+    """Every flag and field that docs/data.md names exists."""
+    from ava_jax import config
+
+    page = (ROOT / "docs/data.md").read_text()
+    known = dict(config.flat(config.default().to_dict()))
+    fields = set(re.findall(r"--config\.([\w.]+\w)=", page))
+    assert len(fields) > 8 and fields <= set(known)
+    short = set(re.findall(r"`(data\.[a-z_.]+)`", page))
+    assert short <= set(known)
+    for script in set(re.findall(r"(scripts/\w+\.py)", page)):
+        source = (ROOT / script).read_text()
+        commands = re.findall(rf"python {script}((?:[^\n`]|\\\n)*)", page)
+        for flag in set(re.findall(r" --([a-z_]+)", " ".join(commands))) - {"config"}:
+            assert f'"{flag}"' in source or f'"--{flag}"' in source, (script, flag)
