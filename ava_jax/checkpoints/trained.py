@@ -1,0 +1,138 @@
+"""Trained detectors as they lie on disk, ready for prediction."""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+
+from ava_jax import config as ava_config
+from ava_jax import workdir
+from ava_jax.checkpoints import (
+    architecture,
+    converted,
+    converter,
+    pytorch_file,
+    source_state,
+)
+from ava_jax.data.label_map import read_labels
+from ava_jax.errors import UserError
+
+Config = ml_collections.ConfigDict
+Labels = str | os.PathLike | Mapping[int, str]
+Names = dict[int, str]
+
+
+def read_detector(
+    path: str | os.PathLike,
+    config: str | Config | None = None,
+    labels: Labels | None = None,
+) -> tuple[Config, dict[str, Any], Names]:
+    """Configuration, variables and action names of a detector.
+
+    Args:
+      path: working directory of a training, directory that
+        `scripts/convert_checkpoint.py` wrote, or a PyTorch file.
+      config: for a PyTorch file: its configuration, as 'FILE.py:VARIANT' or itself.
+      labels: a label map, or action id -> name. By default those that the directory
+        holds; AVA's for a PyTorch file.
+
+    Returns:
+      The whole configuration; NumPy arrays; action id -> name of classes 1, 2, ...,
+      in this order.
+
+    Raises:
+      UserError: there is no checkpoint, it has no head that scores boxes, or labels
+        or configuration are of another model.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        config, variables, names = _read_directory(path, config)
+    elif path.is_file():
+        config, variables, names = _read_file(path, config)
+    else:
+        raise UserError(
+            f"There is no checkpoint {path}. Give the working directory of a training, "
+            "a directory of scripts/convert_checkpoint.py, or a PyTorch file."
+        )
+    return config, variables, names if labels is None else _names(config, labels)
+
+
+def _read_directory(path, config):
+    """(configuration, variables, names) of a directory with a checkpoint."""
+    if config is not None:
+        raise UserError(
+            f"{path} holds its own configuration, so config must not be given; it is "
+            "for PyTorch files."
+        )
+    if not (path / "config.json").is_file():
+        raise UserError(
+            f"{path} holds no config.json. Give the working directory of a training, "
+            "or a directory that scripts/convert_checkpoint.py wrote."
+        )
+    source = path / "source.json"
+    if source.is_file() and workdir.read_json(source)["initialised"]:
+        _refuse_untrained_head(path)
+    config, variables = converted.read_variables(path)
+    recorded = path / "labels.json"
+    if recorded.is_file():
+        names = workdir.read_json(recorded)
+    else:
+        names = converted.class_names(config)
+    if len(names) != config.model.num_classes - 1:
+        raise UserError(
+            f"{recorded} names {len(names)} actions, but the model scores "
+            f"{config.model.num_classes - 1}. Give labels, or write the file again."
+        )
+    return config, variables, {int(i): name for i, name in names.items()}
+
+
+def _read_file(path, config):
+    """(configuration, variables, names) of a PyTorch file."""
+    tensors = pytorch_file.read_pytorch(path)
+    if config is None:
+        shapes = source_state.rename(tensors).shapes
+        found = architecture.name(architecture.read_architecture(shapes))
+        raise UserError(
+            f"{path} is a {found}, but does not say how its clips are sampled. Give "
+            "the configuration that it was trained with: "
+            'config="configs/slowfast.py:VARIANT", or slowonly.py, pyslowfast.py.'
+        )
+    if isinstance(config, str):
+        config = ava_config.load(config)
+    variables, report = converter.convert_state_dict(tensors, config.model)
+    if report.initialised:
+        _refuse_untrained_head(path)
+    names = converted.class_names(config)
+    return config, variables, {int(i): name for i, name in names.items()}
+
+
+def _refuse_untrained_head(path):
+    raise UserError(
+        f"{path} has no trained head that scores boxes: it comes from a recogniser, "
+        "or from a model of other classes. Train one on it first: python -m "
+        f"ava_jax.main --config ... --config.init_from={path}"
+    )
+
+
+def _names(config, labels):
+    """Action id -> name of the classes, from labels that must be the model's."""
+    where = "labels"
+    if not isinstance(labels, Mapping):
+        where, labels = os.fspath(labels), read_labels(labels)
+    ids = tuple(config.data.class_ids)
+    last = config.model.num_classes - 1
+    missing = sorted(set(ids) - set(labels))
+    if missing:
+        raise UserError(
+            f"{where} has no name for the actions {missing}, which the model scores."
+        )
+    # AVA's own label maps leave out ids, but not the last one.
+    if not ids and max(labels) != last:
+        raise UserError(
+            f"{where} names actions up to {max(labels)}, but the model scores 1 to "
+            f"{last}. Give the label map that the model was trained with."
+        )
+    names = converted.class_names(config, labels)
+    return {int(i): name for i, name in names.items()}

@@ -1,0 +1,91 @@
+"""A detector's variables on one device, and clips scored in batches of one shape."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from jax.sharding import AxisType
+
+from ava_jax import parallel, steps
+from ava_jax.data.resize import resize_boxes
+from ava_jax.models import build_detector
+
+
+@dataclasses.dataclass
+class Row:
+    """A clip with so many boxes as a batch has room for.
+
+    Attributes:
+      clip: (T, h, w, 3) uint8.
+      boxes: (n, 4) float32 xyxy in pixels of the clip, n at most `max_boxes`.
+      scores: (B, max_boxes, num_classes) of the batch in which it is scored; None
+        before that.
+      position: its place in that batch.
+    """
+
+    clip: np.ndarray
+    boxes: np.ndarray
+    scores: jax.Array | None = None
+    position: int = 0
+
+    def result(self) -> np.ndarray:
+        """(n, num_classes) float32; waits for the device."""
+        return np.asarray(self.scores)[self.position, : len(self.boxes)]
+
+
+class ClipScorer:
+    """Scores boxes in clips exactly as evaluation does.
+
+    Boxes are padded to `config.data.max_boxes`, batches to their size, so that
+    every clip of one shape runs the same program.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict, variables: dict[str, Any]):
+        """Puts the variables on the first device of this process."""
+        device = jax.local_devices()[0]
+        mesh = jax.make_mesh(
+            (1,), (parallel.AXIS,), axis_types=(AxisType.Auto,), devices=[device]
+        )
+        self._max_boxes = config.data.max_boxes
+        self._classes = config.model.num_classes
+        self._variables = jax.device_put(variables, parallel.replicated(mesh))
+        module = build_detector(config.model)
+        self._score_step = steps.make_score_step(module, config, mesh)
+
+    def rows(
+        self, clip: np.ndarray, boxes: np.ndarray, size: tuple[int, int]
+    ) -> list[Row]:
+        """What must be scored for a clip: no row without boxes.
+
+        Args:
+          clip: (T, h, w, 3) uint8.
+          boxes: (N, 4) float32 xyxy in pixels of a frame of `size`.
+          size: (height, width).
+        """
+        boxes = resize_boxes(boxes, size, clip.shape[1:3])
+        starts = range(0, len(boxes), self._max_boxes)
+        return [Row(clip, boxes[i : i + self._max_boxes]) for i in starts]
+
+    def start(self, rows: Sequence[Row], batch: int) -> None:
+        """Starts scoring; `Row.result` waits for it.
+
+        Args:
+          rows: at least one, at most `batch`.
+          batch: clips that the device scores at a time.
+        """
+        padded = [*rows, *[rows[-1]] * (batch - len(rows))]
+        clips = np.stack([row.clip for row in padded])
+        boxes = np.zeros((batch, self._max_boxes, 4), np.float32)
+        for position, row in enumerate(rows):
+            boxes[position, : len(row.boxes)] = row.boxes
+        scores = self._score_step(self._variables, clips, boxes)
+        for position, row in enumerate(rows):
+            row.scores, row.position = scores, position
+
+    def results(self, rows: Iterable[Row]) -> np.ndarray:
+        """(N, num_classes) float32 scores of the boxes of started rows, in order."""
+        none = np.zeros((0, self._classes), np.float32)
+        return np.concatenate([none, *[row.result() for row in rows]])

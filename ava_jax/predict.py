@@ -1,0 +1,192 @@
+"""Actions of people in frames and videos, by a trained or converted detector.
+
+    detector = Detector.from_checkpoint("runs/mini")
+    scores = detector.predict(frames, boxes)
+    for result in detector.predict_video("street.mp4"):
+        print(result.time, result.actions())
+
+TensorFlow is not needed.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from ava_jax.checkpoints import trained
+from ava_jax.clip_scorer import ClipScorer
+from ava_jax.data.resize import resize_frame
+from ava_jax.errors import UserError
+from ava_jax.video.key_frames import KeyFrameResult, checked_boxes, key_frame_results
+from ava_jax.video.moments import Sampling
+from ava_jax.video.reader import Source
+
+Config = ml_collections.ConfigDict
+
+
+class Detector:
+    """Scores the actions of people.
+
+    Attributes:
+      config: the whole configuration.
+      class_ids: action id of each class; 0 for class 0, which is reserved.
+      labels: name of each class; '' for class 0.
+    """
+
+    def __init__(
+        self, config: Config, variables: dict[str, Any], names: Mapping[int, str]
+    ):
+        """Puts the variables on the first device.
+
+        Args:
+          config: the whole configuration.
+          variables: of its detector.
+          names: action id -> name of classes 1, 2, ..., in this order.
+        """
+        self.config = config
+        self.class_ids = (0, *names)
+        self.labels = ("", *names.values())
+        self._scorer = ClipScorer(config, variables)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | os.PathLike,
+        *,
+        config: str | Config | None = None,
+        labels: trained.Labels | None = None,
+        dtype: str | None = None,
+    ) -> "Detector":
+        """Loads a detector.
+
+        Args:
+          path: working directory of a training, directory that
+            `scripts/convert_checkpoint.py` wrote, or a PyTorch file of MMAction2,
+            PySlowFast or PyTorchVideo.
+          config: for a PyTorch file: its configuration, as 'FILE.py:VARIANT' or
+            itself. Directories hold theirs.
+          labels: a label map, or action id -> name. By default those that the
+            directory holds; AVA's for a PyTorch file.
+          dtype: 'float32' or 'bfloat16', of the computation; the configuration's
+            by default.
+
+        Raises:
+          UserError: there is no checkpoint, it does not score boxes (it is a
+            recogniser), or labels or configuration are of another model.
+        """
+        config, variables, names = trained.read_detector(path, config, labels)
+        if dtype is not None:
+            config = config.copy_and_resolve_references()
+            config.model.dtype = dtype
+        return cls(config, variables, names)
+
+    def predict(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """Scores the actions of people in one clip.
+
+        Args:
+          frames: (T, H, W, 3) uint8 RGB, `config.data.clip_len` frames,
+            `frame_interval` apart at `fps`; the key-frame is number T // 2. They
+            are scaled to `config.data.test_short_side`, as in evaluation; its
+            test-time augmentation is not done.
+          boxes: (N, 4) xyxy in pixels of these frames; any number, also none.
+
+        Returns:
+          (N, num_classes) float32. Column c is the probability of the action
+          `labels[c]`. Column 0 is of the reserved class, which is never trained:
+          what the network gives there means nothing.
+
+        Raises:
+          UserError: frames or boxes of another shape or type; a coordinate that is
+            not finite.
+        """
+        frames = self._checked_frames(frames)
+        boxes = checked_boxes(boxes)
+        short_side = self.config.data.test_short_side
+        clip = np.stack([resize_frame(frame, short_side) for frame in frames])
+        rows = self._scorer.rows(clip, boxes, frames.shape[1:3])
+        for row in rows:
+            self._scorer.start([row], batch=1)
+        return self._scorer.results(rows)
+
+    def predict_video(
+        self,
+        source: Source,
+        boxes: Any = None,
+        *,
+        every: float = 1.0,
+        batch: int = 1,
+        smooth: bool = False,
+        live: bool | None = None,
+    ) -> Iterator[KeyFrameResult]:
+        """Scores the people of a video, key-frame by key-frame, while it is read.
+
+        The video is taken at `config.data.fps` frames a second, whatever its own
+        rate (`video.frame_rate`), and clips are cut from it as from a data set
+        (`video.moments`). What is held in memory does not grow with its length. A
+        damaged file gives results up to the damage, and a warning.
+
+        Args:
+          source: path of a video, address like 'rtsp://...', number of a camera.
+          boxes: where people are. None: OpenCV's HOG detector finds them. A name
+            for `people.open_detector`: 'onnx:FILE' or a file of boxes. A function
+            from the RGB frame (H, W, 3) to (N, 5): xyxy in pixels and a score. An
+            object whose `at(seconds)` gives the same. An array (N, 4), for a
+            camera and people that do not move.
+          every: seconds from one key-frame to the next; the first is at 0.
+          batch: clips that the device scores at a time; above 1, results come
+            when so many are there.
+          smooth: average each person's scores over time (`people.Tracker.smooth`).
+          live: leave key-frames out rather than fall behind. None: for cameras
+            and endless addresses.
+
+        Yields:
+          One result a key-frame, in the order of time.
+
+        Raises:
+          UserError: the source is not a video, or the boxes are not boxes.
+        """
+        fps = self.config.data.fps
+        if not (every * fps >= 1 - 1e-6 and batch >= 1):
+            raise UserError(
+                f"every={every}, batch={batch}; expected at least 1/{fps} seconds, of "
+                "one frame, and one clip."
+            )
+        return key_frame_results(
+            self._scorer,
+            self.labels,
+            source,
+            boxes,
+            self.sampling(every),
+            batch=batch,
+            live=live,
+            smooth=smooth,
+        )
+
+    def sampling(self, every: float) -> Sampling:
+        """How clips are cut from a video, `every` seconds."""
+        data = self.config.data
+        return Sampling(
+            fps=data.fps,
+            clip_len=data.clip_len,
+            interval=0 if data.freeze_motion else data.frame_interval,
+            short_side=data.test_short_side,
+            every=every,
+        )
+
+    def _checked_frames(self, frames):
+        frames = np.asarray(frames)
+        data = self.config.data
+        if frames.ndim != 4 or frames.shape[-1] != 3 or len(frames) != data.clip_len:
+            raise UserError(
+                f"Frames of shape {frames.shape}; expected ({data.clip_len}, height, "
+                f"width, 3): {data.clip_len} frames, {data.frame_interval} apart at "
+                f"{data.fps} frames a second."
+            )
+        if frames.dtype != np.uint8 or 0 in frames.shape:
+            raise UserError(
+                f"Frames of shape {frames.shape} and type {frames.dtype}; expected "
+                "uint8, RGB from 0 to 255, and at least one pixel."
+            )
+        return frames

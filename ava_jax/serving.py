@@ -1,0 +1,172 @@
+"""Detectors for other programs: StableHLO, TensorFlow SavedModel, ONNX.
+
+All take `clips` (B, T, H, W, 3) uint8 RGB in the model's size and `boxes`
+(B, N, 4) float32 xyxy in pixels of the clips, and give scores (B, N, num_classes)
+float32, as `predict.Detector.predict` does. The weights are inside.
+"""
+
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from ava_jax import workdir
+from ava_jax.checkpoints import trained
+from ava_jax.errors import UserError
+from ava_jax.gradients import normalise
+from ava_jax.models import action_scores, build_detector
+
+Score = Callable[[jax.Array, jax.Array], jax.Array]
+# What a StableHLO file and a SavedModel run on.
+_PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+
+
+def export_detector(
+    path: str | os.PathLike,
+    out: str | os.PathLike,
+    kind: str,
+    *,
+    size: tuple[int, int],
+    batch: int = 1,
+    config: str | None = None,
+    dtype: str | None = None,
+) -> None:
+    """Writes a detector, and beside it `OUT.json`, which says how to use it.
+
+    Args:
+      path: see `trained.read_detector`.
+      out: a file; a directory for a SavedModel. An older one is replaced.
+      kind: one of `FORMATS`.
+      size: height and width of the clips.
+      batch: clips that an ONNX file takes at a time; the others take any number.
+      config: see `trained.read_detector`.
+      dtype: 'float32' or 'bfloat16', of the computation.
+
+    Raises:
+      UserError: there is no checkpoint, or what the format needs is not installed.
+    """
+    config, variables, names = trained.read_detector(path, config)
+    config = config.copy_and_resolve_references()
+    config.model.dtype = dtype or config.model.dtype
+    score = _score_function(config, variables)
+    clip = (config.data.clip_len, *size, 3)
+    boxes = (config.data.max_boxes, 4)
+    out = pathlib.Path(out)
+    beside = out.with_name(out.name + ".tmp")
+    _remove(beside)
+    FORMATS[kind](score, clip, boxes, batch, beside)
+    _remove(out)
+    beside.rename(out)
+    fixed = batch if kind == "onnx" else None
+    notes = _description(config, names, kind, (fixed, *clip), (fixed, *boxes))
+    workdir.write_json(out.with_name(out.name + ".json"), notes)
+
+
+def _score_function(config: ml_collections.ConfigDict, variables: Any) -> Score:
+    module = build_detector(config.model)
+
+    def score(clips, boxes):
+        logits = module.apply(variables, normalise(clips, config), boxes)
+        return action_scores(logits, multilabel=config.model.multilabel)
+
+    return score
+
+
+def _write_stablehlo(score, clip, boxes, batch, path) -> None:
+    """A file for `jax.export.deserialize`, and what reads its StableHLO."""
+    del batch
+    (any_number,) = jax.export.symbolic_shape("b")
+    inputs = _inputs(any_number, clip, boxes)
+    exported = jax.export.export(jax.jit(score), platforms=_PLATFORMS)(*inputs)
+    path.write_bytes(exported.serialize())
+
+
+def _write_savedmodel(score, clip, boxes, batch, path) -> None:
+    del batch
+    import tensorflow as tf
+    from jax.experimental import jax2tf
+
+    tf.config.set_visible_devices([], "GPU")
+    # TensorFlow's XLA knows no ROCm.
+    platforms = tuple(name for name in _PLATFORMS if name != "rocm")
+    converted = jax2tf.convert(
+        score,
+        polymorphic_shapes=["(b, ...)"] * 2,
+        with_gradient=False,
+        native_serialization_platforms=platforms,
+    )
+    module = tf.Module()
+    module.score = tf.function(
+        lambda clips, boxes: {"scores": converted(clips, boxes)},
+        input_signature=[
+            tf.TensorSpec((None, *clip), tf.uint8, "clips"),
+            tf.TensorSpec((None, *boxes), tf.float32, "boxes"),
+        ],
+        autograph=False,
+    )
+    signature = module.score.get_concrete_function()
+    tf.saved_model.save(module, str(path), signatures=signature)
+
+
+def _write_onnx(score, clip, boxes, batch, path) -> None:
+    try:
+        import jax2onnx
+        import onnx
+    except ImportError as error:
+        raise UserError(
+            "ONNX needs jax2onnx. As it asks for an older orbax-checkpoint than this "
+            "project installs, use an environment of its own: pip install ava_jax "
+            "jax2onnx. Other formats: stablehlo, savedmodel."
+        ) from error
+    model = jax2onnx.to_onnx(
+        score,
+        inputs=_inputs(batch, clip, boxes),
+        model_name="detector",
+        input_names=["clips", "boxes"],
+        output_names=["scores"],
+    )
+    onnx.save(model, str(path))
+
+
+# Name -> function(score, clip's shape, boxes' shape, batch, path).
+FORMATS = {
+    "stablehlo": _write_stablehlo,
+    "savedmodel": _write_savedmodel,
+    "onnx": _write_onnx,
+}
+
+
+def _inputs(batch, clip, boxes):
+    return (
+        jax.ShapeDtypeStruct((batch, *clip), jnp.uint8),
+        jax.ShapeDtypeStruct((batch, *boxes), jnp.float32),
+    )
+
+
+def _description(config, names, kind, clips, boxes) -> dict[str, Any]:
+    """What `OUT.json` says; null in a shape is any number."""
+    data = config.data
+    return {
+        "format": kind,
+        "config": config.name,
+        "inputs": {
+            "clips": {"shape": clips, "dtype": "uint8", "colours": "RGB"},
+            "boxes": {"shape": boxes, "dtype": "float32", "unit": "x1 y1 x2 y2, px"},
+        },
+        "outputs": {"scores": {"shape": [*boxes[:2], config.model.num_classes]}},
+        "frames": {"fps": data.fps, "interval": data.frame_interval},
+        "classes": {str(c): name for c, name in enumerate(names.values(), 1)},
+        "action_ids": {str(c): action for c, action in enumerate(names, 1)},
+    }
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,139 @@
+"""Detectors for other programs score as the detector does."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from made_up import made_up_variables
+
+from ava_jax import serving
+from ava_jax.checkpoints import converted
+from ava_jax.checkpoints.converter import to_state_dict
+from ava_jax.checkpoints.pytorch_writer import write_pytorch
+from ava_jax.errors import UserError
+from ava_jax.predict import Detector
+from configs import mini as mini_config
+
+ROOT = pathlib.Path(__file__).parents[1]
+SIZE = (64, 80)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """A converted SlowFast; both pathways and the laterals are in it."""
+    config = mini_config.get_config()
+    config.data.clip_len, config.data.test_short_side = 4, 64
+    config.data.max_boxes = 3
+    config.model.width, config.model.slow_stride = 8, 2
+    root = tmp_path_factory.mktemp("serving")
+    state = to_state_dict(made_up_variables(config.model))
+    write_pytorch(root / "tiny.pth", state, {})
+    converted.convert_file(root / "tiny.pth", root / "out", config)
+    return root / "out"
+
+
+@pytest.fixture(scope="module")
+def clips():
+    shape = (3, 4, *SIZE, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def boxes():
+    corners = np.random.default_rng(1).uniform(0, 64, (3, 3, 2, 2))
+    boxes = np.concatenate([corners.min(2), corners.max(2)], axis=-1)
+    return boxes.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def expected(directory, clips, boxes):
+    detector = Detector.from_checkpoint(directory)
+    return np.stack([detector.predict(c, b) for c, b in zip(clips, boxes)])
+
+
+def run_stablehlo(path, clips, boxes):
+    return jax.export.deserialize(path.read_bytes()).call(clips, boxes)
+
+
+def run_savedmodel(path, clips, boxes):
+    import tensorflow as tf
+
+    signature = tf.saved_model.load(str(path)).signatures["serving_default"]
+    return signature(clips=tf.constant(clips), boxes=tf.constant(boxes))["scores"]
+
+
+def run_onnx(path, clips, boxes):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path))
+    return session.run(["scores"], {"clips": clips, "boxes": boxes})[0]
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "scripts/export.py", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        check=False,
+    )
+
+
+def export_by_command(directory, out):
+    done = command(directory, out, "--format=stablehlo", "--size=64x80")
+    assert done.returncode == 0, done.stderr
+
+
+def export_savedmodel(directory, out):
+    serving.export_detector(directory, out, "savedmodel", size=SIZE)
+
+
+@pytest.mark.parametrize(
+    ("export", "run"),
+    [
+        pytest.param(export_by_command, run_stablehlo, id="stablehlo"),
+        pytest.param(
+            export_savedmodel, run_savedmodel, id="savedmodel", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_any_number_of_clips(directory, tmp_path, clips, boxes, expected, export, run):
+    out = tmp_path / "model"
+    export(directory, out)
+    for count in (3, 1):
+        found = np.asarray(run(out, clips[:count], boxes[:count]))
+        # Another size of batch: its sums have another order.
+        np.testing.assert_allclose(found, expected[:count], rtol=0, atol=1e-6)
+    notes = json.loads((tmp_path / "model.json").read_text())
+    assert notes["inputs"]["clips"]["shape"] == [None, 4, *SIZE, 3]
+    assert notes["outputs"]["scores"]["shape"] == [None, 3, 8]
+    assert notes["classes"]["4"] == "stand" and notes["action_ids"]["4"] == 12
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "model.json"}
+
+
+def test_onnx(directory, tmp_path, clips, boxes, expected):
+    reason = "it asks for an older orbax-checkpoint than the tests install"
+    pytest.importorskip("jax2onnx", reason=reason)
+    out = tmp_path / "model.onnx"
+    serving.export_detector(directory, out, "onnx", size=SIZE, batch=3)
+    found = run_onnx(out, clips, boxes)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_onnx_says_what_it_needs(directory, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax2onnx", None)
+    with pytest.raises(UserError, match="pip install ava_jax jax2onnx"):
+        serving.export_detector(directory, tmp_path / "a.onnx", "onnx", size=SIZE)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["--size=big", "--batch=0"])
+def test_command_line_refuses(tmp_path, option):
+    done = command(tmp_path, tmp_path / "out", "--format=stablehlo", option)
+    assert done.returncode == 1
+    assert option.replace("=", " ") in done.stderr and "Traceback" not in done.stderr
