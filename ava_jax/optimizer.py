@@ -1,7 +1,10 @@
 """SGD and learning rates as mmcv computes them."""
 
 import math
+import re
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
@@ -65,7 +68,9 @@ def sgd(
     """`torch.optim.SGD` behind mmcv's gradient clipping.
 
     The gradient is clipped by its global norm first; weight decay, on every
-    parameter that is not frozen, and momentum act on the clipped one.
+    parameter that is not frozen, and momentum act on the clipped one. The factors
+    of `config.optim.lr_multipliers` come last, as the rates of torch's parameter
+    groups do.
 
     Args:
       config: the whole configuration (`optim` and `model` are read).
@@ -74,11 +79,79 @@ def sgd(
     """
     table = jnp.asarray(rates, jnp.float32)
     optim = config.optim
-    return optax.chain(
+    chain = [
         optax.clip_by_global_norm(optim.clip_norm),
         optax.add_decayed_weights(
             optim.weight_decay, mask=lambda params: trainable(config.model, params)
         ),
         optax.trace(decay=optim.momentum, nesterov=optim.nesterov),
         optax.scale_by_learning_rate(lambda step: table[step]),
-    )
+    ]
+    if optim.lr_multipliers:
+        chain.append(_scale_by_name(optim.lr_multipliers))
+    return optax.chain(*chain)
+
+
+def _scale_by_name(multipliers) -> optax.GradientTransformation:
+    def scale(updates, params):
+        factors = lr_factors(params, multipliers)
+        return jax.tree.map(jnp.multiply, updates, factors)
+
+    return optax.stateless(scale)
+
+
+def lr_factors(params: Any, multipliers: tuple[tuple[str, float], ...]) -> Any:
+    """What the learning rate of every parameter is multiplied by.
+
+    Args:
+      params: of a detector; a parameter's name is its path, such as
+        'backbone/layer1/0/conv1/conv/kernel'.
+      multipliers: (regular expression, factor) pairs. The first whose expression
+        matches the beginning of the name counts; without any, the factor is 1.
+
+    Returns:
+      A tree of floats like `params`.
+
+    Raises:
+      UserError: an entry is no such pair, or fits no parameter.
+    """
+    rules = [_rule(entry) for entry in multipliers]
+    used = set()
+
+    def factor(path, _):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        for i, (expression, value) in enumerate(rules):
+            if expression.match(name):
+                used.add(i)
+                return value
+        return 1.0
+
+    factors = jax.tree.map_with_path(factor, params)
+    for i, (expression, _) in enumerate(rules):
+        if i not in used:
+            first = jax.tree_util.tree_leaves_with_path(params)[0][0]
+            name = jax.tree_util.keystr(first, simple=True, separator="/")
+            raise UserError(
+                f"config.optim.lr_multipliers has {expression.pattern!r}, which is the "
+                "beginning of no parameter's name that an entry before it has not "
+                f"taken. Names are like {name!r}."
+            )
+    return factors
+
+
+def _rule(entry) -> tuple[re.Pattern[str], float]:
+    try:
+        text, factor = entry
+        rule = re.compile(text), float(factor)
+    except (TypeError, ValueError, re.error) as error:
+        raise UserError(
+            f"config.optim.lr_multipliers has the entry {entry!r} ({error}); expected: "
+            "pairs of a regular expression and a factor, such as "
+            "--config.optim.lr_multipliers=\"(('backbone', 0.1),)\"."
+        ) from error
+    if rule[1] < 0:
+        raise UserError(
+            f"config.optim.lr_multipliers has the factor {factor!r} for {text!r}; "
+            "expected: 0 or more."
+        )
+    return rule

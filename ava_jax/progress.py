@@ -3,8 +3,11 @@
 import sys
 import time
 
+import jax
 import tqdm
 from absl import logging
+
+from ava_jax.plan import GIB
 
 
 class Progress:
@@ -48,14 +51,19 @@ class Progress:
           scalars: must have 'loss' and 'lr'.
 
         Returns:
-          Since the last report: `clips_per_second`, and `data_wait`, the share of
-          the time that was spent waiting for data.
+          Since the last report: `clips_per_second`, over all devices and
+          `clips_per_second_per_device`, and `data_wait`, the share of the time that
+          was spent waiting for data. So far: `device_memory_gib`, the most that this
+          host's first device has had in use, where that is known.
         """
         seconds = time.perf_counter() - self._since
         steps = step - self._since_step
+        clips_per_second = steps * self._batch / seconds
         speed = {
-            "clips_per_second": steps * self._batch / seconds,
+            "clips_per_second": clips_per_second,
+            "clips_per_second_per_device": clips_per_second / jax.device_count(),
             "data_wait": self._waited / seconds,
+            **_device_memory(),
         }
         text = (
             f"loss {scalars['loss']:.4f}, lr {scalars['lr']:.4g}, "
@@ -85,6 +93,13 @@ class Progress:
     def close(self) -> None:
         """Leaves the bar as it is."""
         self._bar.close()
+
+
+def _device_memory() -> dict[str, float]:
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" not in statistics:
+        return {}
+    return {"device_memory_gib": statistics["peak_bytes_in_use"] / GIB}
 
 
 def _clock(seconds: float) -> str:

@@ -12,9 +12,9 @@ import optax
 from jax.sharding import Mesh
 
 from ava_jax import parallel
-from ava_jax.models import action_loss, action_metrics, action_scores
-
-Batch = dict[str, jax.Array]
+from ava_jax.errors import UserError
+from ava_jax.gradients import Batch, make_gradients, normalise
+from ava_jax.models import action_metrics, action_scores
 
 
 @flax.struct.dataclass
@@ -25,31 +25,59 @@ class TrainState:
     params: Any
     batch_stats: Any
     opt_state: Any
+    ema: Any = None  # moving average of the parameters, None without
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What `module.apply` takes."""
-        return {"params": self.params, "batch_stats": self.batch_stats}
+        """What is evaluated and kept, for `module.apply`: the average, if any."""
+        params = self.params if self.ema is None else self.ema
+        return {"params": params, "batch_stats": self.batch_stats}
 
 
-def normalise(clips: jax.Array, config: ml_collections.ConfigDict) -> jax.Array:
-    """uint8 RGB to zero mean and unit variance per channel, on the device."""
-    mean = jnp.asarray(config.data.mean, jnp.float32)
-    std = jnp.asarray(config.data.std, jnp.float32)
-    return (clips.astype(jnp.float32) - mean) / std
+def batch_spec(
+    config: ml_collections.ConfigDict, mesh: Mesh
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes, types and layout of the global batch that a training step takes."""
+    data, batch = config.data, config.train.batch
+    shapes = {
+        "clip": ((data.clip_len, data.crop, data.crop, 3), jnp.uint8),
+        "boxes": ((data.max_boxes, 4), jnp.float32),
+        "box_mask": ((data.max_boxes,), jnp.bool),
+        "labels": ((data.max_boxes, config.model.num_classes), jnp.float32),
+    }
+    return {
+        name: jax.ShapeDtypeStruct(
+            (batch, *shape), dtype, sharding=parallel.split(mesh)
+        )
+        for name, (shape, dtype) in shapes.items()
+    }
 
 
 def init_state(
-    variables: dict[str, Any], optimizer: optax.GradientTransformation, mesh: Mesh
+    variables: dict[str, Any],
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    ema: bool = False,
 ) -> TrainState:
-    """The state before the first step."""
+    """The state before the first step.
+
+    Args:
+      variables: parameters and statistics.
+      optimizer: from `optimizer.sgd`.
+      mesh: of the devices.
+      ema: whether to keep a moving average of the parameters.
+    """
 
     def init(variables):
+        params = variables["params"]
         return TrainState(
             step=jnp.zeros((), jnp.int32),
-            params=variables["params"],
+            params=params,
             batch_stats=variables["batch_stats"],
-            opt_state=optimizer.init(variables["params"]),
+            opt_state=optimizer.init(params),
+            # Copied, because both are donated.
+            ema=jax.tree.map(jnp.copy, params) if ema else None,
         )
 
     return jax.jit(init, out_shardings=parallel.replicated(mesh))(variables)
@@ -65,41 +93,30 @@ def make_train_step(
 
     The batch has `clip` (B, T, H, W, 3) uint8, `boxes` (B, N, 4) float32 pixels,
     `box_mask` (B, N) bool and `labels` (B, N, num_classes) float32. The metrics are
-    scalars: MMAction2's loss, recalls and precisions, and the gradient's norm
-    before clipping.
+    scalars: MMAction2's loss, recalls and precisions, the gradient's norm before
+    clipping, and that of the new parameters.
+
+    Raises:
+      UserError: `config.train.accumulate` or `config.train.ema` has no meaning.
     """
+    gradients = make_gradients(module, config, mesh)
+    if not 0 <= config.train.ema < 1:
+        raise UserError(
+            f"config.train.ema is {config.train.ema}; expected: 0 for no average, or "
+            "how much of it stays at every step, below 1 (0.9999, say)."
+        )
 
     def train_step(state, batch):
         dropout = jax.random.fold_in(jax.random.key(config.seed), state.step)
-
-        def loss_fn(params):
-            logits, updates = module.apply(
-                {"params": params, "batch_stats": state.batch_stats},
-                normalise(batch["clip"], config),
-                batch["boxes"],
-                train=True,
-                mutable=["batch_stats"],
-                rngs={"dropout": dropout},
-            )
-            loss = action_loss(
-                logits,
-                batch["labels"],
-                batch["box_mask"],
-                focal_alpha=config.model.focal_alpha,
-                focal_gamma=config.model.focal_gamma,
-                multilabel=config.model.multilabel,
-            )
-            return loss, (logits, updates["batch_stats"])
-
-        (loss, (logits, batch_stats)), grads = jax.value_and_grad(
-            loss_fn, has_aux=True
-        )(state.params)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        new = gradients(state.params, state.batch_stats, batch, dropout)
+        updates, opt_state = optimizer.update(new.grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
         metrics = {
-            "loss": loss,
-            "grad_norm": optax.global_norm(grads),
+            "loss": new.loss,
+            "grad_norm": optax.tree.norm(new.grads),
+            "param_norm": optax.tree.norm(params),
             **action_metrics(
-                logits,
+                new.logits,
                 batch["labels"],
                 batch["box_mask"],
                 multilabel=config.model.multilabel,
@@ -107,9 +124,10 @@ def make_train_step(
         }
         new_state = TrainState(
             step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
-            batch_stats=batch_stats,
+            params=params,
+            batch_stats=new.batch_stats,
             opt_state=opt_state,
+            ema=_averaged(state, params, config.train.ema),
         )
         return new_state, metrics
 
@@ -122,16 +140,54 @@ def make_train_step(
     )
 
 
+def _averaged(state: TrainState, params: Any, decay: float) -> Any:
+    """The moving average after a step, None without.
+
+    It starts quickly, as TensorFlow's `ExponentialMovingAverage` does with
+    `num_updates`, so that a short run's average is not of its first parameters.
+    """
+    if state.ema is None:
+        return None
+    step = state.step.astype(jnp.float32)
+    decay = jnp.minimum(decay, (1 + step) / (10 + step))
+    return optax.incremental_update(params, state.ema, 1 - decay)
+
+
 def make_score_step(
-    module: nn.Module, config: ml_collections.ConfigDict, mesh: Mesh
+    module: nn.Module,
+    config: ml_collections.ConfigDict,
+    mesh: Mesh,
+    *,
+    flip: bool = False,
 ) -> Callable[[dict[str, Any], jax.Array, jax.Array], jax.Array]:
-    """Scores (B, N, num_classes) of the boxes (B, N, 4) in uint8 clips."""
+    """Scores (B, N, num_classes) of the boxes (B, N, 4) in uint8 clips.
+
+    Args:
+      module: the detector.
+      config: the whole configuration.
+      mesh: of the devices.
+      flip: score mirror images too, and give the mean of both scores.
+    """
+
+    def score(variables, clips, boxes):
+        logits = module.apply(variables, clips, boxes, train=False)
+        return action_scores(logits, multilabel=config.model.multilabel)
 
     def score_step(variables, clips, boxes):
-        logits = module.apply(variables, normalise(clips, config), boxes, train=False)
-        return action_scores(logits, multilabel=config.model.multilabel)
+        clips = normalise(clips, config)
+        scores = score(variables, clips, boxes)
+        if flip:
+            scores = (scores + score(variables, *_mirrored(clips, boxes))) / 2
+        return scores
 
     everywhere, rows = parallel.replicated(mesh), parallel.split(mesh)
     return jax.jit(
         score_step, in_shardings=(everywhere, rows, rows), out_shardings=everywhere
     )
+
+
+def _mirrored(clips: jax.Array, boxes: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Clips (B, T, H, W, 3) and boxes (B, N, 4) with left and right exchanged."""
+    x1, y1, x2, y2 = jnp.moveaxis(boxes, -1, 0)
+    width = clips.shape[3]
+    return clips[..., ::-1, :], jnp.stack([width - x2, y1, width - x1, y2], axis=-1)

@@ -1,5 +1,7 @@
 """The training loop, top to bottom."""
 
+import contextlib
+import math
 import time
 from typing import Any
 
@@ -9,13 +11,29 @@ import numpy as np
 from absl import logging
 from clu import metric_writers
 
-from ava_jax import interruption, optimizer, parallel, steps
+from ava_jax import (
+    agreement,
+    compilation,
+    divergence,
+    hosts,
+    interruption,
+    optimizer,
+    parallel,
+    steps,
+)
+from ava_jax import plan as ava_plan
 from ava_jax.checkpoints import store
+from ava_jax.checkpoints.converted import class_names
 from ava_jax.data import dataset, pipeline, sources
-from ava_jax.evaluate import Evaluator, class_lines
+from ava_jax.evaluate import Evaluator, headline, scalars
 from ava_jax.models import build_detector, init_variables
+from ava_jax.precise_bn import PreciseStatistics
+from ava_jax.profiling import Profile
 from ava_jax.progress import Progress
-from ava_jax.workdir import Workdir, read_json
+from ava_jax.report import contact_sheet
+from ava_jax.workdir import Workdir, read_json, write_json
+
+_SHOWN = 4  # key-frames whose predictions are written at every evaluation
 
 
 def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]:
@@ -29,12 +47,20 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
       The contents of `metrics.json` after the last step.
 
     Raises:
-      UserError: data or configuration are not usable.
+      UserError: data or configuration are not usable, a device has not enough
+        memory, or the loss is not finite.
       KeyboardInterrupt: it was asked to stop, and has saved its state.
     """
+    first_host = parallel.is_first_host()
+    profile = Profile(config.profile, workdir / "profile", first_host)
+
     # ----------------------------------------------------------------- data
-    config = sources.prepare(config, workdir.path)
-    train_split = dataset.load_split(config, "train")
+    with hosts.first_before_others("data set"):
+        config = sources.prepare(config, workdir.path)
+        train_split = dataset.load_split(config, "train")
+    agreement.check_data("training", train_split)
+    if first_host:
+        write_json(workdir / "labels.json", class_names(config, train_split.labels))
     steps_per_epoch = pipeline.steps_per_epoch(train_split, config)
     total = optimizer.total_steps(config, steps_per_epoch)
     eval_every = _every(config.eval.every_epochs, steps_per_epoch)
@@ -42,115 +68,130 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     rows = parallel.rows_of_this_host(config.train.batch, "config.train.batch")
 
     # ---------------------------------------------------- model and optimiser
-    mesh = parallel.make_mesh()
+    mesh = parallel.make_mesh(config.devices)
     module = build_detector(config.model)
     rates = optimizer.learning_rates(config, steps_per_epoch)
     sgd = optimizer.sgd(config, rates)
     variables = init_variables(config.model, jax.random.key(config.seed))
-    variables = jax.device_put(variables, parallel.replicated(mesh))
+    variables = parallel.replicate(variables, mesh)
     if config.init_from:
-        variables = store.load_variables(config.init_from, variables)
-    state = steps.init_state(variables, sgd, mesh)
+        variables = store.load_variables(config.init_from, config.model, variables)
+    state = steps.init_state(variables, sgd, mesh, ema=config.train.ema > 0)
     train_step = steps.make_train_step(module, sgd, config, mesh)
-    evaluator = Evaluator(config, mesh, steps.make_score_step(module, config, mesh))
+    statistics = PreciseStatistics(module, train_split, config, mesh)
+    evaluator = Evaluator(config, mesh, module)
 
     # --------------------------------------------------------------- resume
     checkpoints = store.Store(workdir.path, keep=config.train.keep)
     if checkpoints.latest_step() is not None:
         state = checkpoints.restore(state)
         logging.info("Resuming %s after step %d.", workdir.path, int(state.step))
+    agreement.check_parameters(state.params)
     first_step = int(state.step)
     workdir.rewind_history(first_step)
     if first_step == total and (workdir / "metrics.json").exists():
         checkpoints.close()
         _say_complete(workdir)
         return read_json(workdir / "metrics.json")
-    _say_plan(config, state, total, steps_per_epoch)
+
+    # -------------------------------------------------------- ahead of time
+    train_step = compilation.compile_step(module, train_step, state, config, mesh)
+    _say_plan(train_step.plan, config, mesh, total, steps_per_epoch)
 
     # ---------------------------------------------------------------- steps
     writer = metric_writers.create_default_writer(
-        str(workdir.path),
-        collection="events",
-        just_logging=not parallel.is_first_host(),
+        str(workdir.path), collection="events", just_logging=not first_host
     )
-    progress = Progress(first_step, total, config.train.batch, parallel.is_first_host())
+    progress = Progress(first_step, total, config.train.batch, first_host)
     batches = pipeline.train_batches(
         train_split, config, first_step=first_step, steps=total, rows=rows
     )
     window = []
-    with interruption.requests() as stop:
+    with (
+        contextlib.closing(checkpoints),
+        contextlib.closing(profile),
+        interruption.requests() as stop,
+    ):
         for step in range(first_step + 1, total + 1):
+            profile.before(step)
             since = time.perf_counter()
             batch = parallel.to_devices(next(batches), mesh)
             progress.waited(time.perf_counter() - since)
-            state, metrics = train_step(state, batch)
+            with jax.transfer_guard("disallow"):
+                state, metrics = train_step(state, batch)
+            profile.after(step, metrics)
             window.append(metrics)
+            # A batch lies on the devices until its step has run: two at most do.
+            jax.block_until_ready(window[-2:-1])
 
-            if step % config.train.log_every == 0 or step == total:
-                scalars = _means(window) | {"lr": float(rates[step - 1])}
-                scalars |= progress.report(step, scalars)
+            stopping = stop.agreed(step, config.train.log_every)
+            is_log = step % config.train.log_every == 0 or step == total
+            # The last step is evaluated, and then saved with its mAP, below.
+            is_eval = step % eval_every == 0 and step != total
+            is_save = (step % save_every == 0 and step != total) or stopping
+            if is_log or is_eval or is_save:
+                saved = checkpoints.latest_step()
+                window = jax.device_get(window)
+                divergence.check(window, step, train_split, config, workdir, saved)
+            if is_log:
+                measured = _means(window) | {"lr": float(rates[step - 1])}
+                measured |= progress.report(step, measured)
                 window = []
-                writer.write_scalars(step, scalars)
-                workdir.append_history(step, scalars)
+                writer.write_scalars(step, measured)
+                workdir.append_history(step, measured)
 
             mean_ap = None
-            if step % eval_every == 0 and step != total:
+            if is_eval:
                 with progress.pause():
-                    metrics = evaluator.metrics(evaluator.scores(state.variables))
-                    mean_ap = _report_eval(step, metrics, writer, workdir)
-            if step % save_every == 0 or stop.made:
+                    state = statistics.update(state)
+                    estimate = evaluator.estimate(state.variables)
+                    mean_ap = _report_eval(step, evaluator, estimate, writer, workdir)
+                    del estimate  # millions of rows
+            if is_save:
                 with progress.pause():
                     checkpoints.save(state, mean_ap)
-            if stop.made:
-                checkpoints.close()
+            if stopping:
                 progress.close()
                 raise KeyboardInterrupt
-    progress.close()
+        progress.close()
 
-    # --------------------------------------------------------------- results
-    scores = evaluator.scores(state.variables)
-    mean_ap = _report_eval(total, evaluator.metrics(scores), writer, workdir)
-    checkpoints.save(state, mean_ap)
-    checkpoints.close()
-    metrics = evaluator.write(scores, workdir, workdir.history())
+        # ----------------------------------------------------------- results
+        state = statistics.update(state)
+        results = evaluator.evaluate(state.variables)
+        _report_eval(total, evaluator, results, writer, workdir)
+        # Of the same key-frames as those of the checkpoints before.
+        mean_ap = evaluator.thin(results).metrics["mAP"]
+        checkpoints.save(state, mean_ap)
+    evaluator.write(results, workdir, workdir.history())
     writer.close()
     _say_complete(workdir)
-    return metrics
+    return results.metrics
 
 
-def _every(epochs: float, steps_per_epoch: int) -> int:
-    return max(1, round(epochs * steps_per_epoch))
+def _every(epochs: float, steps_per_epoch: int) -> float:
+    """Steps from one to the next; infinitely many for 0 epochs."""
+    return max(1, round(epochs * steps_per_epoch)) if epochs else math.inf
 
 
-def _means(window: list[dict[str, jax.Array]]) -> dict[str, float]:
+def _means(window: list[dict[str, float]]) -> dict[str, float]:
     """Each metric's mean over the steps since the last report."""
-    window = jax.device_get(window)
     return {name: float(np.mean([m[name] for m in window])) for name in window[0]}
 
 
-def _report_eval(step, metrics, writer, workdir) -> float:
-    protocols = {
-        f"mAP_{name}": protocol["mAP"]
-        for name, protocol in metrics["protocols"].items()
-    }
-    scalars = {"mAP": metrics["mAP"], **protocols}
-    writer.write_scalars(step, scalars)
-    workdir.append_history(step, scalars)
-    logging.info("step %d: mAP %.4f (%s)", step, metrics["mAP"], class_lines(metrics))
-    return metrics["mAP"]
+def _report_eval(step, evaluator, results, writer, workdir) -> float | None:
+    measured = scalars(results.metrics)
+    writer.write_scalars(step, measured)
+    workdir.append_history(step, measured)
+    sheet = contact_sheet.contact_sheet(evaluator.examples(results, _SHOWN))
+    writer.write_images(step, {"predictions": sheet[None]})
+    logging.info("step %d: %s", step, headline(results.metrics))
+    return results.metrics["mAP"]
 
 
-def _say_plan(config, state, total, steps_per_epoch) -> None:
-    parameters = sum(x.size for x in jax.tree.leaves(state.params))
+def _say_plan(plan, config, mesh, total, steps_per_epoch) -> None:
+    table = ava_plan.as_table(ava_plan.plan_lines(plan, config, mesh))
     logging.info(
-        "%s: %.2f M parameters, %d steps of %d clips on %d devices (%d an epoch)",
-        *(config.name, parameters / 1e6, total, config.train.batch),
-        *(jax.device_count(), steps_per_epoch),
-    )
-    logging.info(
-        "Learning rate %.4g: %.4g at %d clips, scaled to %d.",
-        *(optimizer.effective_lr(config), config.optim.lr),
-        *(config.optim.lr_batch, config.train.batch),
+        "%s: %d steps, %d an epoch\n%s", config.name, total, steps_per_epoch, table
     )
 
 

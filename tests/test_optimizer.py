@@ -2,7 +2,10 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -75,3 +78,85 @@ def test_unknown_schedule_names_the_field():
     config.optim.schedule = "polynomial"
     with pytest.raises(UserError, match="config.optim.schedule"):
         optimizer.learning_rates(config, 100)
+
+
+PARAMS = {
+    "backbone": {"conv1": {"bn": {"scale": 1.0}}, "layer1": {"conv": {"kernel": 1.0}}},
+    "roi_head": {"fc_cls": {"kernel": 1.0, "bias": 1.0}},
+}
+FACTORS = {
+    # Multipliers -> factors of scale, layer1's kernel, bias and kernel of fc_cls.
+    "none": ((), (1, 1, 1, 1)),
+    "part": ((("backbone", 0.1),), (0.1, 0.1, 1, 1)),
+    "first counts": ((("backbone/conv1", 0), ("backbone", 0.5)), (0, 0.5, 1, 1)),
+    "expression": (((".*/(bias|bn/)", 2),), (2, 1, 2, 1)),
+    "beginning": ((("roi", 3), ("back", 4)), (4, 4, 3, 3)),
+}
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_factors_by_name(name):
+    multipliers, expected = FACTORS[name]
+    factors = optimizer.lr_factors(PARAMS, multipliers)
+    assert jax.tree.structure(factors) == jax.tree.structure(PARAMS)
+    assert tuple(jax.tree.leaves(factors)) == expected
+
+
+def test_a_factor_acts_on_the_rate_alone():
+    """Neither on momentum nor on the norm that is clipped, as torch's groups."""
+    config = slowfast.get_config()
+    rates = np.array([0.1, 0.2, 0.3])
+
+    def updates(multipliers):
+        config.optim.lr_multipliers = multipliers
+        sgd = optimizer.sgd(config, rates)
+        params = jax.tree.map(jnp.asarray, PARAMS)
+        state, found = sgd.init(params), []
+        for gradient in (30.0, -50.0, 1.0):
+            gradients = jax.tree.map(lambda x, g=gradient: g * x, params)
+            update, state = sgd.update(gradients, state, params)
+            found.append(update)
+        return found
+
+    for plain, scaled in zip(updates(()), updates((("backbone", 0.25),)), strict=True):
+        # A power of two: exact.
+        expected = jax.tree.map(lambda x: 0.25 * x, plain["backbone"])
+        assert scaled == {"backbone": expected, "roi_head": plain["roi_head"]}
+
+
+WRONG = {
+    "no parameter": ((("backbon/", 0.1),), "'backbon/', .*no parameter.*'backbone/"),
+    "taken": ((("b", 1.0), ("backbone", 0.1)), "'backbone', .*before it has not taken"),
+    "no pair": (("backbone", 0.1), "entry 'backbone' .*pairs"),
+    "no expression": ((("(", 0.1),), "entry .*pairs"),
+    "no number": ((("backbone", "low"),), "entry .*pairs"),
+    "negative": ((("backbone", -1),), "factor -1 .*0 or more"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_multipliers_that_mean_nothing(name):
+    multipliers, message = WRONG[name]
+    with pytest.raises(UserError, match=message):
+        optimizer.lr_factors(PARAMS, multipliers)
+
+
+PRINT_MULTIPLIERS = """
+from absl import app
+from ml_collections import config_flags
+config = config_flags.DEFINE_config_file("config")
+app.run(lambda _: print(config.value.optim.lr_multipliers))
+"""
+
+
+def test_multipliers_can_be_given_as_a_flag():
+    result = subprocess.run(
+        [
+            *(sys.executable, "-c", PRINT_MULTIPLIERS, "--config=configs/mini.py"),
+            "--config.optim.lr_multipliers=(('backbone', 0.1), ('.*bias', 2.0))",
+        ],
+        cwd=pathlib.Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout == "(('backbone', 0.1), ('.*bias', 2.0))\n", result.stderr

@@ -6,7 +6,12 @@ from ava_jax.models.detector import (
     init_variables,
     trainable,
 )
-from ava_jax.models.losses import action_loss, action_metrics, action_scores
+from ava_jax.models.losses import (
+    action_loss,
+    action_metrics,
+    action_scores,
+    labelled_boxes,
+)
 
 __all__ = [
     "Detector",
@@ -15,5 +20,6 @@ __all__ = [
     "action_scores",
     "build_detector",
     "init_variables",
+    "labelled_boxes",
     "trainable",
 ]

@@ -8,6 +8,8 @@ from ava_jax.models.precision import at_least_float32
 
 # The mesh axis over which a batch is spread.
 DATA_AXIS = "data"
+# Collection of a batch's own statistics, for those who make it mutable.
+MOMENTS = "batch_moments"
 EPSILON = 1e-5
 MOMENTUM = 0.1  # weight of the new statistics
 
@@ -17,7 +19,9 @@ class BatchNorm(nn.Module):
 
     As in torch, and not as in Flax, the running variance is the unbiased one
     (the batch is normalised by the biased one), and momentum is the weight of
-    the new value. Running statistics are `mean` and `var` of `batch_stats`.
+    the new value. Running statistics are `mean` and `var` of `batch_stats`; what
+    they are mixed with in training can be had as `mean` and `var` of
+    `batch_moments`.
 
     Attributes:
       mode: whose statistics normalise in training: 'global', the whole batch
@@ -50,6 +54,8 @@ class BatchNorm(nn.Module):
                 new = jax.lax.pmean(new, DATA_AXIS)
             running_mean.value = _mix(running_mean.value, new[0])
             running_var.value = _mix(running_var.value, new[1])
+            for name, value in zip(("mean", "var"), new):
+                self.sow(MOMENTS, name, value, reduce_fn=lambda _, value: value)
         factor = scale * jax.lax.rsqrt(var + EPSILON)
         # One multiply-add an element; the products are float32 whatever x is.
         return (x * factor + (bias - mean * factor)).astype(x.dtype)

@@ -143,7 +143,7 @@ def _kernel_gradient(x, gradient, kernel, strides, pads, dilation):
         return _transposed_product(x, gradient).reshape(kernel.shape)
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     gradient = gradient.reshape(-1, outputs).T
-    window = (len(x), (height - 1) * strides[0] + 1, (width - 1) * strides[1] + 1)
+    window = (x.shape[0], (height - 1) * strides[0] + 1, (width - 1) * strides[1] + 1)
 
     def one_cell(cell):
         start = (0, cell // k_w * dilation, cell % k_w * dilation, 0)

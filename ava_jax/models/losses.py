@@ -21,6 +21,7 @@ def action_loss(
     focal_alpha: float = 1.0,
     focal_gamma: float = 0.0,
     multilabel: bool = True,
+    count: jax.Array | None = None,
 ) -> jax.Array:
     """Cross-entropy, perhaps focal (MMAction2 `BBoxHeadAVA.loss`).
 
@@ -36,6 +37,8 @@ def action_loss(
       multilabel: binary cross-entropy for every class, averaged over boxes and
         classes; else softmax cross-entropy, averaged over boxes, against labels
         that are made to sum to 1 (`BBoxHead` of MMAction2 1.x).
+      count: labelled boxes of the batch that this is a part of: then the losses
+        of its parts add up to the batch's.
 
     Returns:
       Scalar float32; 0 if no box is labelled.
@@ -52,7 +55,7 @@ def action_loss(
         # Away from 0, where a power below 1 has no finite slope.
         miss = jnp.maximum(-jnp.expm1(-loss), jnp.finfo(jnp.float32).tiny)
         loss = miss**focal_gamma * loss
-    return focal_alpha * _mean(loss.mean(-1), labelled)
+    return focal_alpha * _mean(loss.mean(-1), labelled, count)
 
 
 def action_metrics(
@@ -82,10 +85,11 @@ def action_metrics(
     labels = labels[..., 1:] > 0.5
     labelled = labelled_boxes(labels, box_mask)
     predictions = {"thr=0.5": scores > 0.5}
+    # Not `top_k`, for which the scores of all devices would be gathered on each.
+    order = jnp.argsort(scores, descending=True)
     for k in TOP_K:
         if k <= scores.shape[-1]:
-            _, top = jax.lax.top_k(scores, k)
-            hot = jax.nn.one_hot(top, scores.shape[-1], dtype=jnp.bool)
+            hot = jax.nn.one_hot(order[..., :k], scores.shape[-1], dtype=jnp.bool)
             predictions[f"top{k}"] = hot.any(-2)
     metrics = {}
     for name, predicted in predictions.items():
@@ -117,6 +121,7 @@ def labelled_boxes(labels: jax.Array, box_mask: jax.Array) -> jax.Array:
     return (labels > 0).any(-1) & (box_mask > 0)
 
 
-def _mean(values, mask):
+def _mean(values, mask, count=None):
     """Mean over all entries where `mask` holds; 0 if it never does."""
-    return jnp.where(mask, values, 0).sum() / jnp.maximum(mask.sum(), 1)
+    count = mask.sum() if count is None else count
+    return jnp.where(mask, values, 0).sum() / jnp.maximum(count, 1)

@@ -118,7 +118,7 @@ def global_context(features: jax.Array, resolution: int = 8) -> jax.Array:
     """
     rows = _pool_weights(features.shape[1], resolution)
     columns = _pool_weights(features.shape[2], resolution)
-    batch = (len(features), 1)
+    batch = (features.shape[0], 1)
     rows = jnp.broadcast_to(rows, (*batch, *rows.shape))
     columns = jnp.broadcast_to(columns, (*batch, *columns.shape))
     return _weighted_sums(features, rows, columns)[:, 0]

@@ -106,8 +106,10 @@ def _kernel_gradient(shape, x, gradient):
         product = jnp.matmul(windows, taps, preferred_element_type=total.dtype)
         return total + product, None
 
-    zeros = jnp.zeros((_SIZE * _SIZE * inputs, k_t * outputs), jnp.float32)
-    total, _ = jax.lax.scan(add_frame, zeros.astype(_sum_dtype(x)), (planes, taps))
+    shape = (_SIZE * _SIZE * inputs, k_t * outputs)
+    # `like` because under `shard_map` each device has its own.
+    zeros = jnp.zeros_like(x, _sum_dtype(x), shape=shape)
+    total, _ = jax.lax.scan(add_frame, zeros, (planes, taps))
     total = total.reshape(_SIZE, _SIZE, inputs, k_t, outputs)
     return jnp.moveaxis(total, 3, 0).astype(x.dtype)
 
@@ -127,5 +129,5 @@ def _planes(frames, height, width):
         for side, now in zip(size, frames.shape[1:3], strict=True)
     ]
     padded = jnp.pad(frames, [(0, 0), *pads, (0, 0)])
-    split = padded.reshape(len(frames), size[0] // 2, 2, size[1] // 2, 2, -1)
+    split = padded.reshape(frames.shape[0], size[0] // 2, 2, size[1] // 2, 2, -1)
     return split.transpose(0, 2, 4, 5, 1, 3)

@@ -1,0 +1,167 @@
+"""Loss and gradients of a global batch: in one piece, in parts, or by device.
+
+However it is divided, the loss is divided by the labelled boxes of the whole batch,
+so the pieces' losses and gradients add up to those of the batch. Only what a batch
+normalisation takes for "the batch" differs: the whole; the part, for parts (whose
+running statistics move once for every part, as torch's do); the device's rows of it,
+for 'per_replica'. Dropout is drawn anew for every piece.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+from jax.sharding import Mesh, PartitionSpec
+
+from ava_jax import parallel
+from ava_jax.errors import UserError
+from ava_jax.models import action_loss, labelled_boxes
+
+Batch = dict[str, jax.Array]
+
+
+class Gradients(NamedTuple):
+    """What the forward and backward pass of a batch give."""
+
+    loss: jax.Array  # () float32
+    grads: Any  # like the parameters
+    batch_stats: Any  # the new running statistics
+    logits: jax.Array  # (B, N, num_classes) float32
+
+
+def make_gradients(
+    module: nn.Module, config: ml_collections.ConfigDict, mesh: Mesh
+) -> Callable[[Any, Any, Batch, jax.Array], Gradients]:
+    """A function of (parameters, batch_stats, batch, dropout key), to be jitted.
+
+    Args:
+      module: from `build_detector`.
+      config: the whole configuration (`train.accumulate`, `model` and the clips'
+        mean and deviation are read).
+      mesh: of the devices.
+
+    Raises:
+      UserError: a device's clips cannot be divided into `train.accumulate` parts.
+    """
+    _check_parts(config, mesh.size)
+    compute = _make_plain(module, config)
+    if config.train.accumulate > 1:
+        compute = _in_parts(compute, config.train.accumulate)
+    if config.model.bn == "per_replica":
+        compute = _by_device(compute, mesh)
+
+    def gradients(params, batch_stats, batch, dropout):
+        labelled = labelled_boxes(batch["labels"][..., 1:], batch["box_mask"])
+        return compute(params, batch_stats, batch, dropout, labelled.sum())
+
+    return gradients
+
+
+def normalise(clips: jax.Array, config: ml_collections.ConfigDict) -> jax.Array:
+    """uint8 RGB to zero mean and unit variance per channel, on the device."""
+    mean = jnp.asarray(config.data.mean, jnp.float32)
+    std = jnp.asarray(config.data.std, jnp.float32)
+    return (clips.astype(jnp.float32) - mean) / std
+
+
+def _check_parts(config, devices: int) -> None:
+    parts, batch = config.train.accumulate, config.train.batch
+    if parts < 1 or batch % (devices * parts):
+        unit = devices * max(parts, 1)
+        raise UserError(
+            f"config.train.accumulate is {parts}: a batch of {batch} clips on "
+            f"{devices} devices cannot be divided into so many equal parts. Give a "
+            f"divisor of {batch // devices}, the clips of a device, or "
+            f"--config.train.batch={-(-batch // unit) * unit}"
+        )
+
+
+def _make_plain(module, config):
+    """All rows at once."""
+    model = config.model
+
+    def compute(params, batch_stats, batch, dropout, count):
+        def loss_fn(params):
+            logits, updates = module.apply(
+                {"params": params, "batch_stats": batch_stats},
+                normalise(batch["clip"], config),
+                batch["boxes"],
+                train=True,
+                mutable=["batch_stats"],
+                rngs={"dropout": dropout},
+            )
+            loss = action_loss(
+                logits,
+                batch["labels"],
+                batch["box_mask"],
+                focal_alpha=model.focal_alpha,
+                focal_gamma=model.focal_gamma,
+                multilabel=model.multilabel,
+                count=count,
+            )
+            return loss, (updates["batch_stats"], logits)
+
+        value_and_grad = jax.value_and_grad(loss_fn, has_aux=True)
+        (loss, (new_stats, logits)), grads = value_and_grad(params)
+        return Gradients(loss, grads, new_stats, logits)
+
+    return compute
+
+
+def _in_parts(compute, parts: int):
+    """One part of the rows after the other, in the memory of one."""
+
+    def compute_in_parts(params, batch_stats, batch, dropout, count):
+        def add(carry, part):
+            total, batch_stats = carry
+            rows, i = part
+            key = jax.random.fold_in(dropout, i)
+            new = compute(params, batch_stats, rows, key, count)
+            total = jax.tree.map(jnp.add, total, new.grads)
+            return (total, new.batch_stats), (new.loss, new.logits)
+
+        rows = jax.tree.map(lambda x: _divide(x, parts), batch)
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        (grads, batch_stats), (losses, logits) = jax.lax.scan(
+            add, (zeros, batch_stats), (rows, jnp.arange(parts))
+        )
+        return Gradients(losses.sum(), grads, batch_stats, _join(logits))
+
+    return compute_in_parts
+
+
+def _divide(x: jax.Array, parts: int) -> jax.Array:
+    """(B, ...) -> (parts, B / parts, ...); part i has the rows i, i + parts, ....
+
+    So each device's rows are divided, and none has to move to another device.
+    """
+    return jnp.swapaxes(x.reshape(-1, parts, *x.shape[1:]), 0, 1)
+
+
+def _join(x: jax.Array) -> jax.Array:
+    """The inverse of `_divide`."""
+    return jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:])
+
+
+def _by_device(compute, mesh: Mesh):
+    """Every device its own rows; sums and means over the devices at the end."""
+
+    def compute_rows(params, batch_stats, batch, dropout, count):
+        # As if each device had its own: otherwise every part's gradient of every
+        # layer would be added up over the devices by itself.
+        params = jax.lax.pcast(params, parallel.AXIS, to="varying")
+        dropout = jax.random.fold_in(dropout, jax.lax.axis_index(parallel.AXIS))
+        new = compute(params, batch_stats, batch, dropout, count)
+        loss, grads = jax.lax.psum((new.loss, new.grads), parallel.AXIS)
+        return Gradients(loss, grads, new.batch_stats, new.logits)
+
+    same, rows = PartitionSpec(), PartitionSpec(parallel.AXIS)
+    return jax.shard_map(
+        compute_rows,
+        mesh=mesh,
+        in_specs=(same, same, rows, same, same),
+        out_specs=Gradients(same, same, same, rows),
+    )

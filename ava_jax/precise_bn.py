@@ -1,0 +1,117 @@
+"""Running statistics computed anew for the parameters that are evaluated.
+
+The running mean and variance of training lag behind the parameters, and with a
+moving average of the parameters they belong to other ones. PySlowFast therefore
+replaces them, before it evaluates, by their plain mean over some training batches
+(fvcore `nn/precise_bn.py`; Wu and Johnson, arXiv:2105.07576, section 3).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax
+import flax.linen as nn
+import jax
+import ml_collections
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from ava_jax import parallel
+from ava_jax.data import dataset, pipeline
+from ava_jax.gradients import normalise
+from ava_jax.models.batch_norm import MOMENTS
+from ava_jax.steps import TrainState
+
+
+class PreciseStatistics:
+    """Replaces a state's running statistics; does nothing for 0 batches."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        split: dataset.Split,
+        config: ml_collections.ConfigDict,
+        mesh: Mesh,
+    ):
+        """Prepares; nothing is compiled yet.
+
+        Args:
+          module: from `build_detector`.
+          split: the training split.
+          config: the whole configuration; `train.precise_bn_steps` is the number
+            of batches.
+          mesh: of the devices.
+        """
+        self._split = split
+        self._config = config
+        self._mesh = mesh
+        self._moments = make_moments_step(module, config, mesh)
+        self._rows = parallel.rows_of_this_host(
+            config.train.batch, "config.train.batch"
+        )
+
+    def update(self, state: TrainState) -> TrainState:
+        """The state with statistics of `state.variables` over coming batches.
+
+        They are those of the next training steps, so that they are a function of
+        the state alone. Normalisations that are frozen keep theirs.
+        """
+        count = self._config.train.precise_bn_steps
+        if not count:
+            return state
+        first = int(state.step)
+        batches = pipeline.train_batches(
+            self._split,
+            self._config,
+            first_step=first,
+            steps=first + count,
+            rows=self._rows,
+        )
+        moments = [self._moments_of(state.variables, batch) for batch in batches]
+        # In double precision: sums over many batches.
+        mean = jax.tree.map(lambda *x: np.mean(x, 0, np.float64), *moments)
+        old = flax.traverse_util.flatten_dict(state.batch_stats)
+        for key, value in flax.traverse_util.flatten_dict(mean).items():
+            value = value.astype(old[key].dtype)
+            old[key] = parallel.place(value, parallel.replicated(self._mesh))
+        return state.replace(batch_stats=flax.traverse_util.unflatten_dict(old))
+
+    def _moments_of(self, variables, batch):
+        rows = {name: batch[name] for name in ("clip", "boxes")}
+        arrays = parallel.to_devices(rows, self._mesh)
+        return parallel.to_host(
+            self._moments(variables, arrays["clip"], arrays["boxes"])
+        )
+
+
+def make_moments_step(
+    module: nn.Module, config: ml_collections.ConfigDict, mesh: Mesh
+) -> Callable[[dict[str, Any], jax.Array, jax.Array], Any]:
+    """Mean and unbiased variance in a batch, of what each normalisation gets.
+
+    Takes variables, clips (B, T, H, W, 3) uint8 and boxes (B, N, 4); returns a
+    tree like `batch_stats`, without the normalisations that are frozen. In
+    'per_replica' it is the mean of the devices' own, as in training.
+    """
+
+    def moments(variables, clips, boxes):
+        _, updates = module.apply(
+            variables,
+            normalise(clips, config),
+            boxes,
+            train=True,
+            mutable=["batch_stats", MOMENTS],
+            # What the head draws does not reach a normalisation.
+            rngs={"dropout": jax.random.key(0)},
+        )
+        return updates.get(MOMENTS, {})
+
+    if config.model.bn == "per_replica":
+        same, rows = PartitionSpec(), PartitionSpec(parallel.AXIS)
+        moments = jax.shard_map(
+            moments, mesh=mesh, in_specs=(same, rows, rows), out_specs=same
+        )
+    everywhere, rows = parallel.replicated(mesh), parallel.split(mesh)
+    return jax.jit(
+        moments, in_shardings=(everywhere, rows, rows), out_shardings=everywhere
+    )

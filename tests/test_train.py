@@ -1,0 +1,130 @@
+"""Training on a tiny data set with its options on, and what it leaves to look at."""
+
+import gzip
+import json
+
+import flax
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+from ava_jax.data import dataset, pipeline
+from ava_jax.errors import UserError
+from ava_jax.profiling import Profile
+from ava_jax.train import train
+from ava_jax.workdir import Workdir, read_json
+
+
+@pytest.fixture(scope="module")
+def stopped(new_tiny_config, tmp_path_factory):
+    """A run with all options on, whose learning rate is absurd from epoch 2 on."""
+    config = new_tiny_config()
+    config.model.backbone = "slowonly"
+    config.model.width = config.model.fast_ratio = 4
+    config.train.epochs, config.eval.every_epochs = 3, 1
+    config.train.accumulate, config.train.ema = 2, 0.9
+    config.train.precise_bn_steps = 2
+    config.train.log_every = 2
+    config.optim.warmup_epochs, config.optim.schedule = 0, "step"
+    config.optim.decay_epochs, config.optim.decay_factor = (1,), 1e30
+    config.optim.lr_multipliers = (("backbone/conv1", 0.0), (".*/bn/", 0.5))
+    config.profile = "1-1"
+    workdir = Workdir(tmp_path_factory.mktemp("stopped"))
+    with pytest.raises(UserError) as error:
+        train(config, workdir)
+    return config, workdir, str(error.value)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(stopped):
+    """Step and arrays of the newest checkpoint."""
+    folders = list((stopped[1] / "checkpoints").iterdir())
+    newest = max(folders, key=lambda path: int(path.name))
+    with ocp.StandardCheckpointer() as checkpointer:
+        items = {
+            item: checkpointer.restore(newest / item)
+            for item in ("variables", "optimizer")
+        }
+    return int(newest.name), items
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(stopped, checkpoint):
+    config, workdir, message = stopped
+    split = dataset.load_split(config, "train")
+    good = pipeline.steps_per_epoch(split, config)
+    assert f"in step {good + 1} (looked at with steps " in message
+    assert f"The checkpoint of step {good} is kept" in message
+    assert "--config.optim.lr" in message
+    step, items = checkpoint
+    assert step == good
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(items))
+    expected = [
+        [split.frames.videos[split.video[k]], split.second[k]]
+        for k in pipeline.key_frames(split, config, good)
+    ]
+    bad = read_json(workdir / "bad_batch.json")
+    assert bad == {"step": good + 1, "clips": expected}
+    assert f"{expected[0][0]} at {expected[0][1]:g} s" in message
+
+
+@pytest.mark.slow
+def test_history_has_all_that_is_watched(stopped):
+    history = stopped[1].history()
+    assert {
+        *("loss", "lr", "grad_norm", "param_norm", "recall@top3", "prec@thr=0.5"),
+        *("clips_per_second", "clips_per_second_per_device", "data_wait"),
+    } <= history[0].keys()
+    assert any("mAP" in record for record in history)
+
+
+@pytest.mark.slow
+def test_the_average_is_kept_for_use_and_a_factor_of_0_freezes(checkpoint):
+    _, items = checkpoint
+    averaged = flax.traverse_util.flatten_dict(items["variables"]["params"], sep="/")
+    last = flax.traverse_util.flatten_dict(items["optimizer"]["params"], sep="/")
+    frozen = [name for name in last if name.startswith("backbone/conv1")]
+    assert len(frozen) == 3
+    for name in last:
+        assert np.array_equal(last[name], averaged[name]) == (name in frozen), name
+
+
+@pytest.mark.slow
+def test_predictions_are_shown_at_every_evaluation(stopped):
+    pictures = [
+        value
+        for path in (stopped[1] / "events").iterdir()
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+        if value.tag == "predictions"
+    ]
+    assert len(pictures) == 1
+    assert pictures[0].tensor.string_val[2].startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_a_trace_can_be_opened(stopped):
+    (trace,) = (stopped[1] / "profile").glob("**/perfetto_trace.json.gz")
+    with gzip.open(trace) as file:
+        assert json.load(file)["traceEvents"]
+
+
+def test_the_named_clips_are_those_of_the_batch(tiny_config):
+    tiny_config.data.min_visible = 0.0  # nobody is left out
+    split = dataset.load_split(tiny_config, "train")
+    batches = pipeline.train_batches(
+        split, tiny_config, first_step=1, steps=3, rows=range(4)
+    )
+    for step, batch in enumerate(batches, 1):
+        key_frames = pipeline.key_frames(split, tiny_config, step)
+        for k, labels in zip(key_frames, batch["labels"], strict=True):
+            truth = split.truth_classes[slice(*split.truth_starts[k : k + 2])]
+            np.testing.assert_array_equal(labels.any(0), truth.any(0))
+
+
+@pytest.mark.parametrize("steps", ["5", "9-4", "0-3", "first-last"])
+def test_a_trace_needs_two_steps(steps, tmp_path):
+    with pytest.raises(UserError, match=f"config.profile is '{steps}'.*10-15"):
+        Profile(steps, tmp_path)
