@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_collections
+from absl import flags
 
 from ava_jax.errors import UserError
 
@@ -28,7 +29,7 @@ def load(path: str) -> ml_collections.ConfigDict:
     if not pathlib.Path(file).is_file():
         raise UserError(
             f"There is no configuration file {file}. Those of this project are "
-            "configs/mini.py, slowfast.py, slowonly.py and pyslowfast.py."
+            "configs/mini.py, own.py, slowfast.py, slowonly.py and pyslowfast.py."
         )
     get_config = runpy.run_path(file)["get_config"]
     return get_config(variant) if variant else get_config()
@@ -58,6 +59,27 @@ def check_arguments(arguments: Sequence[str]) -> None:
                 f"The configuration has no field {name!r}. Did you mean "
                 f"--config.{near}? It is {known[near]!r} now."
             )
+
+
+def parse_flags(arguments: Sequence[str], needs_config: bool = True) -> list[str]:
+    """Absl's parser for a command line with --config: `app.run(flags_parser=...)`.
+
+    Args:
+      arguments: the command line, the program first.
+      needs_config: whether --config must be there.
+
+    Returns:
+      The arguments that are no flags.
+
+    Raises:
+      UserError: an unknown flag or field, or a value of the wrong type.
+    """
+    if needs_config and not {"--help", "--helpfull", "--helpshort"} & set(arguments):
+        check_arguments(arguments[1:])
+    try:
+        return flags.FLAGS(arguments)
+    except (flags.Error, TypeError, ValueError) as error:
+        raise UserError(str(error)) from error
 
 
 def flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -109,8 +131,10 @@ def default() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.name = ""  # MMAction2's config name, or the variant's own
     config.seed = 0
+    config.devices = 0  # so many there must be, of all hosts together; 0: any number
     config.init_from = ""  # weights to start from: a checkpoint directory or a .pth
     config.dry_run = False  # build, compile, two steps on random data, report
+    config.profile = ""  # '10-15': write a trace of these steps into the workdir
     config.model = model()
     config.data = data()
     config.optim = optim()
@@ -164,12 +188,20 @@ def data() -> ml_collections.ConfigDict:
     # Paths are relative to root.
     config.root = "data/ava"
     config.frames = "rawframes"
-    config.frame_name = "img_{:05}.jpg"
+    # What lies there: 'folder', a folder of JPEG files for each movie; 'packed',
+    # what `prepare_ava.py pack` makes of them; 'video', a file for each movie.
+    config.frame_store = "folder"
+    # Files of frame folders, like 'img_{:05}.jpg' or '{video}_{:06}.jpg'; 'auto'
+    # looks how they are called.
+    config.frame_name = "auto"
+    config.video_start = 0  # the second at which the video files begin
+    # Frames that are missing or damaged: 'error' stops, 'nearest' shows another.
+    config.on_bad_frame = "error"
     config.labels = "annotations/ava_action_list_v2.1_for_activitynet_2018.pbtxt"
     config.train = split("train")
     config.val = split("val")
     config.fps = 30
-    config.timestamp_start = 900  # the second at which the frame folders begin
+    config.timestamp_start = 900  # the second at which the frames begin
     # Action ids to learn, mapped to classes 1, 2, ... in this order; empty:
     # class i is action id i.
     config.class_ids = ()
@@ -182,6 +214,7 @@ def data() -> ml_collections.ConfigDict:
     # learns all, also from boxes that the crop leaves no area of.
     config.min_visible = 0.0
     config.flip = 0.5  # probability
+    config.colour_jitter = False  # MMAction2's ColorJitter(color_space_aug=True)
     config.test_short_side = 256
     config.mean = (123.675, 116.28, 103.53)  # RGB, 0 to 255
     config.std = (58.395, 57.12, 57.375)
@@ -197,6 +230,7 @@ def split(name: str) -> ml_collections.ConfigDict:
     """Annotation files of one split of AVA 2.1."""
     config = ml_collections.ConfigDict()
     config.boxes = f"annotations/ava_{name}_v2.1.csv"
+    # Key-frames to leave out; empty: none.
     config.exclusions = f"annotations/ava_{name}_excluded_timestamps_v2.1.csv"
     config.proposals = f"annotations/ava_dense_proposals_{name}.FAIR.recall_93.9.pkl"
     return config
@@ -217,6 +251,9 @@ def optim() -> ml_collections.ConfigDict:
     config.warmup_epochs = 5.0
     config.warmup_steps = 0  # used when above 0, in place of warmup_epochs
     config.warmup_ratio = 0.1
+    # ((expression, factor), ...): parameters whose name begins so, as in
+    # 'backbone/layer1' or '.*bias', learn at `factor` times the rate.
+    config.lr_multipliers = ()
     return config
 
 
@@ -224,6 +261,13 @@ def train() -> ml_collections.ConfigDict:
     """Length, batch and rhythm of training."""
     config = ml_collections.ConfigDict()
     config.batch = 72  # clips a step over all devices of all hosts
+    config.accumulate = 1  # parts of a batch, one after the other: less memory
+    # Share of the old value in a moving average of the parameters, which is then
+    # what is evaluated and saved for use; 0: none. 0.999, say.
+    config.ema = 0.0
+    # Batches over which running statistics are computed anew before each
+    # evaluation, as PySlowFast does; 0: training's own are used.
+    config.precise_bn_steps = 0
     config.epochs = 20
     config.log_every = 20  # steps
     config.save_every_epochs = 1
@@ -234,7 +278,14 @@ def train() -> ml_collections.ConfigDict:
 def evaluation() -> ml_collections.ConfigDict:
     """When and how the validation split is scored."""
     config = ml_collections.ConfigDict()
-    config.every_epochs = 1
+    config.every_epochs = 1  # 0: only at the end
+    # During training, score only key-frames whose whole second is a multiple of this
+    # (4 is PySlowFast's estimate); 0: all. At the end it is always all.
+    config.stride_seconds = 0
+    # Test-time augmentation: each box has the mean of its scores in clips of these
+    # short sides (empty: data.test_short_side), and in their mirror images.
+    config.short_sides = ()
+    config.flip = False
     config.batch = 16  # clips a step over all devices of all hosts
     config.protocol = "activitynet"  # or 'mmaction2'
     config.action_threshold = 0.002  # detections below are not written

@@ -1,4 +1,7 @@
-"""The error that a user can mend."""
+"""The error that a user can mend, and how any error is told at the end."""
+
+import sys
+import traceback
 
 
 class UserError(Exception):
@@ -8,3 +11,15 @@ class UserError(Exception):
     line), what was expected, and what to do. Command lines print it without a
     traceback and exit with 1.
     """
+
+
+def tell(error: BaseException) -> int:
+    """Prints what ended the program, and returns its exit status."""
+    if isinstance(error, UserError):
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    if isinstance(error, KeyboardInterrupt):
+        print("Interrupted. The same command goes on from here.", file=sys.stderr)
+        return 130
+    traceback.print_exception(error)
+    return 1

@@ -289,7 +289,9 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
         ),
         variable_shapes(config.model),
     )
-    variables = store.load_variables(config.init_from or workdir.path, like)
+    variables = store.load_variables(
+        config.init_from or workdir.path, config.model, like
+    )
     evaluator = Evaluator(config, mesh, module)
     results = evaluator.evaluate(variables)
     evaluator.write(results, workdir, workdir.history())

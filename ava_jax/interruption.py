@@ -4,6 +4,10 @@ import contextlib
 import signal
 from collections.abc import Iterator
 
+import jax
+
+from ava_jax import hosts
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -13,6 +17,18 @@ class Request:
     def __init__(self):
         """Nobody has."""
         self.made = False
+
+    def agreed(self, step: int, every: int) -> bool:
+        """Whether to stop after this step: the same answer in every process.
+
+        Args:
+          step: the one that was taken last.
+          every: several processes ask each other after so many steps, since that
+            waits for the devices; one process answers after each.
+        """
+        if jax.process_count() == 1:
+            return self.made
+        return step % every == 0 and hosts.any_of(self.made)
 
 
 @contextlib.contextmanager

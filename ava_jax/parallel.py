@@ -15,9 +15,31 @@ from ava_jax.errors import UserError
 AXIS = "data"
 
 
-def make_mesh() -> Mesh:
-    """All devices of all hosts along one axis."""
-    return jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
+def make_mesh(devices: int = 0) -> Mesh:
+    """All devices of all hosts along one axis.
+
+    Args:
+      devices: how many there must be (`config.devices`); 0: any number.
+
+    Raises:
+      UserError: there are more or fewer.
+    """
+    found = jax.device_count()
+    if devices not in (0, found):
+        raise UserError(
+            f"config.devices is {devices}, but JAX sees {found} ({_device_list()}). "
+            "Is one missing, or the JAX for this hardware not installed "
+            f'(pip install ".[cuda]" or ".[tpu]")? For these: --config.devices={found}'
+        )
+    return jax.make_mesh((found,), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def _device_list() -> str:
+    kinds = [(x.process_index, x.device_kind) for x in jax.devices()]
+    return ", ".join(
+        f"process {process}: {kinds.count((process, kind))} x {kind}"
+        for process, kind in sorted(set(kinds))
+    )
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -58,6 +80,17 @@ def to_devices(rows: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
         name: jax.make_array_from_process_local_data(sharding, value)
         for name, value in rows.items()
     }
+
+
+def place(value: np.ndarray, sharding: NamedSharding) -> jax.Array:
+    """A global array of which every process has the whole value."""
+    value = np.asarray(value)
+    return jax.make_array_from_callback(value.shape, sharding, lambda i: value[i])
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Puts on every device what every process has computed for itself."""
+    return jax.tree.map(lambda x: place(x, replicated(mesh)), tree)
 
 
 def to_host(tree: Any) -> Any:

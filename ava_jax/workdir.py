@@ -5,19 +5,28 @@ import os
 import pathlib
 from typing import Any
 
+import jax
 import ml_collections
 from ml_collections import config_dict
 
+from ava_jax import agreement, hosts, logs, parallel
 from ava_jax.config import flat
 from ava_jax.errors import UserError
 
 # Fields that may change between two starts of one run: they decide where things
 # are and what is reported, not what is computed.
-_FREE = ("data.root", "data.video", "dry_run", "eval.", "train.keep", "train.log_every")
+_FREE = (
+    *("data.root", "data.video", "data.frame_store", "data.frame_name", "data.frames"),
+    *("dry_run", "eval.", "profile"),
+    *("train.keep", "train.log_every"),
+)
 
 
 class Workdir:
-    """Paths and small files of a run; checkpoints are `checkpoints.store`'s."""
+    """Paths and small files of a run; checkpoints are `checkpoints.store`'s.
+
+    Of several processes, the first one writes. The others log into `logs/`.
+    """
 
     def __init__(self, path: str | os.PathLike):
         """Makes the folder.
@@ -30,7 +39,8 @@ class Workdir:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".writable"
             probe.touch()
-            probe.unlink()
+            # Another process may have been faster.
+            probe.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(
                 f"The working directory {path} cannot be written "
@@ -49,8 +59,17 @@ class Workdir:
           accept_changes: go on with the new configuration where it differs.
 
         Raises:
-          UserError: checkpoints are there, of another configuration.
+          UserError: checkpoints are there, of another configuration; or other
+            processes have another one, or another folder.
         """
+        agreement.check_start(as_dict(config), self.path)
+        if not parallel.is_first_host():
+            logs.to_file(self / "logs" / f"process_{jax.process_index()}.log")
+        with hosts.first_before_others("config.json"):
+            if parallel.is_first_host():
+                self._write_config(config, accept_changes)
+
+    def _write_config(self, config, accept_changes) -> None:
         path = self / "config.json"
         trained = (self / "checkpoints").is_dir() and path.exists()
         if trained and not accept_changes:
@@ -66,25 +85,43 @@ class Workdir:
 
     def append_history(self, step: int, scalars: dict[str, float]) -> None:
         """Adds what was measured after `step` steps to `history.jsonl`."""
+        if not parallel.is_first_host():
+            return
         with open(self / "history.jsonl", "a") as file:
             file.write(json.dumps({"step": step, **scalars}) + "\n")
 
     def history(self) -> list[dict[str, float]]:
         """The lines of `history.jsonl`."""
         path = self / "history.jsonl"
-        if not path.exists():
-            return []
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        return read_history(self.path) if path.exists() else []
 
     def rewind_history(self, step: int) -> None:
         """Drops what was measured after `step`: it will be measured again."""
         path = self / "history.jsonl"
-        if not path.exists():
+        if not path.exists() or not parallel.is_first_host():
             return
         # A kill can leave half a line at the end.
         whole = path.read_text().rpartition("\n")[0].splitlines()
         kept = [line for line in whole if json.loads(line)["step"] <= step]
         replace(path, "".join(line + "\n" for line in kept))
+
+
+def read_history(workdir: str | os.PathLike) -> list[dict[str, float]]:
+    """The whole lines of a working directory's `history.jsonl`.
+
+    Raises:
+      UserError: there is no such file, or it is not JSON lines.
+    """
+    path = pathlib.Path(workdir) / "history.jsonl"
+    try:
+        # A run that is going on, or was killed, can end in half a line.
+        whole = path.read_text().rpartition("\n")[0].splitlines()
+        return [json.loads(line) for line in whole]
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read: {error}. Give the working directory of a training "
+            "that has logged at least once."
+        ) from error
 
 
 def as_dict(config: ml_collections.ConfigDict) -> dict[str, Any]:

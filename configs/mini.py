@@ -33,8 +33,8 @@ def _small_slowfast(config):
     config.optim.lr_batch = config.train.batch = 8
     config.optim.schedule = "cosine"
     config.optim.warmup_epochs = 0.5
-    config.train.epochs = 10
-    config.eval.every_epochs = 5
+    config.train.epochs = 8
+    config.eval.every_epochs = 4
     config.eval.batch = 8
 
 

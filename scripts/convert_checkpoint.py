@@ -49,19 +49,10 @@ def main(argv: list[str]) -> None:
     print(f"{out}: ready for --config.init_from={out}")
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
-    if not {"--help", "--helpfull", "--helpshort"} & set(argv):
-        ava_config.check_arguments(argv[1:])
-    try:
-        return flags.FLAGS(argv)
-    except (flags.Error, TypeError, ValueError) as error:
-        raise UserError(str(error)) from error
-
-
 if __name__ == "__main__":
     # Converting is work for the CPU; an accelerator would be claimed for nothing.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     try:
-        app.run(main, flags_parser=_parse_flags)
+        app.run(main, flags_parser=ava_config.parse_flags)
     except UserError as error:
         sys.exit(f"error: {error}")

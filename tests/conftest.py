@@ -1,10 +1,19 @@
 """What many tests share."""
 
+import os
+
 import numpy as np
 import pytest
+from browser import browser  # noqa: F401 (a fixture)
 
 from ava_jax.data import mini
 from configs import mini as mini_config
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_programs(tmp_path_factory):
+    """Commands that tests run share what they compile, and leave the user's alone."""
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path_factory.mktemp("xla"))
 
 
 @pytest.fixture(scope="session")
@@ -18,26 +27,36 @@ def tiny_root(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="session")
+def new_tiny_config(tiny_root):
+    """Makes configurations that train on it in seconds."""
+
+    def make():
+        config = mini_config.get_config()
+        config.data.source = "folder"
+        config.data.root = str(tiny_root)
+        config.data.clip_len, config.data.frame_interval = 4, 2
+        config.data.crop = 64
+        config.data.train_short_side = (64, 72)
+        config.data.test_short_side = 64
+        config.data.max_boxes = 8
+        config.model.width = 8
+        config.model.slow_stride = 2
+        config.model.fast_ratio = 2
+        config.train.batch = 4
+        config.train.epochs = 3
+        config.train.log_every = 2
+        config.eval.batch = 4
+        config.optim.lr_batch = 4
+        return config
+
+    return make
+
+
 @pytest.fixture
-def tiny_config(tiny_root):
-    """A configuration that trains on it in seconds."""
-    config = mini_config.get_config()
-    config.data.source = "folder"
-    config.data.root = str(tiny_root)
-    config.data.clip_len, config.data.frame_interval = 4, 2
-    config.data.crop = 64
-    config.data.train_short_side = (64, 72)
-    config.data.test_short_side = 64
-    config.data.max_boxes = 8
-    config.model.width = 8
-    config.model.slow_stride = 2
-    config.model.fast_ratio = 2
-    config.train.batch = 4
-    config.train.epochs = 3
-    config.train.log_every = 2
-    config.eval.batch = 4
-    config.optim.lr_batch = 4
-    return config
+def tiny_config(new_tiny_config):
+    """A configuration of one's own that trains on it in seconds."""
+    return new_tiny_config()
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ TINY = (
     "--config.train.log_every=1",
     "--config.train.save_every_epochs=1",
     "--config.eval.every_epochs=2",
+    "--config.eval.stride_seconds=2",
     "--config.eval.batch=4",
 )
 
@@ -40,10 +41,9 @@ def command(*arguments):
     return [sys.executable, "-m", "ava_jax.main", *arguments]
 
 
-def run(*arguments):
-    return subprocess.run(
-        command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
+def run(*arguments, **options):
+    options |= {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 600}
+    return subprocess.run(command(*arguments), **options)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,7 @@ def test_everything_is_written(finished):
     written = {path.name for path in workdir.iterdir()}
     assert {
         "config.json",
+        "labels.json",
         "checkpoints",
         "events",
         "detections_val.csv",
@@ -98,8 +99,30 @@ def test_everything_is_written(finished):
         "index.html",
         "contact_sheet.png",
         "per_class_ap.png",
+        "precision_recall.png",
+        "confusion.png",
         "training_curves.png",
     }
+    page = (workdir / "report/index.html").read_text(encoding="utf-8")
+    assert '<figure data-kind="false"><img' in page  # a mistake with its frame
+
+
+@pytest.mark.slow
+def test_estimates_and_the_final_map_are_told_apart(finished):
+    workdir, result = finished
+    lines = (workdir / "history.jsonl").read_text().splitlines()
+    history = [json.loads(line) for line in lines]
+    estimated = [line["step"] for line in history if "mAP/estimate" in line]
+    final = [line for line in history if "mAP" in line]
+    metrics = json.loads((workdir / "metrics.json").read_text())
+    assert len(estimated) == 2 and max(estimated) < history[-1]["step"]
+    assert [line["mAP"] for line in final] == [metrics["mAP"]]
+    assert "stride_seconds" not in metrics
+    assert len(re.findall(r"\(estimated from every 2 s: ", result.stderr)) == 2
+    # All checkpoints are compared by the same key-frames.
+    checkpoints = (workdir / "checkpoints").glob("*/metrics/metrics")
+    kept = {int(path.parts[-3]): json.loads(path.read_text()) for path in checkpoints}
+    assert kept[history[-1]["step"]]["mAP"] != metrics["mAP"]
 
 
 @pytest.mark.slow
@@ -257,7 +280,9 @@ def test_a_mistake_is_told_in_a_paragraph(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["slowfast", "slowonly", "mini"])
-def test_dry_run_needs_no_data(name):
+def test_dry_run_needs_no_data(name, tmp_path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("JAX_COMPILATION_CACHE_DIR")
     result = run(
         f"--config=configs/{name}.py",
         "--config.dry_run=True",
@@ -265,8 +290,11 @@ def test_dry_run_needs_no_data(name):
         "--config.data.crop=32",
         "--config.model.depth=10",
         "--config.model.width=8",
+        env=environment,
     )
     assert result.returncode == 0, result.stderr
+    # Compiled programs are kept for the next start.
+    assert list((tmp_path / "ava_jax/xla").glob("jit_train_step-*"))
     for line in ("parameters", "GFLOP a clip", "compilation", "memory", "clips/s"):
         assert line in result.stdout
 

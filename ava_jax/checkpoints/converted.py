@@ -19,13 +19,13 @@ import numpy as np
 
 from ava_jax import workdir
 from ava_jax.checkpoints import pytorch_file, source_state, store
-from ava_jax.checkpoints.ava_actions import AVA_ACTIONS
 from ava_jax.checkpoints.converter import (
     Report,
     Variables,
     convert_state_dict,
     to_state_dict,
 )
+from ava_jax.data.ava_actions import AVA_ACTIONS
 from ava_jax.errors import UserError
 from ava_jax.models import detector
 
@@ -122,7 +122,7 @@ def read_variables(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
         detector.variable_shapes(config.model),
     )
-    return config, jax.device_get(store.load_variables(path, like))
+    return config, jax.device_get(store.load_variables(path, config.model, like))
 
 
 def class_names(

@@ -70,7 +70,7 @@ def convert_state_dict(
     notes = _broken_conventions(source, config)
     if strict and notes:
         raise UserError(
-            f"{notes[0]} Use a variant of configs/pyslowfast.py, or take the "
+            f"{notes[0]} Use a variant of {source.family.configs}, or take the "
             "weights all the same with --strict=False."
         )
     found, report = _fill(source, shapes, strict)
@@ -101,6 +101,22 @@ def convert_like(
     _check_backbone(source, _expected_shapes(flat))
     found, report = _fill(source, flat, strict=False)
     return flax.traverse_util.unflatten_dict(flat | found), report
+
+
+def broken_conventions(
+    state_dict: Mapping[str, np.ndarray], config: ml_collections.ConfigDict
+) -> str:
+    """What a network computes otherwise than the one that was trained.
+
+    Args:
+      state_dict: as for `convert_state_dict`.
+      config: the detector's `config.model`.
+
+    Returns:
+      A sentence on the fields of `config` that no tensor's shape shows, '' if there
+      are none.
+    """
+    return " ".join(_broken_conventions(source_state.rename(state_dict), config))
 
 
 def to_state_dict(variables: Variables) -> dict[str, np.ndarray]:

@@ -45,6 +45,7 @@ class Family:
       reserved_class: whether class 0 is reserved, as it is in MMAction2.
       conventions: fields of config.model which the project's models have and the
         shapes of tensors do not show.
+      configs: the files here that describe its detectors.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Family:
     dropped: tuple[str, ...] = ()
     reserved_class: bool = False
     conventions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    configs: str = ""
 
     def to_mmaction2(self, keys: Iterable[str]) -> dict[str, str | None]:
         """MMAction2's key of every key there; None where it has none."""
@@ -196,6 +198,16 @@ MMACTION2 = Family(
     prefixes=("backbone.", ""),
     dropped=("cls_head.",),
     reserved_class=True,
+    conventions={
+        "res5_stride": 1,
+        "res5_dilation": 1,
+        "roi_resolution": 8,
+        "roi_aligned": True,
+        "slow_sampling": "stride",
+        "nonlocal_mode": "softmax",
+        "nonlocal_pool": (1, 2, 2),
+    },
+    configs="configs/slowonly.py or configs/slowfast.py",
 )
 _STAGES = {"2": "1", "3": "2", "4": "3", "5": "4"}
 _CONVS = {"a": "1", "b": "2", "c": "3"}
@@ -229,6 +241,7 @@ PYSLOWFAST = Family(
         "nonlocal_mode": "dot_product",
         "nonlocal_pool": (2, 2, 2),
     },
+    configs="configs/pyslowfast.py",
 )
 CAFFE2 = dataclasses.replace(
     PYSLOWFAST,

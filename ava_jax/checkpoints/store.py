@@ -1,40 +1,58 @@
 """Checkpoints on disk, written by Orbax.
 
 A checkpoint has two items: `variables` (parameters and statistics: all that
-inference needs) and, from training, `optimizer` (its state and the step).
+inference needs) and, from training, `optimizer` (its state and the step). With a
+moving average, `variables` has the averaged parameters and `optimizer` the others.
+
+The step is also the position in the data and the state of all random numbers,
+which are functions of it and of `config.seed`: nothing else has to be kept, and any
+number of hosts goes on exactly where another number stopped.
 """
 
 import os
 import pathlib
+import shutil
 from typing import Any
 
 import flax
 import jax
+import ml_collections
 import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
-from ava_jax.checkpoints import converter, pytorch_file
+from ava_jax import hosts, parallel
+from ava_jax.checkpoints import checksums, converter, pytorch_file
 from ava_jax.errors import UserError
 from ava_jax.steps import TrainState
 
 FOLDER = "checkpoints"
+DAMAGED_FOLDER = "damaged_checkpoints"
 
 
 class Store:
-    """The checkpoints of one working directory.
+    """The checkpoints of one working directory; every process calls every method.
 
     Saving is asynchronous and atomic: a checkpoint has its name only when it is
     whole. The newest ones and the one of the best mAP are kept.
     """
 
     def __init__(self, workdir: str | os.PathLike, keep: int = 1):
-        """Opens the store.
+        """Opens the store; a damaged newest checkpoint is moved out of the way.
 
         Args:
           workdir: the working directory; checkpoints lie in `checkpoints/`.
           keep: how many of the newest are kept.
+
+        Raises:
+          UserError: there are checkpoints, and all are damaged.
         """
+        self._folder = pathlib.Path(workdir).absolute() / FOLDER
+        self._failure = ""
+        self._writing: int | None = None
+        with hosts.first_before_others("checkpoints are checked"):
+            if parallel.is_first_host():
+                _move_damaged_away(self._folder)
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(keep),
@@ -43,11 +61,9 @@ class Store:
                 ),
             ]
         )
-        options = ocp.CheckpointManagerOptions(
-            best_fn=_mean_ap, preservation_policy=policy
+        self._manager = _manager(
+            self._folder, best_fn=_mean_ap, preservation_policy=policy
         )
-        folder = pathlib.Path(workdir).absolute() / FOLDER
-        self._manager = ocp.CheckpointManager(folder, options=options)
 
     def latest_step(self) -> int | None:
         """Step of the newest checkpoint, None without any."""
@@ -59,6 +75,10 @@ class Store:
 
     def save(self, state: TrainState, mean_ap: float | None = None) -> None:
         """Starts writing a checkpoint; one of the same step stays as it is.
+
+        When that fails, because the disk is full, say, the log tells it, the
+        checkpoints that are there stay, and training goes on: the next one may
+        succeed, and `close` raises if it does not.
 
         Args:
           state: what to write, named by its step.
@@ -72,27 +92,63 @@ class Store:
             optimizer=ocp.args.StandardSave(_optimizer_item(state)),
         )
         metrics = None if mean_ap is None else {"mAP": mean_ap}
-        self._manager.save(step, args=items, metrics=metrics)
+        self._try(self._manager.wait_until_finished)
+        self._writing = step
+        if self._try(lambda: self._manager.save(step, args=items, metrics=metrics)):
+            self._failure = ""
 
     def restore(self, state: TrainState) -> TrainState:
-        """The newest checkpoint, laid out on the devices as `state` is."""
+        """The newest checkpoint, laid out on the devices as `state` is.
+
+        Raises:
+          UserError: it is of another model.
+        """
+        path = self._folder / str(self.latest_step())
+        _check_same_shapes(path / "variables", state.variables)
+        _check_same_shapes(path / "optimizer", _optimizer_item(state))
         abstract = jax.tree.map(_abstract, state)
         items = ocp.args.Composite(
             variables=ocp.args.StandardRestore(abstract.variables),
             optimizer=ocp.args.StandardRestore(_optimizer_item(abstract)),
         )
         restored = self._manager.restore(self.latest_step(), args=items)
+        variables, optimizer = restored["variables"], restored["optimizer"]
         return TrainState(
-            step=restored["optimizer"]["step"],
+            step=optimizer["step"],
+            params=optimizer.get("params", variables["params"]),
+            batch_stats=variables["batch_stats"],
             opt_state=flax.serialization.from_state_dict(
-                state.opt_state, restored["optimizer"]["opt_state"]
+                state.opt_state, optimizer["opt_state"]
             ),
-            **restored["variables"],
+            ema=None if state.ema is None else variables["params"],
         )
 
     def close(self) -> None:
-        """Waits for what is being written."""
-        self._manager.close()
+        """Waits for what is being written.
+
+        Raises:
+          UserError: the last checkpoint could not be written.
+        """
+        self._try(self._manager.close)
+        if self._failure:
+            raise UserError(
+                f"{self._failure}. Make room there and give the same command again: "
+                "it goes on from the checkpoint before."
+            )
+
+    def _try(self, action) -> bool:
+        """Runs a part of saving; what it raises is told and remembered."""
+        try:
+            action()
+            return True
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            self._failure = (
+                f"The checkpoint of step {self._writing} could not be written to "
+                f"{self._folder}: {reason}"
+            )
+            logging.error("%s. Those before are still there.", self._failure)
+            return False
 
 
 def save_variables(path: str | os.PathLike, variables: dict[str, Any]) -> None:
@@ -102,51 +158,126 @@ def save_variables(path: str | os.PathLike, variables: dict[str, Any]) -> None:
       path: the directory; the checkpoint lies in `checkpoints/`.
       variables: arrays of JAX or NumPy.
     """
-    folder = pathlib.Path(path).absolute() / FOLDER
-    with ocp.CheckpointManager(folder) as manager:
+    with _manager(pathlib.Path(path).absolute() / FOLDER) as manager:
         items = ocp.args.Composite(variables=ocp.args.StandardSave(variables))
         manager.save(0, args=items)
 
 
-def load_variables(path: str | os.PathLike, like: dict[str, Any]) -> dict[str, Any]:
+def load_variables(
+    path: str | os.PathLike, config: ml_collections.ConfigDict, like: dict[str, Any]
+) -> dict[str, Any]:
     """Parameters and statistics of a working directory's newest checkpoint.
 
+    A damaged one is passed over, and the log says so. A head for other classes is left
+    out: it stays as it is in `like`, and the log says so.
+
     Args:
-      path: a working directory, one that the converter wrote, or a PyTorch file
-        (a head that does not fit then stays as it is in `like`).
-      like: variables of the model, whose shapes and layout the result has.
+      path: a working directory, one that the converter wrote, or a PyTorch file.
+      config: the model's, `config.model`.
+      like: variables of the model, to train on from; or their
+        `jax.ShapeDtypeStruct`s, and then everything must fit. The result has their
+        shapes and layout.
 
     Raises:
       UserError: there is no checkpoint, or it is of another model.
     """
+    whole = any(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(like))
     if pathlib.Path(path).is_file():
-        return _load_pytorch(path, like)
+        tensors = pytorch_file.read_pytorch(path)
+        _check_conventions(path, tensors, config, whole)
+        return _convert(path, tensors, like, whole)
     folder = pathlib.Path(path).absolute() / FOLDER
     if not folder.is_dir():
         raise UserError(
             f"{path} holds no checkpoint: there is no folder {FOLDER}/ in it. Give a "
             "working directory of a training run, or train first."
         )
-    handlers = {"variables": ocp.StandardCheckpointHandler()}
-    with ocp.CheckpointManager(folder, item_handlers=handlers) as manager:
-        step = manager.latest_step()
-        if step is None:
-            raise UserError(f"{folder} is empty: no checkpoint was finished there.")
-        saved = manager.item_metadata(step)["variables"]
-        _check_same_shapes(path, saved, like)
-        items = ocp.args.Composite(
-            variables=ocp.args.StandardRestore(jax.tree.map(_abstract, like))
+    checkpoint, damaged = checksums.newest_whole(folder, "variables/")
+    if checkpoint is None:
+        raise UserError(f"{folder} is empty: no checkpoint was finished there.")
+    for other, reason in damaged.items():
+        logging.error("%s is damaged (%s); taking %s.", other, reason, checkpoint.name)
+    with ocp.StandardCheckpointer() as checkpointer:
+        item = checkpoint / "variables"
+        saved = checkpointer.metadata(item).item_metadata
+        if _shapes(saved) == _shapes(like):
+            return checkpointer.restore(item, jax.tree.map(_abstract, like))
+        variables = checkpointer.restore(item, _on_this_host(saved))
+    return _convert(path, converter.to_state_dict(variables), like, whole)
+
+
+def _check_conventions(path, tensors, config, whole) -> None:
+    note = converter.broken_conventions(tensors, config)
+    if note and whole:
+        raise UserError(
+            f"{path}: {note} Give the configuration of the model that it holds, or "
+            "convert it with scripts/convert_checkpoint.py --strict=False."
         )
-        return manager.restore(step, args=items)["variables"]
+    if note:
+        logging.warning("%s: %s", path, note)
 
 
-def _load_pytorch(path, like):
-    tensors = pytorch_file.read_pytorch(path)
-    variables, report = converter.convert_like(tensors, like)
+def _convert(path, tensors, like, whole) -> dict[str, Any]:
+    """Variables of a state dict; its head only if it fits."""
+    try:
+        variables, report = converter.convert_like(tensors, like)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     logging.info("%s: %d tensors, %s.", path, len(report.used), report.family)
     for note in report.notes:
         logging.warning("%s: %s", path, note)
-    return jax.tree.map(lambda x, y: jax.device_put(x, y.sharding), variables, like)
+    if whole and report.initialised:
+        raise UserError(
+            f"{path} has no trained head that scores boxes: it comes from a "
+            "recogniser, or from a model of other classes. Train one on it first: "
+            f"--mode=train --config.init_from={path}"
+        )
+    return jax.tree.map(lambda x, y: parallel.place(x, y.sharding), variables, like)
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(key): tuple(x.shape) for key, x in leaves}
+
+
+def _on_this_host(saved: Any) -> Any:
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), saved
+    )
+
+
+def _manager(folder: pathlib.Path, **options) -> ocp.CheckpointManager:
+    def before_it_is_named():
+        for unfinished in folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"):
+            checksums.write(unfinished)
+
+    return ocp.CheckpointManager(
+        folder,
+        options=ocp.CheckpointManagerOptions(
+            # What a killed process left.
+            cleanup_tmp_directories=True,
+            # Despite its name it runs before the checkpoint gets its own.
+            async_options=ocp.AsyncOptions(
+                post_finalization_callback=before_it_is_named
+            ),
+            **options,
+        ),
+    )
+
+
+def _move_damaged_away(folder: pathlib.Path) -> None:
+    checkpoint, damaged = checksums.newest_whole(folder)
+    for path, reason in damaged.items():
+        aside = folder.with_name(DAMAGED_FOLDER) / path.name
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.parent.mkdir(exist_ok=True)
+        path.rename(aside)
+        logging.error(
+            "The checkpoint of step %s is damaged: %s. It lies in %s now, and step %s "
+            "is taken in its place.",
+            *(path.name, reason, aside, checkpoint.name),
+        )
 
 
 def _mean_ap(metrics: dict[str, float]) -> float:
@@ -159,24 +290,20 @@ def _abstract(x: jax.Array) -> jax.ShapeDtypeStruct:
 
 def _optimizer_item(state: TrainState) -> dict[str, Any]:
     opt_state = flax.serialization.to_state_dict(state.opt_state)
-    return {"step": state.step, "opt_state": opt_state}
+    item = {"step": state.step, "opt_state": opt_state}
+    return item if state.ema is None else item | {"params": state.params}
 
 
-def _check_same_shapes(path, saved, like) -> None:
-    saved, like = (
-        {jax.tree_util.keystr(key): x.shape for key, x in _leaves(tree)}
-        for tree in (saved, like)
-    )
+def _check_same_shapes(path, like) -> None:
+    with ocp.StandardCheckpointer() as checkpointer:
+        saved = _shapes(checkpointer.metadata(path).item_metadata)
+    like = _shapes(like)
     wrong = sorted(key for key in saved | like if saved.get(key) != like.get(key))
     if wrong:
         key = wrong[0]
         raise UserError(
-            f"The checkpoint in {path} is of another model: {len(wrong)} of "
+            f"The checkpoint {path} is of another model: {len(wrong)} of "
             f"{len(like)} arrays differ, first {key}, which is {saved.get(key)} there "
             f"and {like.get(key)} in config.model. Give the configuration that it was "
             "trained with (config.json beside it)."
         )
-
-
-def _leaves(tree):
-    return jax.tree_util.tree_leaves_with_path(tree)

@@ -82,12 +82,51 @@ def test_training_starts_from_it(source, directory, kind):
         lambda x: jnp.zeros(x.shape, x.dtype), detector.variable_shapes(config.model)
     )
     start = directory if kind == "directory" else path
-    variables = store.load_variables(start, like)
+    variables = store.load_variables(start, config.model, like)
     back = to_state_dict(variables)
     for key, value in read_pytorch(path).items():
         np.testing.assert_array_equal(back[key], value, key)
     leaves = jax.tree.leaves(variables)
     assert all(isinstance(leaf, jax.Array) for leaf in leaves)
+
+
+@pytest.mark.parametrize("kind", ["directory", "file"])
+def test_another_head_is_kept_for_training_and_refused_otherwise(
+    source, directory, kind, caplog
+):
+    path, config = source
+    config = config.copy_and_resolve_references()
+    config.model.num_classes = 3
+    shapes = detector.variable_shapes(config.model)
+    like = jax.tree.map(lambda x: jnp.full(x.shape, 0.5, x.dtype), shapes)
+    start = directory if kind == "directory" else path
+    variables = store.load_variables(start, config.model, like)
+    assert np.all(variables["params"]["roi_head"]["bbox_head"]["fc_cls"]["bias"] == 0.5)
+    back, source_state = to_state_dict(variables), read_pytorch(path)
+    kept = [key for key in source_state if key.startswith("backbone.")]
+    for key in kept:
+        np.testing.assert_array_equal(back[key], source_state[key], key)
+    assert "untrained" in caplog.text
+    with pytest.raises(UserError, match="has no trained head"):
+        store.load_variables(start, config.model, shapes)
+
+
+def test_a_directory_of_another_depth_is_refused_by_name(source, directory):
+    _, config = source
+    config = config.copy_and_resolve_references()
+    config.model.depth = 50
+    like = detector.variable_shapes(config.model)
+    with pytest.raises(UserError, match="config.model.depth is 50"):
+        store.load_variables(directory, config.model, like)
+
+
+def test_a_file_is_not_scored_with_other_conventions(source):
+    path, config = source
+    config = config.copy_and_resolve_references()
+    config.model.roi_aligned = False
+    like = detector.variable_shapes(config.model)
+    with pytest.raises(UserError, match="roi_aligned is False"):
+        store.load_variables(path, config.model, like)
 
 
 def test_exported_file_has_mmaction2s_keys_and_the_same_bits(

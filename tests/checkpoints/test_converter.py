@@ -11,6 +11,7 @@ import reference_data
 
 from ava_jax.checkpoints import families
 from ava_jax.checkpoints.converter import (
+    broken_conventions,
     convert_like,
     convert_state_dict,
     to_state_dict,
@@ -240,6 +241,17 @@ def test_pyslowfast_weights_need_its_conventions():
         convert_state_dict(state, config)
     _, report = convert_state_dict(state, config, strict=False)
     assert "res5_dilation" in report.notes[0]
+
+
+def test_mmaction2_weights_need_its_conventions(tiny):
+    config, state = tiny
+    config.roi_aligned = False
+    message = "roi_aligned is False, the checkpoint has True.*configs/slowfast.py"
+    with pytest.raises(UserError, match=message):
+        convert_state_dict(state, config)
+    _, report = convert_state_dict(state, config, strict=False)
+    assert "roi_aligned" in report.notes[0]
+    assert broken_conventions(state, config) == report.notes[0]
 
 
 def test_another_head_starts_untrained_if_asked(tiny):

@@ -1,0 +1,91 @@
+"""Real processes for tests, which find each other over the loopback interface.
+
+They are forked from a server that has imported everything, which takes a fresh
+process seconds.
+"""
+
+import dataclasses
+import multiprocessing
+import os
+import pathlib
+import socket
+import sys
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["ava_jax.train"])
+WAIT_SECONDS = 600
+
+
+@dataclasses.dataclass
+class Group:
+    """Processes that run together, and the files of what they print."""
+
+    processes: list
+    outputs: list[pathlib.Path]
+
+    def wait(self):
+        """Exit codes; below 0 is a signal's number."""
+        for process in self.processes:
+            process.join(WAIT_SECONDS)
+        return [process.exitcode for process in self.processes]
+
+    def kill(self):
+        for process in self.processes:
+            process.kill()
+            process.join()
+
+    def text(self, i=0):
+        return self.outputs[i].read_text()
+
+
+def start(function, count, folder, *arguments, devices=1):
+    """Starts `function(i, address, *arguments)` for i below `count`.
+
+    Each process has `devices` virtual CPU devices. Their output goes into `folder`.
+    """
+    folder.mkdir(exist_ok=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    outputs = [folder / f"output_{i}.txt" for i in range(count)]
+    processes = [
+        _CONTEXT.Process(
+            target=_run, args=(function, i, address, devices, outputs[i], arguments)
+        )
+        for i in range(count)
+    ]
+    for process in processes:
+        process.start()
+    return Group(processes, outputs)
+
+
+def _run(function, i, address, devices, output, arguments):
+    with open(output, "wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    # XLA's threads: a virtual device takes several when it waits in several
+    # collectives at once, and with too few of them the last device never comes.
+    os.environ["NPROC"] = str(8 * devices)
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", devices)
+    function(i, address, *arguments)
+
+
+def train(i, address, count, cache, arguments):
+    """The command line, with less work for the compiler.
+
+    Optimised or not, a program is the same on each topology.
+    """
+    import jax
+
+    from ava_jax import evaluate, main
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    evaluate.write_report = lambda *_: None  # seconds of drawing
+    sys.argv = ["main", *arguments]
+    if count > 1:
+        sys.argv += [f"--coordinator={address}", f"--processes={count}"]
+        sys.argv.append(f"--process={i}")
+    main.run()
