@@ -5,6 +5,7 @@ defaults are MMAction2's for SlowFast R50 4x16 on AVA 2.1.
 """
 
 import difflib
+import inspect
 import pathlib
 import runpy
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,8 @@ def load(path: str) -> ml_collections.ConfigDict:
             "configs/mini.py, own.py, slowfast.py, slowonly.py and pyslowfast.py."
         )
     get_config = runpy.run_path(file)["get_config"]
+    if variant and not inspect.signature(get_config).parameters:
+        raise UserError(f"{file} has no variants: leave {variant!r} and the colon out.")
     return get_config(variant) if variant else get_config()
 
 
@@ -45,9 +48,11 @@ def check_arguments(arguments: Sequence[str]) -> None:
     path, names = None, []
     for i, argument in enumerate(arguments):
         name, _, value = argument.lstrip("-").partition("=")
+        if not argument.startswith("-"):
+            continue
         if name == "config":
             path = value or "".join(arguments[i + 1 : i + 2])
-        elif name.startswith("config.") and argument.startswith("-"):
+        elif name.startswith("config."):
             names.append(name.removeprefix("config."))
     if not path:
         raise UserError("Say what to do: --config configs/mini.py, for example.")

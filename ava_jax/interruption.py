@@ -23,8 +23,8 @@ class Request:
 
         Args:
           step: the one that was taken last.
-          every: several processes ask each other after so many steps, since that
-            waits for the devices; one process answers after each.
+          every: several processes ask each other after so many steps, since they
+            wait for one another then; one process answers after each.
         """
         if jax.process_count() == 1:
             return self.made

@@ -79,25 +79,28 @@ def sgd(
     """
     table = jnp.asarray(rates, jnp.float32)
     optim = config.optim
-    chain = [
+    return optax.chain(
         optax.clip_by_global_norm(optim.clip_norm),
         optax.add_decayed_weights(
             optim.weight_decay, mask=lambda params: trainable(config.model, params)
         ),
         optax.trace(decay=optim.momentum, nesterov=optim.nesterov),
-        optax.scale_by_learning_rate(lambda step: table[step]),
-    ]
-    if optim.lr_multipliers:
-        chain.append(_scale_by_name(optim.lr_multipliers))
-    return optax.chain(*chain)
+        _scale_by_rates(table, optim.lr_multipliers),
+    )
 
 
-def _scale_by_name(multipliers) -> optax.GradientTransformation:
-    def scale(updates, params):
-        factors = lr_factors(params, multipliers)
-        return jax.tree.map(jnp.multiply, updates, factors)
+def _scale_by_rates(table, multipliers) -> optax.GradientTransformation:
+    """One state with and without multipliers: a run may go on with others."""
+    by_rate = optax.scale_by_learning_rate(lambda step: table[step])
 
-    return optax.stateless(scale)
+    def update(updates, state, params=None):
+        updates, state = by_rate.update(updates, state)
+        if multipliers:
+            factors = lr_factors(params, multipliers)
+            updates = jax.tree.map(jnp.multiply, updates, factors)
+        return updates, state
+
+    return optax.GradientTransformation(by_rate.init, update)
 
 
 def lr_factors(params: Any, multipliers: tuple[tuple[str, float], ...]) -> Any:

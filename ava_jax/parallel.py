@@ -31,7 +31,10 @@ def make_mesh(devices: int = 0) -> Mesh:
             "Is one missing, or the JAX for this hardware not installed "
             f'(pip install ".[cuda]" or ".[tpu]")? For these: --config.devices={found}'
         )
-    return jax.make_mesh((found,), (AXIS,), axis_types=(AxisType.Auto,))
+    # In the order of the processes, as the rows of a batch are: `jax.make_mesh` follows
+    # the links of a TPU pod, which mixes the hosts' devices.
+    ordered = sorted(jax.devices(), key=lambda x: (x.process_index, x.id))
+    return Mesh(np.array(ordered), (AXIS,), axis_types=(AxisType.Auto,))
 
 
 def _device_list() -> str:

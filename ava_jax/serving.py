@@ -48,15 +48,17 @@ def export_detector(
       dtype: 'float32' or 'bfloat16', of the computation.
 
     Raises:
-      UserError: there is no checkpoint, or what the format needs is not installed.
+      UserError: there is no checkpoint, what the format needs is not installed, or
+        `out` is a folder of other files.
     """
+    out = pathlib.Path(out)
+    _check_output(out)
     config, variables, names = trained.read_detector(path, config)
     config = config.copy_and_resolve_references()
     config.model.dtype = dtype or config.model.dtype
     score = _score_function(config, variables)
     clip = (config.data.clip_len, *size, 3)
     boxes = (config.data.max_boxes, 4)
-    out = pathlib.Path(out)
     beside = out.with_name(out.name + ".tmp")
     _remove(beside)
     FORMATS[kind](score, clip, boxes, batch, beside)
@@ -163,6 +165,17 @@ def _description(config, names, kind, clips, boxes) -> dict[str, Any]:
         "classes": {str(c): name for c, name in enumerate(names.values(), 1)},
         "action_ids": {str(c): action for c, action in enumerate(names, 1)},
     }
+
+
+def _check_output(out: pathlib.Path) -> None:
+    """A folder is removed only if it is a SavedModel."""
+    if out.is_dir() and any(out.iterdir()) and not (out / "saved_model.pb").is_file():
+        raise UserError(
+            f"{out} is a folder of other files, which are left alone. Give the name of "
+            f"what is to be written, such as {out / 'detector'}"
+        )
+    if not out.parent.is_dir():
+        raise UserError(f"{out} cannot be written: there is no folder {out.parent}.")
 
 
 def _remove(path: pathlib.Path) -> None:

@@ -74,7 +74,9 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     sgd = optimizer.sgd(config, rates)
     variables = init_variables(config.model, jax.random.key(config.seed))
     variables = parallel.replicate(variables, mesh)
-    if config.init_from:
+    checkpoints = store.Store(workdir.path, keep=config.train.keep)
+    # What a run that goes on started from may be gone.
+    if config.init_from and checkpoints.latest_step() is None:
         variables = store.load_variables(config.init_from, config.model, variables)
     state = steps.init_state(variables, sgd, mesh, ema=config.train.ema > 0)
     train_step = steps.make_train_step(module, sgd, config, mesh)
@@ -82,7 +84,6 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     evaluator = Evaluator(config, mesh, module)
 
     # --------------------------------------------------------------- resume
-    checkpoints = store.Store(workdir.path, keep=config.train.keep)
     if checkpoints.latest_step() is not None:
         state = checkpoints.restore(state)
         logging.info("Resuming %s after step %d.", workdir.path, int(state.step))

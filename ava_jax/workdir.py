@@ -17,7 +17,7 @@ from ava_jax.errors import UserError
 # are and what is reported, not what is computed.
 _FREE = (
     *("data.root", "data.video", "data.frame_store", "data.frame_name", "data.frames"),
-    *("dry_run", "eval.", "profile"),
+    *("devices", "dry_run", "eval.", "profile"),
     *("train.keep", "train.log_every"),
 )
 
@@ -71,8 +71,10 @@ class Workdir:
 
     def _write_config(self, config, accept_changes) -> None:
         path = self / "config.json"
-        trained = (self / "checkpoints").is_dir() and path.exists()
-        if trained and not accept_changes:
+        # Started is not trained: a batch that was too large may be made smaller.
+        checkpoints = (self / "checkpoints").glob("*")
+        trained = any(checkpoint.name.isdigit() for checkpoint in checkpoints)
+        if trained and path.exists() and not accept_changes:
             changes = differences(read_json(path), as_dict(config))
             if changes:
                 raise UserError(

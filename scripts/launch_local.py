@@ -33,12 +33,8 @@ def main() -> None:
     # A terminal sends Ctrl-C to them itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: [p.terminate() for p in processes])
-    printers = [
-        threading.Thread(target=_print_lines, args=(i, process.stdout))
-        for i, process in enumerate(processes)
-    ]
-    for printer in printers:
-        printer.start()
+    for i, process in enumerate(processes):
+        threading.Thread(target=_print_lines, args=(i, process.stdout)).start()
     sys.exit(_wait(processes))
 
 
@@ -51,8 +47,10 @@ def _start(i: int, port: int, args: argparse.Namespace) -> subprocess.Popen:
     first = i * args.devices
     devices = {
         "JAX_NUM_CPU_DEVICES": str(args.devices),
-        # XLA's threads: with few, virtual devices that wait for one another block it.
-        "NPROC": str(8 * args.devices),
+        # On several CPU devices, a program from the cache can hang.
+        "JAX_ENABLE_COMPILATION_CACHE": "0",
+        # XLA's threads: with more, it exchanges values in an order that is not fixed.
+        "NPROC": str(args.devices),
         "JAX_LOCAL_DEVICE_IDS": ",".join(map(str, range(first, first + args.devices))),
     }
     return subprocess.Popen(

@@ -62,9 +62,9 @@ def _run(function, i, address, devices, output, arguments):
     with open(output, "wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    # XLA's threads: a virtual device takes several when it waits in several
-    # collectives at once, and with too few of them the last device never comes.
-    os.environ["NPROC"] = str(8 * devices)
+    # XLA's threads. With more than one a device, XLA for CPUs runs collectives that do
+    # not depend on each other at once, in any order, and Gloo takes one for the other.
+    os.environ["NPROC"] = str(devices)
     import jax
 
     jax.config.update("jax_platforms", "cpu")
@@ -82,6 +82,10 @@ def train(i, address, count, cache, arguments):
     from ava_jax import evaluate, main
 
     jax.config.update("jax_disable_most_optimizations", True)
+    # A program of several CPU devices that comes from the cache hangs in its
+    # collectives: XLA loads it without the order that they were compiled with.
+    cached = jax.config.jax_num_cpu_devices == 1
+    jax.config.update("jax_enable_compilation_cache", cached)
     jax.config.update("jax_compilation_cache_dir", str(cache))
     evaluate.write_report = lambda *_: None  # seconds of drawing
     sys.argv = ["main", *arguments]

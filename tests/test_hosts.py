@@ -143,7 +143,7 @@ def _raise(i, address):
 
 def _die(i, address, who):
     with joining.together(address, 2, i, silence_seconds=10):
-        hosts.any_of(False)  # connects them
+        hosts.barrier("both are here")
         if i == who:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(600)

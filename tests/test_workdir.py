@@ -27,6 +27,10 @@ def test_another_configuration_is_refused_field_by_field(folder):
     config.optim.lr = 0.1125
     folder.claim(config, accept_changes=False)  # nothing was trained yet
     (folder / "checkpoints").mkdir()
+    config.devices = 8  # a run may go on with others
+    folder.claim(config, accept_changes=False)
+    (folder / "checkpoints/10").mkdir()
+    config.devices = 4
     config.optim.lr = 0.5
     config.model.depth = 101
     config.train.log_every = 1  # what is reported may change
@@ -54,7 +58,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 
 def test_a_broken_config_json_is_named(folder):
-    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints/10").mkdir(parents=True)
     (folder / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json cannot be read as JSON"):
         folder.claim(slowfast.get_config(), accept_changes=False)

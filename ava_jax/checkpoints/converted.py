@@ -51,7 +51,8 @@ def convert_file(
       UserError: the file cannot be read or is of another network; `out` is taken.
     """
     out = pathlib.Path(out)
-    if (out / store.FOLDER).exists():
+    # One that was stopped, or found the disk full, left none that is whole.
+    if any(path.name.isdigit() for path in (out / store.FOLDER).glob("*")):
         raise UserError(f"{out} holds a checkpoint already; give another directory.")
     digest, note = _digest(path)
     variables, report, layout = _convert(path, config, strict)
@@ -117,12 +118,19 @@ def read_variables(
       UserError: there is no checkpoint.
     """
     config = workdir.from_dict(workdir.read_json(pathlib.Path(path, "config.json")))
-    place = jax.sharding.SingleDeviceSharding(jax.devices("cpu")[0])
+    place = jax.sharding.SingleDeviceSharding(_device())
     like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
         detector.variable_shapes(config.model),
     )
     return config, jax.device_get(store.load_variables(path, config.model, like))
+
+
+def _device() -> jax.Device:
+    try:
+        return jax.devices("cpu")[0]
+    except RuntimeError:  # JAX_PLATFORMS=cuda leaves the CPU out
+        return jax.local_devices()[0]
 
 
 def class_names(

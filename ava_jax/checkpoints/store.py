@@ -148,6 +148,10 @@ class Store:
                 f"{self._folder}: {reason}"
             )
             logging.error("%s. Those before are still there.", self._failure)
+            if parallel.is_first_host():
+                # Otherwise a full disk would stay full.
+                for unfinished in _unfinished(self._folder):
+                    shutil.rmtree(unfinished, ignore_errors=True)
             return False
 
 
@@ -249,7 +253,7 @@ def _on_this_host(saved: Any) -> Any:
 
 def _manager(folder: pathlib.Path, **options) -> ocp.CheckpointManager:
     def before_it_is_named():
-        for unfinished in folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"):
+        for unfinished in _unfinished(folder):
             checksums.write(unfinished)
 
     return ocp.CheckpointManager(
@@ -264,6 +268,10 @@ def _manager(folder: pathlib.Path, **options) -> ocp.CheckpointManager:
             **options,
         ),
     )
+
+
+def _unfinished(folder: pathlib.Path) -> list[pathlib.Path]:
+    return list(folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"))
 
 
 def _move_damaged_away(folder: pathlib.Path) -> None:

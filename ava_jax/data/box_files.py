@@ -126,7 +126,7 @@ def _write_csv(partial: str, table: BoxTable) -> None:
 
 def _csv_blocks(table: BoxTable, rows: int = 100_000) -> Iterator[str]:
     """The lines of the CSV file, many at a time."""
-    names = np.array(table.videos, object)
+    names = np.array(list(map(_quoted, table.videos)), object)
     row = "%s,%s,%.9g,%.9g,%.9g,%.9g,%s,%.9g\n"
     for start in range(0, len(table), rows):
         part = slice(start, start + rows)
@@ -141,6 +141,13 @@ def _csv_blocks(table: BoxTable, rows: int = 100_000) -> Iterator[str]:
                 strict=True,
             )
         )
+
+
+def _quoted(name: str) -> str:
+    """A name as a field of CSV."""
+    if not any(mark in name for mark in ',"'):
+        return name
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _seconds_text(seconds: float) -> str:

@@ -227,5 +227,10 @@ def index_frames(*tables: BoxTable) -> FrameIndex:
     )
 
 
+def indexed_seconds(seconds: np.ndarray | float) -> np.ndarray | float:
+    """Timestamps as `index_frames` has them."""
+    return _microseconds(seconds) / 1e6
+
+
 def _microseconds(seconds: np.ndarray | float) -> np.ndarray:
     return np.rint(np.multiply(seconds, 1e6)).astype(np.int64)

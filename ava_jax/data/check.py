@@ -159,13 +159,7 @@ def _without(table: BoxTable, excluded: set[tuple[str, float]]) -> BoxTable:
     gone = index.numbers(excluded)
     rows = ~np.isin(index.rows[0], gone)
     empty = ~np.isin(index.keyframes[0], gone)
-    columns = ("video", "timestamp", "box", "label", "entity", "score", "line")
-    return dataclasses.replace(
-        table,
-        **{column: getattr(table, column)[rows] for column in (*columns, "digits")},
-        keyframe_video=table.keyframe_video[empty],
-        keyframe_timestamp=table.keyframe_timestamp[empty],
-    )
+    return table.select(rows, empty)
 
 
 def _check_split(config, name, table, labels, findings) -> dict:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ava_jax.data.box_files import read_boxes
-from ava_jax.data.box_table import BoxTable
+from ava_jax.data.box_table import BoxTable, indexed_seconds
 from ava_jax.data.text_files import parse_number
 from ava_jax.errors import UserError
 
@@ -130,7 +130,7 @@ def _proposal_key(path: str, key) -> tuple[str, float]:
         video, comma, timestamp = key.rpartition(",")
         seconds = parse_number(timestamp)
         if comma and video and seconds is not None:
-            return video, seconds
+            return video, float(indexed_seconds(seconds))
     raise UserError(
         f"{path}: key {key!r}, expected '<video>,<timestamp>' such as "
         "'1j20qq1JyX4,0902'"
@@ -165,7 +165,7 @@ def _proposals_of_table(table: BoxTable) -> dict[tuple[str, float], np.ndarray]:
     proposals: dict[tuple[str, float], dict[tuple[float, ...], float]] = {}
     for video, seconds, box, score in zip(
         table.video.tolist(),
-        table.timestamp.tolist(),
+        indexed_seconds(table.timestamp).tolist(),
         table.box.tolist(),
         np.nan_to_num(table.score, nan=1.0).tolist(),
         strict=True,

@@ -135,7 +135,7 @@ def _people_finder(boxes: Any, video: VideoReader) -> Callable[[Moment], np.ndar
         boxes = people.open_detector(os.fspath(boxes), size, name)
 
     def find(moment):
-        if hasattr(boxes, "at"):
+        if callable(getattr(boxes, "at", None)):  # JAX's arrays have another `at`
             return checked_boxes(boxes.at(moment.time))
         if callable(boxes):
             return checked_boxes(boxes(moment.frame))

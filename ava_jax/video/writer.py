@@ -95,10 +95,14 @@ class VideoWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is None:
-            self._finish()
-        else:
+        if error is not None:
             self._discard()
+            return
+        try:
+            self._finish()
+        except BaseException:
+            self._discard()
+            raise
 
     def _add_stream(self, size: tuple[int, int], fps: float) -> Any:
         rate = Fraction(fps).limit_denominator(1001)

@@ -1,8 +1,6 @@
 """Speed of a detector: inference, or the forward and backward pass of a step."""
 
-import importlib.util
 import os
-import pathlib
 import platform
 import statistics
 import time
@@ -12,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ava_jax.errors import UserError
+from ava_jax import config as ava_config
 from ava_jax.models import action_loss, build_detector, conv
 from ava_jax.models.detector import variable_shapes
 
@@ -39,7 +37,7 @@ def add_arguments(parser):
 
 def run(args) -> dict:
     """Compiles, warms up, and times; see `show` for what is returned."""
-    config = _load_config(args.config)
+    config = ava_config.load(args.config)
     config.model.dtype = args.dtype
     size = tuple(map(int, (args.size or SIZES[args.mode]).split("x")))
     inputs = _inputs(config, args, size)
@@ -93,16 +91,6 @@ def show(results: dict) -> None:
             f" {row['share_of_matmul_rate']:15.0%} {row['trace_seconds']:8.1f}"
             f" {row['compile_seconds']:10.1f} {row['memory_gib']:11.2f}"
         )
-
-
-def _load_config(text):
-    path, _, variant = text.partition(":")
-    if not pathlib.Path(path).is_file():
-        raise UserError(f"--config {path}: there is no such file.")
-    spec = importlib.util.spec_from_file_location("benchmark_config", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(*([variant] if variant else []))
 
 
 def _inputs(config, args, size):

@@ -159,6 +159,8 @@ def test_a_full_disk_costs_no_checkpoint_that_is_there(tmp_path):
     message = r"step 20 could not be written to .*Make room there"
     with full_disk(), pytest.raises(UserError, match=message):
         save(tmp_path, 20)
+    # Nor room for what was not finished.
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["10"]
     assert_same(restored(tmp_path), state_at(10))
 
 
