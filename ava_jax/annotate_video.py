@@ -49,8 +49,12 @@ def annotate_video(
     out = pathlib.Path(out)
     if out.suffix.lower() != ".mp4":
         raise UserError(f"{out}: the result is an MP4 file; give --out FILE.mp4")
-    if os.path.exists(source) and out.exists() and out.samefile(source):
-        raise UserError(f"{out} is the video itself; give another --out FILE.mp4")
+    for path in (out, *_data_files(out)):
+        for given, what in ((source, "video"), (options.people, "file of boxes")):
+            if path.exists() and os.path.exists(given) and path.samefile(given):
+                raise UserError(
+                    f"{path} is the {what} itself; give another --out FILE.mp4"
+                )
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         request = stack.enter_context(interruption.requests())
@@ -91,7 +95,15 @@ def _write_film(
             last = shot.time
             if request.made:
                 break
-    return last - first.time + 1 / film.fps
+    length = last - first.time + 1 / film.fps
+    # Results run ahead of the frames, which may have been stopped.
+    film.results = [x for x in film.results if x.time < first.time + length]
+    return length
+
+
+def _data_files(out: pathlib.Path) -> list[pathlib.Path]:
+    """Page, CSV and JSON lines."""
+    return [out.with_suffix(end) for end in (".html", ".csv", ".jsonl")]
 
 
 def _write_data(
@@ -103,7 +115,7 @@ def _write_data(
     options: Options,
 ) -> list[pathlib.Path]:
     """Page, CSV and JSON lines; their paths."""
-    page, csv, lines = (out.with_suffix(end) for end in (".html", ".csv", ".jsonl"))
+    page, csv, lines = _data_files(out)
     name = pathlib.Path(source).stem
     result_files.write_csv(
         *(csv, film.results, name, film.size, detector.class_ids),

@@ -249,7 +249,7 @@ def optim() -> ml_collections.ConfigDict:
     config.momentum = 0.9
     config.nesterov = False
     config.weight_decay = 1e-5
-    config.clip_norm = 40.0
+    config.clip_norm = 40.0  # most of the gradient's global norm; 0: any
     config.schedule = "step"  # or 'cosine'
     config.decay_epochs = (10, 15)
     config.decay_factor = 0.1

@@ -12,9 +12,10 @@ import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
-from ava_jax import hosts, parallel, scoring, steps
+from ava_jax import agreement, hosts, parallel, scoring, steps
 from ava_jax.checkpoints import store
 from ava_jax.data import annotations, dataset, pipeline, sources, thinning
+from ava_jax.errors import UserError
 from ava_jax.models import build_detector
 from ava_jax.models.detector import variable_shapes
 from ava_jax.report.contact_sheet import KeyFrame
@@ -62,9 +63,11 @@ class Evaluator:
           module: the detector.
 
         Raises:
-          UserError: see `dataset.load_split` and `thinning.thin`.
+          UserError: see `dataset.load_split`, `agreement.check_data` and
+            `thinning.thin`.
         """
         self.split = dataset.load_split(config, "val")
+        agreement.check_data("validation", self.split)
         self._thinned = thinning.thin(self.split, config.eval.stride_seconds)
         labels = pathlib.Path(config.data.root, config.data.labels)
         self._groups = annotations.read_action_groups(labels)
@@ -199,6 +202,12 @@ class Evaluator:
     def _detections(self, split, scores: np.ndarray) -> annotations.BoxTable:
         """In the order of the key-frames, their boxes, and the classes."""
         threshold = self._config.eval.action_threshold
+        if np.isnan(scores).any():
+            raise UserError(
+                f"{np.isnan(scores).any(axis=1).sum()} of {len(scores)} boxes have NaN "
+                "for a score: the weights are not finite. Take an earlier checkpoint, "
+                "or the source of --config.init_from again."
+            )
         proposal, index = np.nonzero(scores[:, 1:] > threshold)
         boxes_per_key_frame = np.diff(split.proposal_starts)
         key_frame = np.repeat(np.arange(len(split)), boxes_per_key_frame)[proposal]

@@ -17,6 +17,7 @@ class Request:
     def __init__(self):
         """Nobody has."""
         self.made = False
+        self.hurries = False
 
     def agreed(self, step: int, every: int) -> bool:
         """Whether to stop after this step: the same answer in every process.
@@ -30,6 +31,26 @@ class Request:
             return self.made
         return step % every == 0 and hosts.any_of(self.made)
 
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Around long work that can be done again: a request interrupts it.
+
+        With several processes it stays a request, since the others would wait.
+
+        Raises:
+          KeyboardInterrupt: it was made before, or is in the block.
+        """
+        if jax.process_count() > 1:
+            yield
+            return
+        if self.made:
+            raise KeyboardInterrupt
+        self.hurries = True
+        try:
+            yield
+        finally:
+            self.hurries = False
+
 
 @contextlib.contextmanager
 def requests() -> Iterator[Request]:
@@ -42,7 +63,7 @@ def requests() -> Iterator[Request]:
 
     def handle(signum, frame):
         del signum, frame
-        if request.made:
+        if request.made or request.hurries:
             raise KeyboardInterrupt
         request.made = True
 

@@ -33,8 +33,8 @@ def main(argv: list[str]) -> None:
     # Imported here because --help and a mistyped flag should not wait for them.
     from ava_jax import compilation, dry_run, evaluate, joining, train, workdir
 
-    compilation.use_cache()
     with joining.together(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value):
+        compilation.use_cache()
         if _CONFIG.value.dry_run:
             dry_run.run(_CONFIG.value)
             return

@@ -80,7 +80,7 @@ def sgd(
     table = jnp.asarray(rates, jnp.float32)
     optim = config.optim
     return optax.chain(
-        optax.clip_by_global_norm(optim.clip_norm),
+        optax.clip_by_global_norm(optim.clip_norm or math.inf),
         optax.add_decayed_weights(
             optim.weight_decay, mask=lambda params: trainable(config.model, params)
         ),

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -94,6 +95,8 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         checkpoints.close()
         _say_complete(workdir)
         return read_json(workdir / "metrics.json")
+    if first_host:  # of an evaluation on the way
+        (workdir / "metrics.json").unlink(missing_ok=True)
 
     # -------------------------------------------------------- ahead of time
     train_step = compilation.compile_step(module, train_step, state, config, mesh)
@@ -109,6 +112,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     )
     window = []
     with (
+        contextlib.closing(writer),
         contextlib.closing(checkpoints),
         contextlib.closing(profile),
         interruption.requests() as stop,
@@ -143,7 +147,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
 
             mean_ap = None
             if is_eval:
-                with progress.pause():
+                with progress.pause(), _saved_if_stopped(stop, checkpoints, state):
                     state = statistics.update(state)
                     estimate = evaluator.estimate(state.variables)
                     mean_ap = _report_eval(step, evaluator, estimate, writer, workdir)
@@ -157,14 +161,14 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         progress.close()
 
         # ----------------------------------------------------------- results
-        state = statistics.update(state)
-        results = evaluator.evaluate(state.variables)
+        with _saved_if_stopped(stop, checkpoints, state):
+            state = statistics.update(state)
+            results = evaluator.evaluate(state.variables)
         _report_eval(total, evaluator, results, writer, workdir)
         # Of the same key-frames as those of the checkpoints before.
         mean_ap = evaluator.thin(results).metrics["mAP"]
         checkpoints.save(state, mean_ap)
     evaluator.write(results, workdir, workdir.history())
-    writer.close()
     _say_complete(workdir)
     return results.metrics
 
@@ -172,6 +176,18 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
 def _every(epochs: float, steps_per_epoch: int) -> float:
     """Steps from one to the next; infinitely many for 0 epochs."""
     return max(1, round(epochs * steps_per_epoch)) if epochs else math.inf
+
+
+@contextlib.contextmanager
+def _saved_if_stopped(stop, checkpoints, state) -> Iterator[None]:
+    """Around an evaluation, which may take longer than a stop can wait."""
+    try:
+        with stop.at_once():
+            yield
+    except KeyboardInterrupt:
+        if jax.process_count() == 1:  # several would have to save together
+            checkpoints.save(state)
+        raise
 
 
 def _means(window: list[dict[str, float]]) -> dict[str, float]:
@@ -199,6 +215,6 @@ def _say_plan(plan, config, mesh, total, steps_per_epoch) -> None:
 def _say_complete(workdir) -> None:
     metrics = read_json(workdir / "metrics.json")
     logging.info(
-        "Training in %s is complete: mAP %.4f.\nLook at %s",
-        *(workdir.path, metrics["mAP"], workdir / "report/index.html"),
+        "Training in %s is complete: %s.\nLook at %s",
+        *(workdir.path, headline(metrics), workdir / "report/index.html"),
     )

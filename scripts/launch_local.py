@@ -47,8 +47,6 @@ def _start(i: int, port: int, args: argparse.Namespace) -> subprocess.Popen:
     first = i * args.devices
     devices = {
         "JAX_NUM_CPU_DEVICES": str(args.devices),
-        # On several CPU devices, a program from the cache can hang.
-        "JAX_ENABLE_COMPILATION_CACHE": "0",
         # XLA's threads: with more, it exchanges values in an order that is not fixed.
         "NPROC": str(args.devices),
         "JAX_LOCAL_DEVICE_IDS": ",".join(map(str, range(first, first + args.devices))),

@@ -279,6 +279,7 @@ def start(config, weights, folder, *process, devices=1):
             "PYTHONPATH": str(TESTS.parent),
             "JAX_PLATFORMS": "cpu",
             "XLA_FLAGS": flag,
+            "JAX_ENABLE_COMPILATION_CACHE": "0",  # see `compilation.use_cache`
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

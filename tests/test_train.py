@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import signal
+import time
 
 import flax
 import jax
@@ -12,6 +15,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 
 from ava_jax.data import dataset, pipeline
 from ava_jax.errors import UserError
+from ava_jax.evaluate import Evaluator
 from ava_jax.profiling import Profile
 from ava_jax.train import train
 from ava_jax.workdir import Workdir, read_json
@@ -109,6 +113,32 @@ def test_a_trace_can_be_opened(stopped):
     (trace,) = (stopped[1] / "profile").glob("**/perfetto_trace.json.gz")
     with gzip.open(trace) as file:
         assert json.load(file)["traceEvents"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("work", ["estimate", "evaluate"])
+def test_a_stop_in_an_evaluation_saves_first(
+    new_tiny_config, tmp_path, monkeypatch, work
+):
+    def interrupted(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    config = new_tiny_config()
+    config.model.backbone = "slowonly"
+    config.model.width = config.model.fast_ratio = 4
+    config.train.epochs, config.train.save_every_epochs = 2, 100
+    config.eval.every_epochs = 1
+    workdir = Workdir(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Evaluator, work, interrupted)
+        train(config, workdir)
+    [saved] = (workdir / "checkpoints").iterdir()
+    split = dataset.load_split(config, "train")
+    epochs = 1 if work == "estimate" else 2
+    assert int(saved.name) == epochs * pipeline.steps_per_epoch(split, config)
+    assert not (workdir / "metrics.json").exists()
+    assert train(config, workdir)["mAP"] is not None
 
 
 def test_the_named_clips_are_those_of_the_batch(tiny_config):

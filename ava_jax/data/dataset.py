@@ -278,10 +278,11 @@ def _log_summary(split, name) -> None:
         split.proposal_boxes,
         split.proposal_starts,
     )
+    recall = [(found >= iou).sum() / max(len(found), 1) for iou in (0.5, 0.9)]
     logging.info(
         "%s: %d key-frames of %d movies, %d frames missing, %d people, %d proposals "
         "that find %.1f %% of the people at IoU 0.5 and %.1f %% at 0.9; labels: %s",
         *(name, len(split), len(split.frames.videos), split.frames.missing.sum()),
         *(len(split.truth_boxes), len(split.proposal_boxes)),
-        *(100 * (found >= 0.5).mean(), 100 * (found >= 0.9).mean(), per_label),
+        *(100 * recall[0], 100 * recall[1], per_label),
     )

@@ -104,7 +104,7 @@ class _Training:
         self.step = compilation.compile_step(
             module, step, self.state, config, self.mesh
         )
-        rows = parallel.rows_of_this_host(config.train.batch, "--batch")
+        rows = parallel.rows_of_this_host(config.train.batch, "batch")
         self.inputs = {
             "synthetic": itertools.repeat(dry_run.random_batch(config, len(rows)))
         }
