@@ -43,7 +43,7 @@ def start(function, count, folder, *arguments, devices=1):
 
     Each process has `devices` virtual CPU devices. Their output goes into `folder`.
     """
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     outputs = [folder / f"output_{i}.txt" for i in range(count)]
@@ -72,7 +72,7 @@ def _run(function, i, address, devices, output, arguments):
     function(i, address, *arguments)
 
 
-def train(i, address, count, cache, arguments):
+def train(i, address, count, arguments):
     """The command line, with less work for the compiler.
 
     Optimised or not, a program is the same on each topology.
@@ -82,11 +82,6 @@ def train(i, address, count, cache, arguments):
     from ava_jax import evaluate, main
 
     jax.config.update("jax_disable_most_optimizations", True)
-    # A program of several CPU devices that comes from the cache hangs in its
-    # collectives: XLA loads it without the order that they were compiled with.
-    cached = jax.config.jax_num_cpu_devices == 1
-    jax.config.update("jax_enable_compilation_cache", cached)
-    jax.config.update("jax_compilation_cache_dir", str(cache))
     evaluate.write_report = lambda *_: None  # seconds of drawing
     sys.argv = ["main", *arguments]
     if count > 1:

@@ -83,7 +83,7 @@ def run_hosts(config, hosts, folder, first_step):
     return [first, *(dict(np.load(out)) for out in outs)]
 
 
-@pytest.mark.parametrize("hosts", [2, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("hosts", [2, pytest.param(8, marks=pytest.mark.long)])
 def test_processes_share_the_same_batches(tiny_config, tmp_path, hosts):
     """Also after a restart, at step 1."""
     tiny_config.train.batch = tiny_config.eval.batch = 8
