@@ -10,6 +10,7 @@ import ml_collections
 from ml_collections import config_dict
 
 from ava_jax import agreement, hosts, logs, parallel
+from ava_jax import config as ava_config
 from ava_jax.config import flat
 from ava_jax.errors import UserError
 
@@ -132,8 +133,21 @@ def as_dict(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def from_dict(fields: dict[str, Any]) -> ml_collections.ConfigDict:
-    """The configuration of a `config.json`."""
-    return config_dict.ConfigDict(fields, convert_dict=True)
+    """The configuration of a `config.json`.
+
+    Fields that it lacks, because it is older than they are, have their default.
+    """
+    whole = _merged(as_dict(ava_config.default()), fields)
+    return config_dict.ConfigDict(whole, convert_dict=True)
+
+
+def _merged(defaults: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    inner = {
+        name: _merged(value, fields[name])
+        for name, value in defaults.items()
+        if isinstance(value, dict) and isinstance(fields.get(name), dict)
+    }
+    return defaults | fields | inner
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -20,6 +20,16 @@ def test_the_same_configuration_may_come_back(folder):
     assert workdir.as_dict(saved) == workdir.as_dict(config)
 
 
+def test_an_older_configuration_gets_the_fields_it_lacks():
+    fields = workdir.as_dict(slowfast.get_config())
+    del fields["eval"]
+    del fields["data"]["frame_store"]
+    fields["data"]["fps"] = 25
+    config = workdir.from_dict(fields)
+    assert (config.data.frame_store, config.data.fps) == ("folder", 25)
+    assert config.eval.batch == slowfast.get_config().eval.batch
+
+
 def test_another_configuration_is_refused_field_by_field(folder):
     config = slowfast.get_config()
     config.optim.lr = 0.3
