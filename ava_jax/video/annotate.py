@@ -141,6 +141,7 @@ class Annotator:
             apart = np.count_nonzero(captions.overlap(spots, spots)) == len(spots)
             if inside and apart and self._covered(spots, people) <= self._accepted:
                 self._lines = lines
+                self._offsets = {n: self._offsets[n] for n in cards}
                 return {n: (cards[n], corners[n].astype(int)) for n in cards}
         return {}
 

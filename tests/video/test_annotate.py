@@ -121,6 +121,17 @@ def test_cards_of_a_crowd_move_with_it():
         np.testing.assert_array_equal(back, pictures[0])
 
 
+def test_who_left_takes_the_card_along():
+    annotator = Annotator((480, 360))
+    people, actions = [(60, 150, 120, 300), (320, 150, 380, 300)], [[("walk", 0.9)]] * 2
+    draw(annotator, frame(), people, actions)
+    alone = [draw(annotator, frame(), people[:1], actions[:1]) for _ in range(3)]
+    assert not colored(alone[-1], track_color(2)).any()
+    for picture in alone:
+        np.testing.assert_array_equal(picture, alone[0])
+        assert len(card_of(picture, people[0])[0])
+
+
 def test_cards_give_way_when_people_meet():
     annotator = Annotator((480, 360))
     for step in range(0, 200, 10):
