@@ -173,6 +173,13 @@ def test_people_come_and_go(model, video):
         )
 
 
+@pytest.mark.parametrize("every", [1, 4])
+def test_numbers_stay_however_far_apart_key_frames_are(model, video, every):
+    found = list(model.predict_video(video, BOXES, every=every))
+    assert len(found) > 1
+    assert {tuple(result.track_ids) for result in found} == {(1, 2, 3)}
+
+
 def test_boxes_by_name(model, video, tmp_path):
     path = tmp_path / "boxes.csv"
     path.write_text("a,2,0.25,0.25,0.5,0.75,12,0.9\n")

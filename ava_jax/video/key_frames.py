@@ -78,7 +78,8 @@ def key_frame_results(
     """
     from ava_jax import people
 
-    tracker = people.Tracker()
+    # Who is missed once is not yet gone, however far apart the key-frames are.
+    tracker = people.Tracker(patience=max(3.0, 2 * sampling.every))
     with VideoReader(source) as video, contextlib.ExitStack() as stages:
         find_people = _people_finder(boxes, video)
         drop = video.live if live is None else live
