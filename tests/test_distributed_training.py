@@ -12,6 +12,8 @@ import jax
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.long
+
 LOG_EVERY = 4
 PER_REPLICA = "--config.model.bn=per_replica"
 # A small SlowFast that takes 20 steps of 8 clips.
@@ -111,27 +113,18 @@ def assert_close(found, expected):
         assert difference <= limit, group
 
 
-@pytest.mark.parametrize(
-    "processes, devices",
-    [
-        pytest.param(2, 2, marks=pytest.mark.slow),
-        pytest.param(1, 8, marks=pytest.mark.long),
-        pytest.param(4, 1, marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.parametrize("processes, devices", [(1, 8), (2, 2), (4, 1)])
 def test_any_topology_trains_the_same_model(trained, processes, devices):
     expected = trained(1, 1)
     assert_close(trained(processes, devices), expected)
 
 
-@pytest.mark.long
 def test_hosts_with_statistics_of_their_own(trained):
     """Every device normalises by its two clips, so four are compared with four."""
     expected = trained(1, 4, PER_REPLICA)
     assert_close(trained(2, 2, PER_REPLICA), expected)
 
 
-@pytest.mark.long
 def test_a_stop_on_two_hosts_goes_on_on_one(start, trained, tmp_path):
     workdir = tmp_path / "run"
     group = start(workdir, 2, 2)
@@ -156,7 +149,6 @@ def wait_for(pattern, group):
         time.sleep(0.1)
 
 
-@pytest.mark.long
 def test_killed_at_any_moment_it_ends_with_the_same_bits(start, tmp_path):
     flags = ("--config.model.backbone=slowonly", "--config.train.save_every_epochs=2")
     since = time.monotonic()

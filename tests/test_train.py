@@ -116,7 +116,9 @@ def test_a_trace_can_be_opened(stopped):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("work", ["estimate", "evaluate"])
+@pytest.mark.parametrize(
+    "work", ["evaluate", pytest.param("estimate", marks=pytest.mark.long)]
+)
 def test_a_stop_in_an_evaluation_saves_first(
     new_tiny_config, tmp_path, monkeypatch, work
 ):

@@ -140,8 +140,10 @@ def _check_gradients(gradients, arrays, numbers):
     exact = numbers["f64"]["grad_norm"]
     assert set(gradients) == set(exact)
     total = np.sqrt(sum(_norm(g) ** 2 for g in gradients.values()))
-    # 8e-5 for the non-local network (the original: 2e-5), 1e-6 for the others.
-    np.testing.assert_allclose(total, numbers["f64"]["grad_norm_total"], rtol=1e-4)
+    # Float32's rounding: 8e-5 on one processor and 1.4e-4 on another for the non-local
+    # network (the original: 2e-5), 1e-6 for the others.
+    limit = 3e-4 if any("non_local" in key for key in gradients) else 1e-5
+    np.testing.assert_allclose(total, numbers["f64"]["grad_norm_total"], rtol=limit)
     for key, gradient in gradients.items():
         norm, sample = _norm(gradient), arrays[f"grad/{key}"]
         found = gradient.ravel()[:: int(arrays[f"grad_k/{key}"])]
