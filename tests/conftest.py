@@ -1,6 +1,7 @@
 """What many tests share."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -57,6 +58,15 @@ def new_tiny_config(tiny_root):
 def tiny_config(new_tiny_config):
     """A configuration of one's own that trains on it in seconds."""
     return new_tiny_config()
+
+
+@pytest.fixture
+def own(tiny_root, tiny_config, tmp_path):
+    """The configuration of a copy that a test may break."""
+    root = tmp_path / "data"
+    shutil.copytree(tiny_root, root)
+    tiny_config.data.root = str(root)
+    return tiny_config
 
 
 @pytest.fixture

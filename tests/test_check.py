@@ -20,15 +20,6 @@ from ava_jax.report import data_page
 ROOT = pathlib.Path(__file__).parent.parent
 
 
-@pytest.fixture
-def own(tiny_root, tiny_config, tmp_path):
-    """The configuration of a copy that a test may break."""
-    root = tmp_path / "data"
-    shutil.copytree(tiny_root, root)
-    tiny_config.data.root = str(root)
-    return tiny_config
-
-
 def path(config, name):
     return pathlib.Path(config.data.root, name)
 

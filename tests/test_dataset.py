@@ -13,15 +13,6 @@ from ava_jax.data import dataset
 from ava_jax.errors import UserError
 
 
-@pytest.fixture
-def own(tiny_root, tiny_config, tmp_path):
-    """The configuration of a copy that a test may break."""
-    root = tmp_path / "data"
-    shutil.copytree(tiny_root, root)
-    tiny_config.data.root = str(root)
-    return tiny_config
-
-
 def annotations(config, name):
     return f"{config.data.root}/annotations/{name}"
 
