@@ -56,6 +56,8 @@ def convert_file(
         raise UserError(f"{out} holds a checkpoint already; give another directory.")
     digest, note = _digest(path)
     variables, report, layout = _convert(path, config, strict)
+    # Orbax copies NumPy's arrays, all of them at once, before it writes; not JAX's.
+    variables = jax.device_put(variables, _device())
     if note:
         report = dataclasses.replace(report, notes=(*report.notes, note))
     out.mkdir(parents=True, exist_ok=True)
@@ -88,22 +90,34 @@ def verify(path: str | os.PathLike, out: str | os.PathLike) -> int:
     Raises:
       UserError: a tensor differs, or is not finite.
     """
+    # The file's pages and the variables are in memory one after the other.
+    expected = _fingerprints_of_file(path)
     _, variables = read_variables(out)
     stored = to_state_dict(variables)
-    source = source_state.rename(pytorch_file.read_pytorch(path)).tensors
     count = 0
-    for key, value in source.items():
-        if key not in stored or value.ndim == 4:
+    for key, (shape, digest) in expected.items():
+        if key not in stored or len(shape) == 4:
             continue  # left out, which the report says; or inflated
-        expected = np.asarray(value, np.float32)
-        if expected.shape != stored[key].shape and key.startswith("roi_head."):
+        if shape != stored[key].shape and key.startswith("roi_head."):
             continue  # an untrained head in its place
-        if not np.isfinite(expected).all():
-            raise UserError(f"{path}: {key} holds NaN or infinity.")
-        if not np.array_equal(stored[key], expected):
+        if (shape, digest) != _fingerprint(stored[key]):
             raise UserError(f"{out}: {key} differs from {path}; convert it again.")
+        if not np.isfinite(stored[key]).all():
+            raise UserError(f"{path}: {key} holds NaN or infinity.")
         count += 1
     return count
+
+
+def _fingerprints_of_file(path) -> dict[str, tuple[tuple[int, ...], bytes]]:
+    """Of every tensor, as float32, under MMAction2's names."""
+    source = source_state.rename(pytorch_file.read_pytorch(path))
+    return {key: _fingerprint(value) for key, value in source.tensors.items()}
+
+
+def _fingerprint(value: np.ndarray) -> tuple[tuple[int, ...], bytes]:
+    """Shape, and SHA-256 of the bits as float32."""
+    values = np.ascontiguousarray(value, np.float32)
+    return value.shape, hashlib.sha256(values).digest()
 
 
 def read_variables(

@@ -201,9 +201,9 @@ def load_variables(
         raise UserError(f"{folder} is empty: no checkpoint was finished there.")
     for other, reason in damaged.items():
         logging.error("%s is damaged (%s); taking %s.", other, reason, checkpoint.name)
+    item = checkpoint / "variables"
+    saved = _saved(item)
     with ocp.StandardCheckpointer() as checkpointer:
-        item = checkpoint / "variables"
-        saved = checkpointer.metadata(item).item_metadata
         if _shapes(saved) == _shapes(like):
             return checkpointer.restore(item, jax.tree.map(_abstract, like))
         variables = checkpointer.restore(item, _on_this_host(saved))
@@ -237,6 +237,12 @@ def _convert(path, tensors, like, whole) -> dict[str, Any]:
             f"--mode=train --config.init_from={path}"
         )
     return jax.tree.map(lambda x, y: parallel.place(x, y.sharding), variables, like)
+
+
+def _saved(item: pathlib.Path) -> Any:
+    """What Orbax knows of an item's arrays, in their tree."""
+    # A checkpointer would look for what only a whole checkpoint has, and warn.
+    return ocp.StandardCheckpointHandler().metadata(item)
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
@@ -303,8 +309,7 @@ def _optimizer_item(state: TrainState) -> dict[str, Any]:
 
 
 def _check_same_shapes(path, like) -> None:
-    with ocp.StandardCheckpointer() as checkpointer:
-        saved = _shapes(checkpointer.metadata(path).item_metadata)
+    saved = _shapes(_saved(path))
     like = _shapes(like)
     wrong = sorted(key for key in saved | like if saved.get(key) != like.get(key))
     if wrong:
