@@ -7,7 +7,7 @@ import pathlib
 import time
 from collections.abc import Sequence
 
-from ava_jax import interruption, workdir
+from ava_jax import files, interruption
 from ava_jax.errors import UserError
 from ava_jax.predict import Detector
 from ava_jax.report import video_page
@@ -134,10 +134,7 @@ def _write_data(
         colors={n: track_color(n) for n in _numbers(film.results)},
         notes=[_found(film)],
     )
-    try:
-        workdir.replace(page, text)
-    except OSError as error:
-        raise UserError(f"{page}: cannot be written ({error.strerror})") from error
+    files.replace(page, text)
     return [page, csv, lines]
 
 

@@ -26,6 +26,7 @@ from ava_jax import plan as ava_plan
 from ava_jax.checkpoints import store
 from ava_jax.checkpoints.converted import class_names
 from ava_jax.data import dataset, pipeline, sources
+from ava_jax.errors import UserError
 from ava_jax.evaluate import Evaluator, headline, scalars
 from ava_jax.models import build_detector, init_variables
 from ava_jax.precise_bn import PreciseStatistics
@@ -64,6 +65,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         write_json(workdir / "labels.json", class_names(config, train_split.labels))
     steps_per_epoch = pipeline.steps_per_epoch(train_split, config)
     total = optimizer.total_steps(config, steps_per_epoch)
+    _check_rhythm(config.train)
     eval_every = _every(config.eval.every_epochs, steps_per_epoch)
     save_every = _every(config.train.save_every_epochs, steps_per_epoch)
     rows = parallel.rows_of_this_host(config.train.batch, "config.train.batch")
@@ -171,6 +173,14 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     evaluator.write(results, workdir, workdir.history())
     _say_complete(workdir)
     return results.metrics
+
+
+def _check_rhythm(config: ml_collections.ConfigDict) -> None:
+    for field in ("log_every", "keep"):
+        if config[field] < 1:
+            raise UserError(
+                f"config.train.{field} is {config[field]}; expected 1 or more."
+            )
 
 
 def _every(epochs: float, steps_per_epoch: int) -> float:

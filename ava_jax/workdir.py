@@ -9,7 +9,7 @@ import jax
 import ml_collections
 from ml_collections import config_dict
 
-from ava_jax import agreement, hosts, logs, parallel
+from ava_jax import agreement, files, hosts, logs, parallel
 from ava_jax import config as ava_config
 from ava_jax.config import flat
 from ava_jax.errors import UserError
@@ -106,7 +106,7 @@ class Workdir:
         # A kill can leave half a line at the end.
         whole = path.read_text().rpartition("\n")[0].splitlines()
         kept = [line for line in whole if json.loads(line)["step"] <= step]
-        replace(path, "".join(line + "\n" for line in kept))
+        files.replace(path, "".join(line + "\n" for line in kept))
 
 
 def read_history(workdir: str | os.PathLike) -> list[dict[str, float]]:
@@ -174,11 +174,4 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes a JSON file, whole or not at all."""
-    replace(path, json.dumps(value, indent=2) + "\n")
-
-
-def replace(path: pathlib.Path, text: str) -> None:
-    """Writes a text file, whole or not at all: beside it, then renamed."""
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_text(text)
-    beside.rename(path)
+    files.replace(path, json.dumps(value, indent=2) + "\n")

@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
     # Imported here because --help and a mistyped flag should not wait for them.
     import tqdm
 
-    from ava_jax import workdir
+    from ava_jax import files, workdir
     from ava_jax.data import check
     from ava_jax.report import data_page
 
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
         workdir.write_json(pathlib.Path(_JSON.value), verdict.as_dict())
     if _HTML.value:
         text = data_page.render(verdict, examination.image)
-        workdir.replace(pathlib.Path(_HTML.value), text)
+        files.replace(pathlib.Path(_HTML.value), text)
     print(verdict.as_text())
     sys.exit(0 if verdict.is_clean else 1)
 

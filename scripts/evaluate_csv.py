@@ -10,10 +10,17 @@ import argparse
 import json
 import sys
 
-from ava_jax import scoring
+from ava_jax import files, scoring
 from ava_jax.data import annotations, detection_checks
 from ava_jax.errors import UserError
 from ava_jax.metrics import ava_map
+
+
+def positive(text: str) -> int:
+    """A number of things, at least one."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+    return number
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -27,12 +34,12 @@ def parse_arguments() -> argparse.Namespace:
     add("--label-map", required=True, help="actions to score: pbtxt or 'id: name'")
     add("--exclusions", help="CSV of video,timestamp to leave out")
     add("--protocol", choices=ava_map.PROTOCOLS, default="activitynet")
-    add("--max-per-frame", type=int, help="keep this many detections of a frame")
+    add("--max-per-frame", type=positive, help="keep this many detections of a frame")
     add("--json", metavar="OUT", help="write all numbers here")
     add("--report", metavar="DIR", help="write a page with the reasons here")
     add("--lenient", action="store_true", help="go on where the numbers may mislead")
     add("--compare", metavar="B", help="other detections: how much better they are")
-    add("--resamples", type=int, default=300, help="of the videos, for --compare")
+    add("--resamples", type=positive, default=300, help="of the videos, for --compare")
     return parser.parse_args()
 
 
@@ -74,22 +81,13 @@ def main() -> None:
         print(f"\n{flags.compare} against {flags.detections}:")
         print(scoring.comparison_text(summary["comparison"], names))
     if flags.json:
-        write_json(flags.json, summary)
+        files.replace(flags.json, json.dumps(summary, indent=1) + "\n")
     if flags.report:
         # Imported here because only this needs Matplotlib and OpenCV.
         from ava_jax.report.evaluation import write_report
 
         findings = scoring.analyse_tables(*tables[:2], names, **options)
         print(f"\nLook at {write_report(flags.report, summary, findings)}")
-
-
-def write_json(path: str, summary: dict) -> None:
-    """Writes the numbers."""
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(summary, file, indent=1)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 if __name__ == "__main__":

@@ -6,10 +6,9 @@ A run is a working directory; it may be unfinished.
 """
 
 import argparse
-import os
-import pathlib
 import sys
 
+from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.report import charts
 from ava_jax.workdir import read_history
@@ -27,20 +26,8 @@ def main() -> None:
     picture = charts.compare_runs(histories)
     if picture is None:
         raise UserError("There is no loss and no mAP in these histories yet.")
-    write(pathlib.Path(flags.out), picture)
+    files.replace(flags.out, picture)
     print(f"{flags.out}: written")
-
-
-def write(path: pathlib.Path, content: bytes) -> None:
-    """Writes the file, whole or not at all."""
-    beside = path.with_name(path.name + ".tmp")
-    try:
-        beside.write_bytes(content)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror}). Give another --out."
-        ) from error
-    os.replace(beside, path)
 
 
 if __name__ == "__main__":

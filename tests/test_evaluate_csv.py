@@ -87,6 +87,12 @@ def test_users_errors_have_no_traceback(changes, message):
     assert "Traceback" not in done.stderr
 
 
+def test_at_least_one_detection_of_a_frame_counts():
+    done = run(*flags(), "--max-per-frame=0")
+    assert done.returncode == 2
+    assert "0 is not 1 or more" in done.stderr
+
+
 def test_lenient_goes_on(tmp_path):
     text = (DATA / "detections.csv").read_text()
     detections = tmp_path / "detections.csv"

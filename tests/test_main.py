@@ -88,7 +88,7 @@ def test_everything_is_written(finished):
         "metrics.json",
         "report",
     } <= written
-    assert not [path for path in workdir.rglob("*.tmp*")]
+    assert not [path for path in workdir.rglob("*.partial*")]
     assert any((workdir / "events").iterdir())
     metrics = json.loads((workdir / "metrics.json").read_text())
     assert 0 <= metrics["mAP"] <= 1

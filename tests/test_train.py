@@ -143,6 +143,13 @@ def test_a_stop_in_an_evaluation_saves_first(
     assert train(config, workdir)["mAP"] is not None
 
 
+@pytest.mark.parametrize("field", ["log_every", "keep"])
+def test_a_rhythm_of_no_steps_is_refused(tiny_config, tmp_path, field):
+    tiny_config.train[field] = 0
+    with pytest.raises(UserError, match=f"train.{field} is 0; expected 1 or more"):
+        train(tiny_config, Workdir(tmp_path))
+
+
 def test_the_named_clips_are_those_of_the_batch(tiny_config):
     tiny_config.data.min_visible = 0.0  # nobody is left out
     split = dataset.load_split(tiny_config, "train")

@@ -1,12 +1,13 @@
 """Writes files that `torch.load(weights_only=True)` reads, without torch."""
 
 import os
-import pathlib
 import struct
 import zipfile
 from collections.abc import Mapping
 
 import numpy as np
+
+from ava_jax import files
 
 # The types of storage that a detector's tensors need.
 _STORAGES = {"float32": "FloatStorage", "int64": "LongStorage"}
@@ -36,10 +37,11 @@ def write_pytorch(
     Raises:
       KeyError: an array is of another type.
     """
-    path = pathlib.Path(path)
-    beside = path.with_name(path.name + ".tmp")
     # A fixed date makes equal tensors equal files.
-    with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
+    with (
+        files.beside(path) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive,
+    ):
 
         def write(name, data):
             info = zipfile.ZipInfo(f"{_FOLDER}/{name}", (1980, 1, 1, 0, 0, 0))
@@ -51,7 +53,6 @@ def write_pytorch(
             # One tensor's copy at a time.
             write(f"data/{i}", _little_endian(array).tobytes())
         write("version", b"3\n")
-    beside.replace(path)
 
 
 def _little_endian(array):

@@ -141,7 +141,7 @@ class Store:
         try:
             action()
             return True
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, UserError) as error:
             reason = str(error).partition("\n")[0]
             self._failure = (
                 f"The checkpoint of step {self._writing} could not be written to "

@@ -4,15 +4,14 @@ import dataclasses
 import functools
 import gzip
 import os
-import pathlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from ava_jax import files
 from ava_jax.data import binary_boxes
 from ava_jax.data.box_table import NO_LABEL, BoxTable, Problem, raise_fatal
 from ava_jax.data.csv_boxes import read_csv
-from ava_jax.errors import UserError
 
 KINDS = ("ground_truth", "detections")
 # Readers and writers of what is not text, by the end of the file's name.
@@ -106,14 +105,9 @@ def write_detections(path: str | os.PathLike, table: BoxTable) -> None:
     path = os.fspath(path)
     if np.isnan(table.score).any():
         raise ValueError("detections without a score cannot be written")
-    partial = f"{path}.partial"
-    try:
-        _, write = _BINARY.get(os.path.splitext(path)[1], (None, _write_csv))
-        write(partial, table)
-        os.replace(partial, path)
-    except OSError as error:
-        pathlib.Path(partial).unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    _, write = _BINARY.get(os.path.splitext(path)[1], (None, _write_csv))
+    with files.beside(path) as partial:
+        write(os.fspath(partial), table)
 
 
 def _write_csv(partial: str, table: BoxTable) -> None:

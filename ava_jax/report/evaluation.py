@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.report import (
     analysis_charts,
@@ -52,7 +53,7 @@ def write_report(
       UserError: the folder can't be written.
     """
     page = evaluation_page.render(metrics, findings, key_frames, history, read_frame)
-    files = {
+    contents = {
         "contact_sheet.png": _sheet(key_frames),
         "per_class_ap.png": charts.per_class_ap(metrics),
         "precision_recall.png": analysis_charts.precision_recall(
@@ -66,8 +67,11 @@ def write_report(
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            _replace(folder / name, content)
+        for name, content in contents.items():
+            if content is None:
+                (folder / name).unlink(missing_ok=True)
+            else:
+                files.replace(folder / name, content)
     except OSError as error:
         raise UserError(
             f"Cannot write the report into {folder}: {error.strerror}. Make the "
@@ -80,13 +84,3 @@ def _sheet(key_frames: Sequence[KeyFrame]) -> bytes | None:
     if not key_frames:
         return None
     return drawing.encode_png(contact_sheet.contact_sheet(key_frames))
-
-
-def _replace(path: Path, content: bytes | None) -> None:
-    """Writes beside and renames, so that no reader sees half a file."""
-    if content is None:
-        path.unlink(missing_ok=True)
-        return
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_bytes(content)
-    beside.replace(path)

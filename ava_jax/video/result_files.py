@@ -2,15 +2,13 @@
 
 import json
 import os
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from ava_jax import workdir
+from ava_jax import files
 from ava_jax.data.box_files import write_detections
 from ava_jax.data.box_table import BoxTable
-from ava_jax.errors import UserError
 from ava_jax.video.key_frames import KeyFrameResult
 
 
@@ -79,10 +77,7 @@ def write_jsonl(
       UserError: the file cannot be written.
     """
     lines = (json.dumps(_line(result, threshold)) + "\n" for result in results)
-    try:
-        workdir.replace(pathlib.Path(path), "".join(lines))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    files.replace(path, "".join(lines))
 
 
 def _line(result: KeyFrameResult, threshold: float) -> dict:

@@ -1,0 +1,37 @@
+"""Files appear whole or not at all."""
+
+import os
+
+import pytest
+
+from ava_jax import files
+from ava_jax.errors import UserError
+
+
+@pytest.mark.parametrize("content", ["text é\n", b"\x00\xff"])
+def test_a_file_is_replaced(tmp_path, content):
+    path = tmp_path / "a.bin"
+    path.write_text("old")
+    files.replace(path, content)
+    expected = content if isinstance(content, bytes) else content.encode()
+    assert path.read_bytes() == expected
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), KeyboardInterrupt()])
+def test_what_is_there_outlives_a_failure(tmp_path, error):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    expected = UserError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected) as caught, files.beside(path) as partial:
+        partial.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+    if expected is UserError:
+        assert "a.txt cannot be written (No space left)" in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(UserError, match="none/a.txt cannot be written"):
+        files.replace(tmp_path / "none/a.txt", "")
