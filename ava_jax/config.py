@@ -212,9 +212,16 @@ def data() -> ml_collections.ConfigDict:
     config.class_ids = ()
     config.clip_len = 32
     config.frame_interval = 2
+    # Training clips a second: from 2 on there are some between the annotated
+    # key-frames, of the people who have an id there. 0 or 1: the annotated ones alone.
+    config.clips_per_second = 0
     config.frame_jitter = True  # shift each frame of a training clip at random
     config.train_short_side = (256, 320)  # drawn from, ends included
     config.crop = 256
+    # In place of train_short_side: the crop's height and width are random shares of the
+    # frame's short side out of these, like (1.0, 0.875, 0.75, 0.66), one place apart at
+    # most; what is cut out is scaled to crop x crop (MMAction2's MultiScaleCrop).
+    config.crop_scales = ()
     # People of whom the crop leaves less than this share are not learned. MMAction2
     # learns all, also from boxes that the crop leaves no area of.
     config.min_visible = 0.0

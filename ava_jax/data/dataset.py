@@ -8,7 +8,14 @@ import ml_collections
 import numpy as np
 from absl import logging
 
-from ava_jax.data import annotations, clips, frames, grouping
+from ava_jax.data import (
+    annotations,
+    clips,
+    dense_sampling,
+    frames,
+    grouping,
+    multi_scale,
+)
 from ava_jax.data.overlaps import best_overlaps
 from ava_jax.errors import UserError
 
@@ -21,7 +28,8 @@ _FULL_FRAME = np.array([[0.0, 0, 1, 1, 1]])
 class Split:
     """The key-frames of a split with their boxes.
 
-    The boxes of key-frame k are rows `starts[k]` to `starts[k + 1]`.
+    The boxes of key-frame k are rows `starts[k]` to `starts[k + 1]`. Those that
+    `dense_sampling` adds for training come last and have no proposals.
 
     Attributes:
       frames: of the movies that have key-frames.
@@ -63,7 +71,8 @@ def load_split(config: ml_collections.ConfigDict, name: str) -> Split:
     """Reads the annotation files of one split and looks at its frames.
 
     Key-frames are those that the annotation file names and the exclusions do not;
-    for training, only those with a box to learn from.
+    for training, only those with a box to learn from, followed by those that
+    `dense_sampling` adds between them.
 
     Args:
       config: the whole configuration (`data` and `model.num_classes` are read).
@@ -76,6 +85,8 @@ def load_split(config: ml_collections.ConfigDict, name: str) -> Split:
     root = pathlib.Path(config.data.root)
     files = config.data[name]
     _check_files(config, root, files)
+    if name == "train":
+        multi_scale.check(config)
     labels = annotations.read_labels(root / config.data.labels)
     class_ids = _class_ids(config, labels)
     ground_truth = annotations.read_boxes(root / files.boxes)
@@ -99,7 +110,7 @@ def load_split(config: ml_collections.ConfigDict, name: str) -> Split:
         kept = np.bincount(index.rows[0][learnable], minlength=len(kept)) > 0
     kept, proposals = _proposals(config, root / files.proposals, index, kept)
     truth = grouping.people(ground_truth, index.rows[0], learnable, kept, class_ids)
-    split = Split(
+    annotated = Split(
         labels=labels,
         class_ids=class_ids,
         ground_truth=ground_truth,
@@ -108,10 +119,13 @@ def load_split(config: ml_collections.ConfigDict, name: str) -> Split:
         **truth,
         **proposals,
     )
+    split = annotated
+    if name == "train":
+        split = dense_sampling.fill_gaps(annotated, config)
     _check_centres(split, config)
     if name == "train":
         _check_room(split, config)
-    _log_summary(split, name)
+    _log_summary(annotated, split, name)
     return split
 
 
@@ -265,24 +279,31 @@ def _check_room(split, config) -> None:
         )
 
 
-def _log_summary(split, name) -> None:
-    counts = split.truth_classes.sum(0).astype(int)
+def _log_summary(annotated, split, name) -> None:
+    """What was read, and what `split` has besides."""
+    counts = annotated.truth_classes.sum(0).astype(int)
     per_label = ", ".join(
-        f"{split.labels.get(int(action), action)} {count}"
-        for action, count in zip(split.class_ids[1:], counts[1:], strict=True)
+        f"{annotated.labels.get(int(action), action)} {count}"
+        for action, count in zip(annotated.class_ids[1:], counts[1:], strict=True)
         if count
     )
     found = best_overlaps(
-        split.truth_boxes,
-        split.truth_starts,
-        split.proposal_boxes,
-        split.proposal_starts,
+        annotated.truth_boxes,
+        annotated.truth_starts,
+        annotated.proposal_boxes,
+        annotated.proposal_starts,
     )
     recall = [(found >= iou).sum() / max(len(found), 1) for iou in (0.5, 0.9)]
     logging.info(
         "%s: %d key-frames of %d movies, %d frames missing, %d people, %d proposals "
         "that find %.1f %% of the people at IoU 0.5 and %.1f %% at 0.9; labels: %s",
-        *(name, len(split), len(split.frames.videos), split.frames.missing.sum()),
-        *(len(split.truth_boxes), len(split.proposal_boxes)),
+        *(name, len(annotated), len(split.frames.videos), split.frames.missing.sum()),
+        *(len(annotated.truth_boxes), len(annotated.proposal_boxes)),
         *(100 * recall[0], 100 * recall[1], per_label),
     )
+    if split is not annotated:
+        logging.info(
+            "%s: %d key-frames with %d people were added between the annotated ones",
+            *(name, len(split) - len(annotated)),
+            len(split.truth_boxes) - len(annotated.truth_boxes),
+        )

@@ -3,7 +3,7 @@
 import ml_collections
 import tensorflow as tf
 
-from ava_jax.data import clips, colours, dataset, targets, transforms
+from ava_jax.data import clips, colours, dataset, multi_scale, targets, transforms
 
 Tensors = dict[str, tf.Tensor]
 
@@ -80,7 +80,7 @@ class Examples:
         # Ground truth and proposals go through the same changes.
         people = tf.concat([boxes, proposals], axis=0)
         clip, people, visible = self._augment(
-            clip, people, self.size(key_frame), self._seeds(position)
+            clip, people, self.size(key_frame), position
         )
         if data.colour_jitter:
             seed = tf.random.fold_in(self._seed_of(position), 4)
@@ -108,8 +108,23 @@ class Examples:
     def _seed_of(self, position: tf.Tensor) -> tf.Tensor:
         return tf.stack([self._seed, position])
 
-    def _augment(self, clip, people, size, seeds):
+    def _augment(self, clip, people, size, position):
         """Random size, crop and flip; whether enough is left of each of the people."""
+        data = self._data
+        seeds = self._seeds(position)
+        people = transforms.to_pixels(people, *size)
+        if data.crop_scales:
+            seed = tf.random.fold_in(self._seed_of(position), 5)
+            clip, people, visible = self._multi_scale_crop(clip, people, size, seed)
+        else:
+            clip, people, visible = self._square_crop(clip, people, size, seeds)
+        if tf.random.stateless_uniform([], seeds[3]) < data.flip:
+            clip = transforms.flip(clip)
+            people = transforms.flip_boxes(people, data.crop)
+        return clip, people, visible
+
+    def _square_crop(self, clip, people, size, seeds):
+        """The recipe's: a random short side, then a square of the clip's size."""
         data = self._data
         low, high = data.train_short_side
         short_side = tf.random.stateless_uniform(
@@ -118,15 +133,25 @@ class Examples:
         new_size = transforms.size_for_short_side(*size, short_side)
         y, x = transforms.random_crop_offset(*new_size, data.crop, seeds[2])
         clip = transforms.resize(clip, *new_size, window=(y, x, data.crop))
-        people = transforms.to_pixels(people, *size)
-        people = transforms.resize_boxes(people, size, new_size)
-        whole = people
-        people = transforms.crop_boxes(people, y, x, data.crop)
-        visible = targets.area(people) >= data.min_visible * targets.area(whole)
-        if tf.random.stateless_uniform([], seeds[3]) < data.flip:
-            clip = transforms.flip(clip)
-            people = transforms.flip_boxes(people, data.crop)
+        whole = transforms.resize_boxes(people, size, new_size)
+        people = transforms.crop_boxes(whole, y, x, data.crop)
+        return clip, people, self._is_visible(people, whole)
+
+    def _multi_scale_crop(self, clip, whole, size, seed):
+        """A random window of the frame, scaled to the clip's size."""
+        data = self._data
+        window = multi_scale.draw(size, data.crop_scales, data.crop, seed)
+        clip = transforms.crop(clip, *window)
+        clip = transforms.resize(clip, data.crop, data.crop)
+        people = transforms.crop_boxes(whole, *window)
+        visible = self._is_visible(people, whole)
+        people = transforms.resize_boxes(people, window[2:], (data.crop, data.crop))
         return clip, people, visible
+
+    def _is_visible(self, people, whole):
+        """Whether the crop leaves enough of each of the people."""
+        least = self._data.min_visible * targets.area(whole)
+        return targets.area(people) >= least
 
     def boxes(
         self, key_frame: tf.Tensor, rows: tf.Tensor, size: tuple[int, int]

@@ -38,16 +38,21 @@ def people(
     by_file = np.lexsort((rows[starts], frame[starts]))
     place = np.empty(len(starts), np.int64)
     place[by_file] = np.arange(len(starts))
-    class_of = np.zeros(max(class_ids.max(), table.label.max()) + 1, np.int64)
-    class_of[class_ids] = np.arange(len(class_ids))
     classes = np.zeros((len(starts), len(class_ids)), np.float32)
-    classes[place[np.cumsum(new) - 1], class_of[table.label[rows]]] = 1
+    classes[place[np.cumsum(new) - 1], classes_of(table.label[rows], class_ids)] = 1
     counts = np.bincount(frame[starts], minlength=len(kept))[kept]
     return {
         "truth_starts": np.concatenate([[0], np.cumsum(counts)]),
         "truth_boxes": box[starts[by_file]],
         "truth_classes": classes,
     }
+
+
+def classes_of(labels: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
+    """(R,) int64, the class of each of (R,) action ids; 0 where it is not learned."""
+    classes = np.zeros(max(class_ids.max(), labels.max(initial=0)) + 1, np.int64)
+    classes[class_ids] = np.arange(len(class_ids))
+    return classes[labels]
 
 
 def confident(

@@ -80,15 +80,30 @@ def random_crop_offset(
     return offset[0], offset[1]
 
 
-def crop(clip: tf.Tensor, y: tf.Tensor, x: tf.Tensor, size: int) -> tf.Tensor:
-    """The square window of the clip whose upper left corner is (y, x)."""
-    return clip[:, y : y + size, x : x + size]
+def crop(
+    clip: tf.Tensor,
+    y: tf.Tensor,
+    x: tf.Tensor,
+    height: tf.Tensor | int,
+    width: tf.Tensor | int | None = None,
+) -> tf.Tensor:
+    """The window, by default a square, whose upper left corner is (y, x)."""
+    width = height if width is None else width
+    return clip[:, y : y + height, x : x + width]
 
 
-def crop_boxes(boxes: tf.Tensor, y: tf.Tensor, x: tf.Tensor, size: int) -> tf.Tensor:
-    """Boxes inside the window: clamped to [0, size - 1], never dropped."""
+def crop_boxes(
+    boxes: tf.Tensor,
+    y: tf.Tensor,
+    x: tf.Tensor,
+    height: tf.Tensor | int,
+    width: tf.Tensor | int | None = None,
+) -> tf.Tensor:
+    """Boxes inside such a window: clamped to [0, side - 1], never dropped."""
+    width = height if width is None else width
     corner = tf.cast(tf.stack([x, y, x, y]), boxes.dtype)
-    return tf.clip_by_value(boxes - corner, 0, size - 1)
+    highest = tf.cast(tf.stack([width, height, width, height]) - 1, boxes.dtype)
+    return tf.clip_by_value(boxes - corner, tf.zeros_like(highest), highest)
 
 
 def flip(clip: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,83 @@
+"""Crops of several sizes and shapes: MMAction2's `MultiScaleCrop`.
+
+Source: MMAction2 v0.24.1, `mmaction/datasets/pipelines/augmentations.py`, with
+`random_crop=True` and `max_wh_scale_gap=1`.
+"""
+
+import numbers
+from collections.abc import Sequence
+
+import ml_collections
+import tensorflow as tf
+
+from ava_jax.errors import UserError
+
+# Width and height are this many places of the scales apart at most.
+_MAX_GAP = 1
+# A side that differs by less from the clip's is the clip's: no interpolation.
+_NEAR = 3
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+    """Whether every one of `config.data.crop_scales` is above 0 and at most 1.
+
+    Raises:
+      UserError: one is not.
+    """
+    scales = config.data.crop_scales
+    known = isinstance(scales, Sequence) and not isinstance(scales, str)
+    if not known or not all(map(_is_scale, scales)):
+        raise UserError(
+            f"config.data.crop_scales is {scales!r}; expected shares of the frame's "
+            "short side, numbers above 0 and at most 1, such as (1.0, 0.875, 0.75, "
+            "0.66), or () for a random short side and a square crop."
+        )
+
+
+def _is_scale(value) -> bool:
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return number and 0 < value <= 1
+
+
+def draw(
+    size: tuple[tf.Tensor, tf.Tensor],
+    scales: Sequence[float],
+    clip_side: int,
+    seed: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """A random window of a frame, any of them equally likely for its sides.
+
+    Args:
+      size: height and width of the frame.
+      scales: of its short side; those of the window's height and width are the same
+        or neighbours here.
+      clip_side: of the clip that the window becomes.
+      seed: (2,) integer, of `tf.random.stateless_uniform`.
+
+    Returns:
+      y and x of the upper left corner, height and width; () int32, in pixels.
+    """
+    seeds = tf.random.split(seed, 3)
+    levels = range(len(scales))
+    pairs = [(i, j) for i in levels for j in levels if abs(i - j) <= _MAX_GAP]
+    pair = tf.constant(pairs)[_below(len(pairs), seeds[0])]
+    height, width = tf.unstack(tf.gather(_sides(size, scales, clip_side), pair))
+    # Unlike the recipe's crop this one may lie at the very edge.
+    y = _below(size[0] - height + 1, seeds[1])
+    x = _below(size[1] - width + 1, seeds[2])
+    return y, x, height, width
+
+
+def _sides(size, scales, clip_side) -> tf.Tensor:
+    """(S,) int32, the side that belongs to each scale."""
+    short = tf.minimum(*size)
+    sides = tf.cast(short, tf.float64) * tf.constant(scales, tf.float64)
+    sides = tf.maximum(tf.cast(sides, tf.int32), 1)
+    # MMAction2 fails where the frame is too small for it.
+    near = (tf.abs(sides - clip_side) < _NEAR) & (clip_side <= short)
+    return tf.where(near, clip_side, sides)
+
+
+def _below(end: tf.Tensor | int, seed: tf.Tensor) -> tf.Tensor:
+    """() int32 from [0, end)."""
+    return tf.random.stateless_uniform([], seed, 0, end, tf.int32)
