@@ -76,7 +76,9 @@ class Workdir:
         checkpoints = (self / "checkpoints").glob("*")
         trained = any(checkpoint.name.isdigit() for checkpoint in checkpoints)
         if trained and path.exists() and not accept_changes:
-            changes = differences(read_json(path), as_dict(config))
+            # An older program wrote fewer fields.
+            there = as_dict(from_dict(read_json(path)))
+            changes = differences(there, as_dict(config))
             if changes:
                 raise UserError(
                     f"{self.path} belongs to another configuration "

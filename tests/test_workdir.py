@@ -30,6 +30,17 @@ def test_an_older_configuration_gets_the_fields_it_lacks():
     assert config.eval.batch == slowfast.get_config().eval.batch
 
 
+def test_a_run_goes_on_after_an_update_that_adds_fields(folder):
+    config = slowfast.get_config()
+    folder.claim(config, accept_changes=False)
+    (folder / "checkpoints/10").mkdir(parents=True)
+    fields = workdir.read_json(folder / "config.json")
+    del fields["data"]["crop_scales"]
+    workdir.write_json(folder / "config.json", fields)
+    folder.claim(config, accept_changes=False)
+    assert "crop_scales" in workdir.read_json(folder / "config.json")["data"]
+
+
 def test_another_configuration_is_refused_field_by_field(folder):
     config = slowfast.get_config()
     config.optim.lr = 0.3
