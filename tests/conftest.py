@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from browser import browser  # noqa: F401 (a fixture)
@@ -13,8 +14,15 @@ from configs import mini as mini_config
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_programs(tmp_path_factory):
-    """Commands that tests run share what they compile, and leave the user's alone."""
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path_factory.mktemp("xla"))
+    """Tests and the commands that they run share what they compile.
+
+    So do all workers, and the user's own programs are left alone.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "xla")
+    jax.config.update("jax_compilation_cache_dir", str(folder / "xla"))
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,13 @@ import multiprocessing
 import os
 import pathlib
 import socket
+import subprocess
 import sys
 
+import step_cases
+
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["ava_jax.train"])
+_CONTEXT.set_forkserver_preload(["ava_jax.train", "ava_jax.dry_run"])
 WAIT_SECONDS = 600
 
 
@@ -87,4 +90,51 @@ def train(i, address, count, arguments):
     if count > 1:
         sys.argv += [f"--coordinator={address}", f"--processes={count}"]
         sys.argv.append(f"--process={i}")
+    main.run()
+
+
+def train_small(i, address, count, arguments):
+    """The same with a network of two convolutions, which compiles in a second."""
+    import ava_jax.train
+
+    ava_jax.train.build_detector = step_cases.small_detector
+    ava_jax.train.init_variables = lambda model, _: step_cases.variables_of(model)
+    train(i, address, count, arguments)
+
+
+@dataclasses.dataclass
+class Command:
+    """`python -m ava_jax.main`, forked; streams go into files."""
+
+    process: multiprocessing.Process
+    stdout_path: pathlib.Path
+    stderr_path: pathlib.Path
+
+    def wait(self):
+        """As `subprocess.run` returns it."""
+        self.process.join(WAIT_SECONDS)
+        code, out, err = self.process.exitcode, self.stdout_path, self.stderr_path
+        return subprocess.CompletedProcess(
+            "ava_jax.main", code, out.read_text(), err.read_text()
+        )
+
+
+def command(folder, *arguments):
+    """Starts the command line in a process of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / name for name in ("stdout.txt", "stderr.txt")]
+    for path in paths:
+        path.touch()
+    process = _CONTEXT.Process(target=_run_command, args=(*paths, arguments))
+    process.start()
+    return Command(process, *paths)
+
+
+def _run_command(stdout, stderr, arguments):
+    for path, number in ((stdout, 1), (stderr, 2)):
+        with open(path, "wb") as file:
+            os.dup2(file.fileno(), number)
+    from ava_jax import main
+
+    sys.argv = ["main", *arguments]
     main.run()

@@ -47,9 +47,14 @@ class SmallNetwork(nn.Module):
         return nn.Dense(self.num_classes, name="linear")(x)
 
 
+def small_detector(model) -> SmallNetwork:
+    """In place of `build_detector`."""
+    return SmallNetwork(model.bn, model.num_classes)
+
+
 def small_network(config) -> SmallNetwork:
     """The network of a configuration."""
-    return SmallNetwork(config.model.bn, config.model.num_classes)
+    return small_detector(config.model)
 
 
 def small_config(**changes) -> ml_collections.ConfigDict:
@@ -65,14 +70,15 @@ def small_config(**changes) -> ml_collections.ConfigDict:
 
 def small_variables(config) -> dict:
     """Random ones, NumPy."""
+    return variables_of(config.model)
+
+
+def variables_of(model) -> dict:
+    """In place of `init_variables`."""
     rng = np.random.default_rng(1)
-    spec = steps.batch_spec(config, parallel.make_mesh())
+    clips, boxes = np.zeros((1, 2, 16, 16, 3), np.float32), np.zeros((1, 1, 4))
     shapes = jax.eval_shape(
-        lambda clips, boxes: small_network(config).init(
-            jax.random.key(0), clips.astype(jnp.float32), boxes, False
-        ),
-        spec["clip"],
-        spec["boxes"],
+        lambda: small_detector(model).init(jax.random.key(0), clips, boxes, False)
     )
     # From 0.5 on, for variances and scales.
     return jax.tree.map(

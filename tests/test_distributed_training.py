@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 LOG_EVERY = 4
 PER_REPLICA = "--config.model.bn=per_replica"
@@ -41,11 +41,11 @@ FLAGS = (
 def start(tiny_root):
     """Starts processes that train in a working directory."""
 
-    def start(workdir, processes, devices, *flags):
+    def start(workdir, processes, devices, *flags, train=host_processes.train):
         arguments = (*FLAGS, *flags, f"--config.data.root={tiny_root}")
         arguments += (f"--workdir={workdir}",)
         return host_processes.start(
-            host_processes.train,
+            train,
             processes,
             workdir.parent / "output",
             processes,
@@ -150,9 +150,12 @@ def wait_for(pattern, group):
 
 
 def test_killed_at_any_moment_it_ends_with_the_same_bits(start, tmp_path):
-    flags = ("--config.model.backbone=slowonly", "--config.train.save_every_epochs=2")
+    def start_small(workdir):
+        flag = "--config.train.save_every_epochs=2"
+        return start(workdir, 2, 1, flag, train=host_processes.train_small)
+
     since = time.monotonic()
-    finish(start(tmp_path / "expected/run", 2, 1, *flags))
+    finish(start_small(tmp_path / "expected/run"))
     seconds = time.monotonic() - since
     expected = checkpoint(tmp_path / "expected/run")
     draw = random.Random(0)
@@ -160,7 +163,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(start, tmp_path):
     while kills < 20:
         workdir = tmp_path / str(runs) / "run"
         workdir.parent.mkdir(exist_ok=True)
-        group = start(workdir, 2, 1, *flags)
+        group = start_small(workdir)
         victim = draw.choice(group.processes)
         victim.join(draw.uniform(0, seconds))
         if victim.exitcode is None:
@@ -170,7 +173,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(start, tmp_path):
         group.kill()
         if (workdir / "metrics.json").exists():
             runs += 1
-    finish(start(workdir, 2, 1, *flags))
+    finish(start_small(workdir))
     for run in range(runs + 1):
         if (tmp_path / str(run)).exists():
             assert_same_bits(checkpoint(tmp_path / str(run) / "run"), expected)

@@ -31,21 +31,17 @@ def names():
 def pyslowfast_state(name):
     """PySlowFast's state dict of one configuration."""
     spec = names()["specs"][PYSLOWFAST[name]]
-    return typed(
-        {key: reference_data.pyslowfast_weight(key, tuple(s)) for key, s in spec}
-    )
+    return {key: reference_data.pyslowfast_weight(key, tuple(s)) for key, s in spec}
 
 
 def mmaction2_state(name):
-    return typed(reference_data.mmaction2_state_dict(name))
+    return reference_data.mmaction2_state_dict(name)
 
 
 def pretrain_state(name):
     """MMAction2's Kinetics recogniser."""
     spec = names()["pretrain"][name]
-    return typed(
-        {key: reference_data.mmaction2_weight(key, tuple(s)) for key, s in spec}
-    )
+    return {key: reference_data.mmaction2_weight(key, tuple(s)) for key, s in spec}
 
 
 def state_of(config):
@@ -57,18 +53,8 @@ def state_of(config):
         lambda x: np.zeros(x.shape, x.dtype), detector.variable_shapes(config)
     )
     state = to_state_dict(zeros)
-    return typed(
-        {key: reference_data.mmaction2_weight(key, v.shape) for key, v in state.items()}
-    )
-
-
-def typed(state):
-    """Counters int64, all else float32, as torch has them."""
     return {
-        key: np.asarray(
-            value, np.int64 if key.endswith("num_batches_tracked") else np.float32
-        )
-        for key, value in state.items()
+        key: reference_data.mmaction2_weight(key, v.shape) for key, v in state.items()
     }
 
 

@@ -1,5 +1,6 @@
 """The stored outputs of MMAction2 and the weights they were made with."""
 
+import functools
 import json
 import pathlib
 import zlib
@@ -80,6 +81,20 @@ def mmaction2_state_dict(name):
     return state_dict(SAME_SHAPES.get(name, name))
 
 
+def _made_once(weight):
+    """Many networks have the same keys: the numbers of each are drawn once."""
+
+    @functools.cache
+    def made(key, shape):
+        value = np.asarray(weight(key, shape))
+        value = value if value.dtype == np.int64 else value.astype(np.float32)
+        value.flags.writeable = False
+        return value
+
+    return made
+
+
+@_made_once
 def mmaction2_weight(key, shape):
     value = _plain_weight(key, shape)
     if len(shape) == 1 and key.endswith(".weight"):
@@ -92,6 +107,7 @@ def mmaction2_weight(key, shape):
     return value
 
 
+@_made_once
 def pyslowfast_weight(key, shape):
     value = _plain_weight(key, shape)
     if len(shape) == 1 and key.endswith(".weight"):
