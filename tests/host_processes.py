@@ -56,7 +56,8 @@ def start(function, count, folder, *arguments, devices=1):
         )
         for i in range(count)
     ]
-    for process in processes:
+    for process, output in zip(processes, outputs, strict=True):
+        output.touch()  # who looks for a line need not wait for the file
         process.start()
     return Group(processes, outputs)
 

@@ -17,6 +17,7 @@ from typing import Any
 import flax
 import jax
 import ml_collections
+import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
@@ -88,8 +89,8 @@ class Store:
         if step == self.latest_step():
             return
         items = ocp.args.Composite(
-            variables=ocp.args.StandardSave(state.variables),
-            optimizer=ocp.args.StandardSave(_optimizer_item(state)),
+            variables=ocp.args.PyTreeSave(state.variables),
+            optimizer=ocp.args.PyTreeSave(_optimizer_item(state)),
         )
         metrics = None if mean_ap is None else {"mAP": mean_ap}
         self._try(self._manager.wait_until_finished)
@@ -108,8 +109,8 @@ class Store:
         _check_same_shapes(path / "optimizer", _optimizer_item(state))
         abstract = jax.tree.map(_abstract, state)
         items = ocp.args.Composite(
-            variables=ocp.args.StandardRestore(abstract.variables),
-            optimizer=ocp.args.StandardRestore(_optimizer_item(abstract)),
+            variables=_restore_args(abstract.variables),
+            optimizer=_restore_args(_optimizer_item(abstract)),
         )
         restored = self._manager.restore(self.latest_step(), args=items)
         variables, optimizer = restored["variables"], restored["optimizer"]
@@ -163,7 +164,7 @@ def save_variables(path: str | os.PathLike, variables: dict[str, Any]) -> None:
       variables: arrays of JAX or NumPy.
     """
     with _manager(pathlib.Path(path).absolute() / FOLDER) as manager:
-        items = ocp.args.Composite(variables=ocp.args.StandardSave(variables))
+        items = ocp.args.Composite(variables=ocp.args.PyTreeSave(variables))
         manager.save(0, args=items)
 
 
@@ -264,6 +265,7 @@ def _manager(folder: pathlib.Path, **options) -> ocp.CheckpointManager:
 
     return ocp.CheckpointManager(
         folder,
+        item_handlers={"variables": _array_handler(), "optimizer": _array_handler()},
         options=ocp.CheckpointManagerOptions(
             # What a killed process left.
             cleanup_tmp_directories=True,
@@ -274,6 +276,22 @@ def _manager(folder: pathlib.Path, **options) -> ocp.CheckpointManager:
             **options,
         ),
     )
+
+
+def _array_handler() -> ocp.PyTreeCheckpointHandler:
+    # Every device has all of the arrays. By default each would write a part of each
+    # array, for which XLA compiles a program a part: with 8 devices, and arrays of 20
+    # shapes, the first save stops training for 4.8 s instead of 0.01 s.
+    arrays = ocp.type_handlers.ArrayHandler(use_replica_parallel=False)
+    registry = ocp.type_handlers.create_type_handler_registry(
+        (jax.Array, arrays), (np.ndarray, ocp.type_handlers.NumpyHandler())
+    )
+    return ocp.PyTreeCheckpointHandler(type_handler_registry=registry)
+
+
+def _restore_args(abstract: Any) -> ocp.args.PyTreeRestore:
+    args = ocp.checkpoint_utils.construct_restore_args(abstract)
+    return ocp.args.PyTreeRestore(abstract, restore_args=args)
 
 
 def _unfinished(folder: pathlib.Path) -> list[pathlib.Path]:
