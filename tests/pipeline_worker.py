@@ -1,10 +1,4 @@
-"""One host of test_pipeline.py: writes its rows of the batches.
-
-python pipeline_worker.py CONFIG_JSON HOST HOSTS FIRST_STEP STEPS OUT
-"""
-
-import json
-import sys
+"""One host of test_pipeline.py: its rows of the batches."""
 
 import numpy as np
 
@@ -43,6 +37,7 @@ def read(config, host, hosts, first_step, steps):
     return arrays
 
 
-if __name__ == "__main__":
-    config = workdir.from_dict(json.loads(sys.argv[1]))
-    np.savez(sys.argv[6], **read(config, *map(int, sys.argv[2:6])))
+def write(i, _, fields, hosts, first_step, steps, folder):
+    """The same for a process that is not the first, into a file."""
+    config = workdir.from_dict(fields)
+    np.savez(folder / f"{i + 1}.npz", **read(config, i + 1, hosts, first_step, steps))

@@ -1,12 +1,9 @@
 """Batches: what is in them, and that their order depends on nothing else."""
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 
 import cv2
+import host_processes
 import numpy as np
 import pipeline_worker
 import pytest
@@ -68,22 +65,16 @@ def test_a_restart_continues_the_stream(tiny_config, train_split):
 
 def run_hosts(config, hosts, folder, first_step):
     """The arrays of as many processes, of which this one is the first."""
-    text = json.dumps(workdir.as_dict(config))
-    outs = [folder / f"{host}.npz" for host in range(1, hosts)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, pipeline_worker.__file__, text]
-            + [str(argument) for argument in (host, hosts, first_step, 3, out)],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        for host, out in enumerate(outs, 1)
-    ]
+    fields = workdir.as_dict(config)
+    group = host_processes.start(
+        pipeline_worker.write, hosts - 1, folder, fields, hosts, first_step, 3, folder
+    )
     first = pipeline_worker.read(config, 0, hosts, first_step, 3)
-    assert [process.wait() for process in processes] == [0] * (hosts - 1)
-    return [first, *(dict(np.load(out)) for out in outs)]
+    assert group.wait() == [0] * (hosts - 1), group.text()
+    return [first, *(dict(np.load(file)) for file in sorted(folder.glob("*.npz")))]
 
 
-@pytest.mark.parametrize("hosts", [2, pytest.param(8, marks=pytest.mark.long)])
+@pytest.mark.parametrize("hosts", [2, 8])
 def test_processes_share_the_same_batches(tiny_config, tmp_path, hosts):
     """Also after a restart, at step 1."""
     tiny_config.train.batch = tiny_config.eval.batch = 8
