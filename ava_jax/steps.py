@@ -150,7 +150,10 @@ def _averaged(state: TrainState, params: Any, decay: float) -> Any:
         return None
     step = state.step.astype(jnp.float32)
     decay = jnp.minimum(decay, (1 + step) / (10 + step))
-    return optax.incremental_update(params, state.ema, 1 - decay)
+    # Optax's weighted sum would move frozen parameters by its rounding.
+    return jax.tree.map(
+        lambda old, new: old + (1 - decay) * (new - old), state.ema, params
+    )
 
 
 def make_score_step(

@@ -25,6 +25,14 @@ def compiled_programs(tmp_path_factory):
     jax.config.update("jax_compilation_cache_dir", str(folder / "xla"))
 
 
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """For small networks, whose programs take longer to compile than to run."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def tiny_root(tmp_path_factory):
     """A miniature of two training movies and one for validation."""

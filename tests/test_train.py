@@ -20,6 +20,8 @@ from ava_jax.profiling import Profile
 from ava_jax.train import train
 from ava_jax.workdir import Workdir, read_json
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture(scope="module")
 def stopped(new_tiny_config, tmp_path_factory):

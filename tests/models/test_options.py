@@ -25,6 +25,8 @@ from ava_jax.models.detector import variable_shapes
 from ava_jax.models.resnet3d import DEPTHS
 from ava_jax.models.slowfast import slow_frames
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def small_config(**changes):
     """Bottlenecks 1, 1, 1, 1; 8 channels; slow path of 2 frames."""
