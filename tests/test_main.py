@@ -26,9 +26,8 @@ TINY = (
     "--config.data.crop=64",
     "--config.data.train_short_side=(64,72)",
     "--config.data.test_short_side=64",
+    "--config.model.backbone=slowonly",
     "--config.model.width=8",
-    "--config.model.slow_stride=2",
-    "--config.model.fast_ratio=2",
     "--config.train.batch=4",
     "--config.train.epochs=5",
     "--config.train.log_every=1",
@@ -285,7 +284,7 @@ def test_dry_run_needs_no_data(tmp_path):
     }
     environment.pop("JAX_COMPILATION_CACHE_DIR")
     result = run(
-        "--config=configs/slowfast.py",
+        "--config=configs/slowonly.py",
         "--config.dry_run=True",
         "--config.train.batch=1",
         "--config.data.crop=32",

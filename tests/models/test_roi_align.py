@@ -56,7 +56,8 @@ def coordinate():
 @hypothesis.settings(deadline=None, max_examples=150)
 @hypothesis.given(
     box=hnp.arrays(np.float32, 4, elements=coordinate()),
-    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    # Each is a program of its own to compile.
+    size=st.sampled_from([(1, 1), (1, 9), (2, 3), (4, 7), (8, 2), (9, 9)]),
     aligned=st.booleans(),
 )
 def test_equals_its_definition(box, size, aligned):
