@@ -15,7 +15,7 @@ from ava_jax import config as ava_config
 from ava_jax import hosts
 
 if TYPE_CHECKING:  # it imports TensorFlow
-    from ava_jax.data.dataset import Split
+    from ava_jax.data.split import Split
 
 
 def check_start(config: dict[str, Any], folder: pathlib.Path) -> None:

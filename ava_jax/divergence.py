@@ -6,7 +6,8 @@ import ml_collections
 import numpy as np
 
 from ava_jax import parallel
-from ava_jax.data import dataset, pipeline
+from ava_jax.data import pipeline
+from ava_jax.data.split import Split
 from ava_jax.errors import UserError
 from ava_jax.workdir import Workdir, write_json
 
@@ -23,7 +24,7 @@ _NAMED = 8  # clips in the message
 def check(
     window: Sequence[Mapping[str, float]],
     step: int,
-    split: dataset.Split,
+    split: Split,
     config: ml_collections.ConfigDict,
     workdir: Workdir,
     saved: int | None,

@@ -12,9 +12,10 @@ import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
-from ava_jax import agreement, hosts, parallel, scoring, steps
+from ava_jax import agreement, annotations, hosts, parallel, scoring, steps
 from ava_jax.checkpoints import store
-from ava_jax.data import annotations, dataset, pipeline, sources, thinning
+from ava_jax.data import dataset, pipeline, sources, thinning
+from ava_jax.data.split import Split
 from ava_jax.errors import UserError
 from ava_jax.models import build_detector
 from ava_jax.models.detector import variable_shapes
@@ -39,7 +40,7 @@ class Results:
         only some of the key-frames were scored.
     """
 
-    split: dataset.Split
+    split: Split
     scores: np.ndarray
     detections: annotations.BoxTable
     metrics: dict[str, Any]
@@ -143,7 +144,7 @@ class Evaluator:
         shown = [i * total // count for i in range(count)]
         return [_example(results.split, results.scores, k) for k in shown]
 
-    def _scores(self, split: dataset.Split, variables: dict[str, Any]) -> np.ndarray:
+    def _scores(self, split: Split, variables: dict[str, Any]) -> np.ndarray:
         """(P, num_classes) float32: the mean over the sides of `eval.short_sides`.
 
         Means of scores, not of logits, are what published results with several
@@ -183,7 +184,7 @@ class Evaluator:
         if before:
             yield *before[:2], parallel.to_host(before[2])
 
-    def _results(self, split: dataset.Split, scores: np.ndarray) -> Results:
+    def _results(self, split: Split, scores: np.ndarray) -> Results:
         detections = self._detections(split, scores)
         # The label map's actions, as far as the detector has learned them.
         learned = set(split.class_ids[1:].tolist())
@@ -221,7 +222,7 @@ class Evaluator:
         )
 
 
-def _example(split: dataset.Split, scores: np.ndarray, k: int) -> KeyFrame:
+def _example(split: Split, scores: np.ndarray, k: int) -> KeyFrame:
     video = split.frames.videos[split.video[k]]
     truth = slice(*split.truth_starts[k : k + 2])
     proposals = slice(*split.proposal_starts[k : k + 2])

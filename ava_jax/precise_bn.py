@@ -17,7 +17,8 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from ava_jax import parallel
-from ava_jax.data import dataset, pipeline
+from ava_jax.data import pipeline
+from ava_jax.data.split import Split
 from ava_jax.gradients import normalise
 from ava_jax.models.batch_norm import MOMENTS
 from ava_jax.steps import TrainState
@@ -29,7 +30,7 @@ class PreciseStatistics:
     def __init__(
         self,
         module: nn.Module,
-        split: dataset.Split,
+        split: Split,
         config: ml_collections.ConfigDict,
         mesh: Mesh,
     ):

@@ -1,6 +1,6 @@
 """Scores tables of detections against tables of ground truth.
 
-Joins the tables of `ava_jax.data.annotations` with `ava_jax.metrics`, which knows
+Joins the tables of `ava_jax.annotations` with `ava_jax.metrics`, which knows
 arrays alone.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
-from ava_jax.data.annotations import BoxTable, index_frames
+from ava_jax.annotations import BoxTable, index_frames
 from ava_jax.metrics import analysis as analysis_lib
 from ava_jax.metrics import ava_map, bootstrap, people, summary
 from ava_jax.metrics.matched import Mistake

@@ -33,8 +33,8 @@ def main(argv: list[str]) -> None:
     # Orbax reports every step of writing.
     logging.set_verbosity(logging.WARNING)
     # Imported here because --help and a mistyped flag should not wait for them.
+    from ava_jax.annotations.label_map import read_labels
     from ava_jax.checkpoints import converted
-    from ava_jax.data.label_map import read_labels
 
     labels = read_labels(_LABELS.value) if _LABELS.value else None
     report = converted.convert_file(

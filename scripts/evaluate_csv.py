@@ -10,8 +10,8 @@ import argparse
 import json
 import sys
 
-from ava_jax import files, scoring
-from ava_jax.data import annotations, detection_checks
+from ava_jax import annotations, files, scoring
+from ava_jax.annotations import detection_checks
 from ava_jax.errors import UserError
 from ava_jax.metrics import ava_map
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ava_jax.data import annotations
+from ava_jax import annotations
 from ava_jax.errors import UserError
 
 DATA = Path(__file__).parent / "data" / "annotations"

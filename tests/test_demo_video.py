@@ -18,8 +18,8 @@ from video_results import result
 
 from ava_jax import compilation, errors, workdir
 from ava_jax.annotate_video import Options, annotate_video
+from ava_jax.annotations import read_boxes, read_proposals
 from ava_jax.checkpoints import store
-from ava_jax.data.annotations import read_boxes, read_proposals
 from ava_jax.data.sample_film import make_film
 from ava_jax.models import detector
 from ava_jax.video.annotate import track_color

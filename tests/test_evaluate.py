@@ -14,9 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ava_jax import evaluate, parallel, steps
+from ava_jax import annotations, evaluate, parallel, steps
 from ava_jax.checkpoints import store
-from ava_jax.data import annotations
 from ava_jax.errors import UserError
 from ava_jax.models.detector import variable_shapes
 from ava_jax.workdir import Workdir, as_dict

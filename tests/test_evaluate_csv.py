@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ava_jax.data import annotations, detection_checks
+from ava_jax import annotations
+from ava_jax.annotations import detection_checks
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data" / "annotations"

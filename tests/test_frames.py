@@ -15,10 +15,10 @@ import video_files
 
 from ava_jax import config as ava_config
 from ava_jax.data import ava_builder, dataset, pipeline
-from ava_jax.data.frame_folders import open_folders
-from ava_jax.data.frame_store import BadFrame
 from ava_jax.data.frames import open_frames
-from ava_jax.data.video_frames import SeekableVideo, open_videos
+from ava_jax.data.frames.folders import open_folders
+from ava_jax.data.frames.store import BadFrame
+from ava_jax.data.frames.video_files import SeekableVideo, open_videos
 from ava_jax.errors import UserError
 from ava_jax.video.frame_rate import at_rate
 from ava_jax.video.reader import VideoReader
@@ -199,7 +199,7 @@ def test_the_index_of_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     make_folder(root, ["img_00001.jpg"])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(
-        "ava_jax.data.frame_index._beside",
+        "ava_jax.data.frames.index._beside",
         lambda root: pathlib.Path("/proc/nothing/index.json"),
     )
     open_folders(root, ["a"])

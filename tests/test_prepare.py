@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import video_files
 
-from ava_jax import people
-from ava_jax.data import annotations, dataset, prepare_frames, prepare_proposals
+from ava_jax import annotations, people
+from ava_jax.data import dataset, prepare_frames, prepare_proposals
 from ava_jax.data.prepare_list import download_script
 from ava_jax.data.prepare_movie import Recipe, recipe_of
 from ava_jax.errors import UserError

@@ -18,6 +18,7 @@ import ml_collections
 import numpy as np
 
 from ava_jax import workdir
+from ava_jax.annotations.ava_actions import AVA_ACTIONS
 from ava_jax.checkpoints import pytorch_file, source_state, store
 from ava_jax.checkpoints.converter import (
     Report,
@@ -25,7 +26,6 @@ from ava_jax.checkpoints.converter import (
     convert_state_dict,
     to_state_dict,
 )
-from ava_jax.data.ava_actions import AVA_ACTIONS
 from ava_jax.errors import UserError
 from ava_jax.models import detector
 

@@ -9,6 +9,7 @@ import ml_collections
 
 from ava_jax import config as ava_config
 from ava_jax import workdir
+from ava_jax.annotations.label_map import read_labels
 from ava_jax.checkpoints import (
     architecture,
     converted,
@@ -16,7 +17,6 @@ from ava_jax.checkpoints import (
     pytorch_file,
     source_state,
 )
-from ava_jax.data.label_map import read_labels
 from ava_jax.errors import UserError
 
 Config = ml_collections.ConfigDict

@@ -20,9 +20,9 @@ import ml_collections
 import numpy as np
 import tensorflow_datasets as tfds
 
+from ava_jax import annotations
 from ava_jax import config as ava_config
-from ava_jax.data import annotations
-from ava_jax.data.frame_folders import FrameFolders, open_folders
+from ava_jax.data.frames.folders import FrameFolders, open_folders
 from ava_jax.errors import UserError
 
 # Frames of a file, about 400 MB at 340 x 256. A movie is never divided.

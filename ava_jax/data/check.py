@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import ml_collections
 import numpy as np
 
+from ava_jax import annotations
+from ava_jax.annotations import BoxTable
+from ava_jax.annotations.proposals import unpadded_keys
 from ava_jax.data import (
-    annotations,
     check_classes,
     check_folders,
     check_proposals,
@@ -25,10 +27,8 @@ from ava_jax.data import (
     dataset,
     frames,
 )
-from ava_jax.data.annotations import BoxTable
 from ava_jax.data.findings import Finding, Suspect, Verdict, excuse
-from ava_jax.data.frame_store import FrameStore
-from ava_jax.data.proposals import unpadded_keys
+from ava_jax.data.frames.store import FrameStore
 from ava_jax.errors import UserError
 
 SPLITS = ("train", "val")

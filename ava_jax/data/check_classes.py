@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import ml_collections
 import numpy as np
 
-from ava_jax.data.annotations import NO_LABEL, BoxTable
+from ava_jax.annotations import NO_LABEL, BoxTable
 from ava_jax.data.findings import Finding, listed, row_findings
 
 

@@ -18,7 +18,7 @@ from ava_jax.data.findings import (
     join_first,
     listed,
 )
-from ava_jax.data.frame_folders import FrameFolders, FrameName, detect_frame_name
+from ava_jax.data.frames.folders import FrameFolders, FrameName, detect_frame_name
 from ava_jax.errors import UserError
 
 # How many folders are listed together: on network storage it is all waiting.

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import ml_collections
 import numpy as np
 
-from ava_jax.data import annotations
-from ava_jax.data.annotations import BoxTable
+from ava_jax import annotations
+from ava_jax.annotations import BoxTable
 from ava_jax.data.findings import Finding, join_first, listed, row_findings
 
 # A coordinate beyond this is no fraction of a frame, however wrong the box.

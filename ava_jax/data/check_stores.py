@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 
 from ava_jax.data.findings import DAMAGED_FRAMES, Finding, listed
-from ava_jax.data.frame_store import BadFrame, FrameStore
-from ava_jax.data.packed_frames import PackedFrames
-from ava_jax.data.video_frames import VideoFrames
+from ava_jax.data.frames.packed import PackedFrames
+from ava_jax.data.frames.store import BadFrame, FrameStore
+from ava_jax.data.frames.video_files import VideoFrames
 from ava_jax.errors import UserError
 from ava_jax.video.frame_rate import at_rate
 from ava_jax.video.reader import VideoReader

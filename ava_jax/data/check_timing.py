@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import ml_collections
 import numpy as np
 
+from ava_jax.annotations import BoxTable
 from ava_jax.data import clips
-from ava_jax.data.annotations import BoxTable
 from ava_jax.data.findings import Finding, listed, row_findings
-from ava_jax.data.frame_store import FrameStore
+from ava_jax.data.frames.store import FrameStore
 from ava_jax.data.prepare_frames import MANIFEST
 
 # What videos are extracted at.

@@ -11,15 +11,16 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from ava_jax.data import dataset, transforms
+from ava_jax.data import transforms
 from ava_jax.data.examples import Examples
+from ava_jax.data.split import Split
 
 # Streams that a host reads at the same time. Each keeps a clip, 8 MB at 256 x 340.
 _STREAMS = 16
 
 
 def plan(
-    split: dataset.Split, config: ml_collections.ConfigDict, rows: int
+    split: Split, config: ml_collections.ConfigDict, rows: int
 ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
     """Which boxes are scored together, the same on all hosts.
 

@@ -1,6 +1,5 @@
 """One split of an AVA-format data set, joined into arrays by key-frame."""
 
-import dataclasses
 import pathlib
 from typing import Any
 
@@ -8,63 +7,15 @@ import ml_collections
 import numpy as np
 from absl import logging
 
-from ava_jax.data import (
-    annotations,
-    clips,
-    dense_sampling,
-    frames,
-    grouping,
-    multi_scale,
-)
-from ava_jax.data.overlaps import best_overlaps
+from ava_jax import annotations
+from ava_jax.annotations.iou import best_overlaps
+from ava_jax.data import clips, dense_sampling, frames, grouping, multi_scale
+from ava_jax.data.split import Split
 from ava_jax.errors import UserError
 
 # Rows of x1, y1, x2, y2, score.
 _NONE = np.zeros((0, 5))
 _FULL_FRAME = np.array([[0.0, 0, 1, 1, 1]])
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """The key-frames of a split with their boxes.
-
-    The boxes of key-frame k are rows `starts[k]` to `starts[k + 1]`. Those that
-    `dense_sampling` adds for training come last and have no proposals.
-
-    Attributes:
-      frames: of the movies that have key-frames.
-      labels: action id -> name, of the label map.
-      class_ids: (num_classes,) int64, action id of each class; 0 for class 0.
-      ground_truth: all rows of the annotation file.
-      excluded: (video, second) of the key-frames that are left out.
-      video: (K,) int32 index into `frames.videos`.
-      second: (K,) float64 timestamp.
-      centre: (K,) int64 frame index.
-      truth_starts: (K + 1,) int64.
-      truth_boxes: (G, 4) float64 xyxy, fractions of the frame.
-      truth_classes: (G, num_classes) float32 multi-hot.
-      proposal_starts: (K + 1,) int64.
-      proposal_boxes: (P, 4) float64 xyxy, fractions of the frame, of the people
-        detected with enough confidence.
-    """
-
-    frames: frames.FrameStore
-    labels: dict[int, str]
-    class_ids: np.ndarray
-    ground_truth: annotations.BoxTable
-    excluded: set[tuple[str, float]]
-    video: np.ndarray
-    second: np.ndarray
-    centre: np.ndarray
-    truth_starts: np.ndarray
-    truth_boxes: np.ndarray
-    truth_classes: np.ndarray
-    proposal_starts: np.ndarray
-    proposal_boxes: np.ndarray
-
-    def __len__(self) -> int:
-        """Number of key-frames."""
-        return len(self.second)
 
 
 def load_split(config: ml_collections.ConfigDict, name: str) -> Split:

@@ -5,17 +5,14 @@ from one box to the other. Evaluation knows nothing of this.
 """
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import ml_collections
 import numpy as np
 
+from ava_jax.annotations.box_table import NO_ENTITY, BoxTable, FrameIndex, index_frames
 from ava_jax.data import clips, grouping
-from ava_jax.data.box_table import NO_ENTITY, BoxTable, FrameIndex, index_frames
+from ava_jax.data.split import Split
 from ava_jax.errors import UserError
-
-if TYPE_CHECKING:  # it imports this module
-    from ava_jax.data.dataset import Split
 
 _LONGEST = 1.0  # seconds from one key-frame to the next; AVA's are 1 second apart
 
@@ -39,7 +36,7 @@ class _People:
     clear: np.ndarray
 
 
-def fill_gaps(split: "Split", config: ml_collections.ConfigDict) -> "Split":
+def fill_gaps(split: Split, config: ml_collections.ConfigDict) -> Split:
     """Adds key-frames between the annotated ones, behind them in the arrays.
 
     From a key-frame at t0 to the next of its movie at t1, at most a second later, they
@@ -176,7 +173,7 @@ def _between(
     return moment[order], truth
 
 
-def _extended(split, config, video, second, counts, truth) -> "Split":
+def _extended(split, config, video, second, counts, truth) -> Split:
     """The split with more key-frames, of `counts` people and no proposals each."""
     fps, start = config.data.fps, config.data.timestamp_start
     origin = split.frames.origin[video]

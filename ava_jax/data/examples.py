@@ -3,7 +3,8 @@
 import ml_collections
 import tensorflow as tf
 
-from ava_jax.data import clips, colours, dataset, multi_scale, targets, transforms
+from ava_jax.data import clips, colours, multi_scale, targets, transforms
+from ava_jax.data.split import Split
 
 Tensors = dict[str, tf.Tensor]
 
@@ -11,7 +12,7 @@ Tensors = dict[str, tf.Tensor]
 class Examples:
     """Makes the examples of a split."""
 
-    def __init__(self, split: dataset.Split, config: ml_collections.ConfigDict):
+    def __init__(self, split: Split, config: ml_collections.ConfigDict):
         """Hands the split's arrays to TensorFlow.
 
         Args:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ava_jax.data.box_table import BoxTable
+from ava_jax.annotations.box_table import BoxTable
 
 PLACES = 3  # shown of each finding
 MISSING_FRAMES, DAMAGED_FRAMES = "missing frames", "damaged frames"

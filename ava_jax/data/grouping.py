@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ava_jax.data.box_table import BoxTable
+from ava_jax.annotations.box_table import BoxTable
 
 
 def people(
@@ -24,7 +24,7 @@ def people(
       class_ids: (num_classes,) action id of each class.
 
     Returns:
-      `truth_starts`, `truth_boxes` and `truth_classes` of a `dataset.Split`: by
+      `truth_starts`, `truth_boxes` and `truth_classes` of a `Split`: by
       key-frame, and within it in the order of the file.
     """
     rows = np.flatnonzero(learnable & kept[frames])
@@ -65,7 +65,7 @@ def confident(
       threshold: lowest score that every key-frame keeps.
 
     Returns:
-      `proposal_starts` and `proposal_boxes` of a `dataset.Split`.
+      `proposal_starts` and `proposal_boxes` of a `Split`.
     """
     counts = np.array([len(boxes) for boxes in proposals])
     boxes = np.concatenate(proposals)

@@ -11,9 +11,10 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from ava_jax.data import clip_streams, dataset
+from ava_jax.data import clip_streams
 from ava_jax.data.examples import Examples
-from ava_jax.data.frame_store import BadFrame
+from ava_jax.data.frames.store import BadFrame
+from ava_jax.data.split import Split
 from ava_jax.errors import UserError
 
 # TensorFlow only feeds; the accelerators are JAX's.
@@ -24,13 +25,13 @@ Rows = dict[str, np.ndarray]
 Frames = Iterable[tuple[int, int]]
 
 
-def steps_per_epoch(split: dataset.Split, config: ml_collections.ConfigDict) -> int:
+def steps_per_epoch(split: Split, config: ml_collections.ConfigDict) -> int:
     """Steps in which every key-frame is seen once; the last one runs over."""
     return -(-len(split) // config.train.batch)
 
 
 def train_batches(
-    split: dataset.Split,
+    split: Split,
     config: ml_collections.ConfigDict,
     *,
     first_step: int,
@@ -87,7 +88,7 @@ def _shuffled(position: tf.Tensor, size: int, seed: int) -> tf.Tensor:
 
 
 def key_frames(
-    split: dataset.Split, config: ml_collections.ConfigDict, step: int
+    split: Split, config: ml_collections.ConfigDict, step: int
 ) -> np.ndarray:
     """(B,) int64: the rows of `split` in the global batch of a step, from 0."""
     first = step * config.train.batch
@@ -100,7 +101,7 @@ def key_frames(
 
 
 def eval_batches(
-    split: dataset.Split, config: ml_collections.ConfigDict, *, rows: range
+    split: Split, config: ml_collections.ConfigDict, *, rows: range
 ) -> Iterator[Rows]:
     """This host's rows of the batches that hold every proposal of a split once.
 
@@ -138,7 +139,7 @@ def eval_batches(
 
 
 def _iterate(
-    batches: tf.data.Dataset, frames: Callable[[int], Frames], split: dataset.Split
+    batches: tf.data.Dataset, frames: Callable[[int], Frames], split: Split
 ) -> Iterator[Rows]:
     """The batches as NumPy arrays; `frames(n)` are those of batch n."""
     n = 0
@@ -150,7 +151,7 @@ def _iterate(
         raise UserError(_what_is_bad(error, frames(n), split)) from error
 
 
-def _what_is_bad(error, frames: Frames, split: dataset.Split) -> str:
+def _what_is_bad(error, frames: Frames, split: Split) -> str:
     """TensorFlow does not say which frame it was: read them all again."""
     remedy = (
         "Every bad frame is listed by: python scripts/check_ava.py --config FILE "

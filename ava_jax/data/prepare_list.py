@@ -3,7 +3,7 @@
 import os
 import re
 
-from ava_jax.data.text_files import read_lines
+from ava_jax.annotations.text_files import read_lines
 from ava_jax.errors import UserError
 
 # https://github.com/cvdfoundation/ava-dataset names the files that CVDF hosts.

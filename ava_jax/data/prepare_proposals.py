@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 import ml_collections
 import numpy as np
 
-from ava_jax import people
-from ava_jax.data import annotations, clips, frames
-from ava_jax.data.annotations import BoxTable
+from ava_jax import annotations, people
+from ava_jax.annotations import BoxTable
+from ava_jax.data import clips, frames
 from ava_jax.errors import UserError
 
 # RGB uint8 (H, W, 3) -> (N, 5) float32: x1, y1, x2, y2 in pixels, score.

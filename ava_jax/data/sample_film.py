@@ -5,7 +5,7 @@ import pathlib
 
 import ml_collections
 
-from ava_jax.data.box_files import read_boxes
+from ava_jax.annotations.box_files import read_boxes
 from ava_jax.data.frames import open_frames
 from ava_jax.errors import UserError
 from ava_jax.video.writer import VideoWriter

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from ava_jax.data.dataset import Split
+from ava_jax.data.split import Split
 from ava_jax.errors import UserError
 
 

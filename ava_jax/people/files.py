@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ava_jax.data.proposals import read_proposals
+from ava_jax.annotations.proposals import read_proposals
 from ava_jax.errors import UserError
 
 _LONE_SPACING = 1.0  # seconds; of a file with one time, as AVA's key-frames

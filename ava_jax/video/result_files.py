@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ava_jax import files
-from ava_jax.data.box_files import write_detections
-from ava_jax.data.box_table import BoxTable
+from ava_jax.annotations.box_files import write_detections
+from ava_jax.annotations.box_table import BoxTable
 from ava_jax.video.key_frames import KeyFrameResult
 
 

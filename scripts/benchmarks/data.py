@@ -128,7 +128,8 @@ def _pure_loop(config) -> Callable[[], Iterator[int]]:
     """The least that must be done: JPEG files in memory, decoded and resized."""
     import tensorflow as tf
 
-    from ava_jax.data import frame_store, transforms
+    from ava_jax.data import transforms
+    from ava_jax.data.frames.store import decode_jpegs
 
     root = pathlib.Path(config.data.root, config.data.frames)
     paths = sorted(root.glob("*/*.jpg"))[: 16 * config.data.clip_len]
@@ -140,7 +141,7 @@ def _pure_loop(config) -> Callable[[], Iterator[int]]:
     )
 
     def clip(files):
-        return transforms.resize(frame_store.decode_jpegs(files), *size)
+        return transforms.resize(decode_jpegs(files), *size)
 
     def loop():
         clips = tf.data.Dataset.from_tensor_slices(contents).repeat()

@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 
-from ava_jax import scoring
-from ava_jax.data import annotations, detection_checks
+from ava_jax import annotations, scoring
+from ava_jax.annotations import detection_checks
 
 NAME = "eval"
 HELP = "files of detections to mAP, at the size of AVA's validation set"

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from ava_jax import scoring
-from ava_jax.data import annotations
+from ava_jax import annotations, scoring
 from ava_jax.metrics import ava_map
 
 DATA = Path(__file__).parents[1] / "data" / "annotations"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ava_jax import scoring
-from ava_jax.data.annotations import BoxTable
+from ava_jax.annotations import BoxTable
 from ava_jax.report.evaluation import KeyFrame
 
 NASTY = '<script>alert("1")</script> & $x$'

@@ -7,7 +7,7 @@ import pytest
 from video_files import pictures, write_video
 
 from ava_jax.data import clips
-from ava_jax.data.video_frames import open_videos
+from ava_jax.data.frames.video_files import open_videos
 from ava_jax.video.moments import Sampling, moments
 from ava_jax.video.reader import VideoReader
 

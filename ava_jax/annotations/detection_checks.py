@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ava_jax.data.box_table import NO_LABEL, BoxTable, Problem, index_frames
+from ava_jax.annotations.box_table import NO_LABEL, BoxTable, Problem, index_frames
 
 # A coordinate beyond this is no fraction of a frame, however wrong the box.
 _LARGEST_FRACTION = 2.0

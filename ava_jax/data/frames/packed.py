@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ava_jax.data.frame_store import BadFrame, FrameStore, decode_jpeg, decode_jpegs
+from ava_jax.data.frames.store import BadFrame, FrameStore, decode_jpeg, decode_jpegs
 from ava_jax.errors import UserError
 
 # Seconds of movies that single reads keep: the 3 or 4 of a clip, for some threads.

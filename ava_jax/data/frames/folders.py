@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from ava_jax.data import frame_index
-from ava_jax.data.frame_store import BadFrame, FrameStore, decode_jpeg
+from ava_jax.data.frames.index import Facts, look_at
+from ava_jax.data.frames.store import BadFrame, FrameStore, decode_jpeg
 from ava_jax.errors import UserError
 
 # File names that need no configuration: MMAction2's and PySlowFast's.
@@ -132,15 +132,15 @@ def open_folders(
         frame_name = detect_frame_name(root, videos[0])
     name = FrameName.parse(frame_name)
 
-    def look(video: str) -> frame_index.Facts:
+    def look(video: str) -> Facts:
         return _look(root / video, video, name, whole)
 
-    def unchanged(video: str, facts: frame_index.Facts) -> bool:
+    def unchanged(video: str, facts: Facts) -> bool:
         return _times(root / video, name.file(video, facts[2])) == facts[:2]
 
     # Facts found with less insistence are not the same facts.
     kind = f"{frame_name} {'whole' if whole else 'partial'}"
-    facts = frame_index.look_at(root, videos, look, unchanged, kind)
+    facts = look_at(root, videos, look, unchanged, kind)
     facts = np.array(facts, np.int64).reshape(-1, 7)
     _, _, first, last, missing, height, width = facts.T
     return FrameFolders(
@@ -184,9 +184,7 @@ def detect_frame_name(root: pathlib.Path, video: str) -> str:
     )
 
 
-def _look(
-    folder: pathlib.Path, video: str, name: FrameName, whole: bool
-) -> frame_index.Facts:
+def _look(folder: pathlib.Path, video: str, name: FrameName, whole: bool) -> Facts:
     """[two times, first, last, missing, height, width] of one movie."""
     folder_time = os.stat(folder).st_mtime_ns  # first: it may change meanwhile
     indices = _indices(folder, name.head(video), name.suffix)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ava_jax.data.box_files import read_boxes
-from ava_jax.data.box_table import BoxTable, indexed_seconds
-from ava_jax.data.text_files import parse_number
+from ava_jax.annotations.box_files import read_boxes
+from ava_jax.annotations.box_table import BoxTable, indexed_seconds
+from ava_jax.annotations.text_files import parse_number
 from ava_jax.errors import UserError
 
 # What a pickle of NumPy arrays needs, under the names of NumPy 1 and 2.

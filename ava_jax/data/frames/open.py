@@ -6,10 +6,8 @@ from collections.abc import Sequence
 import ml_collections
 from absl import logging
 
-from ava_jax.data.frame_store import BadFrame, FrameStore
+from ava_jax.data.frames.store import FrameStore
 from ava_jax.errors import UserError
-
-__all__ = ["BadFrame", "FrameStore", "open_frames"]
 
 _STORES = ("folder", "packed", "video")
 _POLICIES = ("error", "nearest")
@@ -32,15 +30,15 @@ def open_frames(config: ml_collections.ConfigDict, videos: Sequence[str]) -> Fra
     root = pathlib.Path(data.root, data.frames)
     whole = data.on_bad_frame == "error"
     if data.frame_store == "folder":
-        from ava_jax.data.frame_folders import open_folders
+        from ava_jax.data.frames.folders import open_folders
 
         store = open_folders(root, videos, data.frame_name, whole=whole)
     elif data.frame_store == "packed":
-        from ava_jax.data.packed_frames import open_packed
+        from ava_jax.data.frames.packed import open_packed
 
         store = open_packed(root, videos)
     else:
-        from ava_jax.data.video_frames import open_videos
+        from ava_jax.data.frames.video_files import open_videos
 
         start = data.timestamp_start - data.video_start
         store = open_videos(root, videos, data.fps, start)
@@ -54,7 +52,7 @@ def _check(field: str, value: str, known: Sequence[str]) -> None:
 
 
 def _mended(store: FrameStore) -> FrameStore:
-    from ava_jax.data.mended_frames import MendedFrames
+    from ava_jax.data.frames.nearest import MendedFrames
 
     if store.missing.any():
         logging.warning(

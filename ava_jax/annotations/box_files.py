@@ -9,15 +9,15 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ava_jax import files
-from ava_jax.data import binary_boxes
-from ava_jax.data.box_table import NO_LABEL, BoxTable, Problem, raise_fatal
-from ava_jax.data.csv_boxes import read_csv
+from ava_jax.annotations import parquet_npz
+from ava_jax.annotations.box_table import NO_LABEL, BoxTable, Problem, raise_fatal
+from ava_jax.annotations.csv_reader import read_csv
 
 KINDS = ("ground_truth", "detections")
 # Readers and writers of what is not text, by the end of the file's name.
 _BINARY = {
-    ".parquet": (binary_boxes.read_parquet, binary_boxes.write_parquet),
-    ".npz": (binary_boxes.read_npz, binary_boxes.write_npz),
+    ".parquet": (parquet_npz.read_parquet, parquet_npz.write_parquet),
+    ".npz": (parquet_npz.read_npz, parquet_npz.write_npz),
 }
 
 

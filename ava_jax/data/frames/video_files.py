@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from ava_jax.data import frame_index
-from ava_jax.data.frame_store import BadFrame, FrameStore
+from ava_jax.data.frames.index import Facts, look_at
+from ava_jax.data.frames.store import BadFrame, FrameStore
 from ava_jax.data.prepare_movie import SUFFIXES
 from ava_jax.errors import UserError
 from ava_jax.video.reader import VideoFrame, import_av
@@ -190,13 +190,13 @@ def open_videos(
     root = pathlib.Path(root)
     files = dict(zip(videos, _find(root, videos), strict=True))
 
-    def look(video: str) -> frame_index.Facts:
+    def look(video: str) -> Facts:
         return [*_stamp(files[video]), *_look(files[video], fps)]
 
-    def unchanged(video: str, facts: frame_index.Facts) -> bool:
+    def unchanged(video: str, facts: Facts) -> bool:
         return _stamp(files[video]) == facts[:2]
 
-    facts = frame_index.look_at(root, videos, look, unchanged, f"video {fps} fps")
+    facts = look_at(root, videos, look, unchanged, f"video {fps} fps")
     _, _, last, height, width = np.array(facts, np.int64).reshape(-1, 5).T
     offset = round(start * fps) - 1
     return VideoFrames(
@@ -232,7 +232,7 @@ def _stamp(path: pathlib.Path) -> list[int]:
     return [status.st_mtime_ns, status.st_size]
 
 
-def _look(path: pathlib.Path, fps: float) -> frame_index.Facts:
+def _look(path: pathlib.Path, fps: float) -> Facts:
     """[number of the last frame, height, width] of one video."""
     video = SeekableVideo(path, fps)
     try:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ava_jax.data.box_table import BoxTable
+from ava_jax.annotations.box_table import BoxTable
 from ava_jax.errors import UserError
 
 _CORNERS = ("x1", "y1", "x2", "y2")

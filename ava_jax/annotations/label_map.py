@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ava_jax.data.ava_actions import action_type
-from ava_jax.data.text_files import read_lines
+from ava_jax.annotations.ava_actions import action_type
+from ava_jax.annotations.text_files import read_lines
 from ava_jax.errors import UserError
 
 _LABEL_TOKEN = re.compile(

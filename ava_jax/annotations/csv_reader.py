@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ava_jax.data.box_table import NO_ENTITY, NO_LABEL, BoxTable, Problem
-from ava_jax.data.text_files import is_gzip, parse_number, read_rows, split_row
+from ava_jax.annotations.box_table import NO_ENTITY, NO_LABEL, BoxTable, Problem
+from ava_jax.annotations.text_files import is_gzip, parse_number, read_rows, split_row
 
 _SNIFFED_ROWS = 1000
 
