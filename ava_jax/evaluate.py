@@ -14,11 +14,12 @@ from jax.sharding import Mesh
 
 from ava_jax import agreement, annotations, hosts, parallel, scoring, steps
 from ava_jax.checkpoints import store
-from ava_jax.data import dataset, pipeline, sources, thinning
+from ava_jax.data import dataset, pipeline, thinning
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
 from ava_jax.models import build_detector
 from ava_jax.models.detector import variable_shapes
+from ava_jax.prepare import sources
 from ava_jax.report.contact_sheet import KeyFrame
 from ava_jax.report.evaluation import write_report
 from ava_jax.report.findings import Findings

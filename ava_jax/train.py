@@ -25,11 +25,12 @@ from ava_jax import (
 from ava_jax import plan as ava_plan
 from ava_jax.checkpoints import store
 from ava_jax.checkpoints.converted import class_names
-from ava_jax.data import dataset, pipeline, sources
+from ava_jax.data import dataset, pipeline
 from ava_jax.errors import UserError
 from ava_jax.evaluate import Evaluator, headline, scalars
 from ava_jax.models import build_detector, init_variables
 from ava_jax.precise_bn import PreciseStatistics
+from ava_jax.prepare import sources
 from ava_jax.profiling import Profile
 from ava_jax.progress import Progress
 from ava_jax.report import contact_sheet

@@ -35,8 +35,7 @@ def main(argv: list[str]) -> None:
     import tqdm
 
     from ava_jax import files, workdir
-    from ava_jax.data import check
-    from ava_jax.report import data_page
+    from ava_jax.checks import check, page
 
     def progress(items, total):
         return tqdm.tqdm(items, "frames", total, disable=None, unit_scale=True)
@@ -48,7 +47,7 @@ def main(argv: list[str]) -> None:
     if _JSON.value:
         workdir.write_json(pathlib.Path(_JSON.value), verdict.as_dict())
     if _HTML.value:
-        text = data_page.render(verdict, examination.image)
+        text = page.render(verdict, examination.image)
         files.replace(pathlib.Path(_HTML.value), text)
     print(verdict.as_text())
     sys.exit(0 if verdict.is_clean else 1)

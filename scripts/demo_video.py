@@ -80,7 +80,7 @@ def options(flags: argparse.Namespace) -> dict:
 def use_own_data(flags, config, checkpoint: str, folder: str) -> None:
     """Fills in a movie of the data set, with its proposals as people."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from ava_jax.data.sample_film import make_film
+    from ava_jax.prepare.sample_video import make_film
 
     config.data.root = config.data.root or os.path.join(checkpoint, "data")
     flags.video = str(make_film(config, folder))

@@ -40,28 +40,28 @@ def main(argv: list[str]) -> None:
 
 
 def _list(_: list[str]) -> None:
-    from ava_jax.data.prepare_list import download_script
+    from ava_jax.prepare.download import download_script
 
     print(download_script(_needed(_NAMES)), end="")
 
 
 def _extract(_: list[str]) -> None:
     folder, config = _needed(_VIDEOS), _CONFIG.value
-    from ava_jax.data import prepare_frames, prepare_movie
+    from ava_jax.prepare import extract, extract_movie
 
     options = (_END.value, _SHORT_SIDE.value, _QUALITY.value)
-    recipe = prepare_movie.recipe_of(config, *options)
-    videos = prepare_frames.find_videos(folder)
+    recipe = extract_movie.recipe_of(config, *options)
+    videos = extract.find_videos(folder)
     root = os.path.join(config.data.root, config.data.frames)
-    movies = prepare_frames.extract_movies(
+    movies = extract.extract_movies(
         videos, root, recipe, workers=_WORKERS.value, progress=_bar("movies")
     )
-    print(prepare_frames.table(movies))
+    print(extract.table(movies))
     sys.exit(any(movie.error for movie in movies))
 
 
 def _proposals(_: list[str]) -> None:
-    from ava_jax.data.prepare_proposals import write_proposals
+    from ava_jax.prepare.detect_people import write_proposals
 
     bar = _bar("key-frames")
     print(write_proposals(_CONFIG.value, _SPLIT.value, _DETECTOR.value, bar))
@@ -69,7 +69,7 @@ def _proposals(_: list[str]) -> None:
 
 def _pack(beam: list[str]) -> None:
     out = _needed(_OUT)
-    from ava_jax.data import ava_builder
+    from ava_jax.prepare import ava_builder
 
     ava_builder.pack(_CONFIG.value, out, name=_NAME.value, beam_arguments=beam)
     print(f"{out}: add --config.data.root={out} --config.data.frame_store=packed")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from browser import browser  # noqa: F401 (a fixture)
 
-from ava_jax.data import mini
+from ava_jax.prepare import mini
 from configs import mini as mini_config
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import video_files
 
-from ava_jax.data import check, dataset
+from ava_jax.checks import check
+from ava_jax.checks.page import render
+from ava_jax.data import dataset
 from ava_jax.errors import UserError
-from ava_jax.report import data_page
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -518,7 +519,7 @@ def test_videos_are_read_to_their_end_when_asked(filmed):
 
 
 def test_packed_frames_are_read_when_asked(own, tmp_path):
-    from ava_jax.data import ava_builder
+    from ava_jax.prepare import ava_builder
 
     whole = frame(own, "mini_train_00", 20).read_bytes()
     frame(own, "mini_train_00", 20).write_bytes(whole[: len(whole) // 2])
@@ -562,13 +563,13 @@ def test_the_trainer_has_the_last_word(own, monkeypatch):
 def test_the_page_shows_suspicious_key_frames(own):
     pixels(own)
     examination = check.examine(own)
-    page = data_page.render(examination.verdict, examination.image)
+    page = render(examination.verdict, examination.image)
     assert "Boxes in pixels: 1" in page
     assert page.count("<figure>") >= 2  # that key-frame, and people not found
     assert "data:image/jpeg;base64," in page
     assert "http" not in page
     # Without frames there are no pictures, and the rest of the page.
-    page = data_page.render(examination.verdict, lambda suspect: None)
+    page = render(examination.verdict, lambda suspect: None)
     assert "Boxes in pixels: 1" in page and "<figure>" not in page
 
 

@@ -20,8 +20,8 @@ from ava_jax import compilation, errors, workdir
 from ava_jax.annotate_video import Options, annotate_video
 from ava_jax.annotations import read_boxes, read_proposals
 from ava_jax.checkpoints import store
-from ava_jax.data.sample_film import make_film
 from ava_jax.models import detector
+from ava_jax.prepare.sample_video import make_film
 from ava_jax.video.annotate import track_color
 
 ROOT = Path(__file__).parents[1]

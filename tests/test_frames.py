@@ -14,12 +14,13 @@ import tensorflow as tf
 import video_files
 
 from ava_jax import config as ava_config
-from ava_jax.data import ava_builder, dataset, pipeline
+from ava_jax.data import dataset, pipeline
 from ava_jax.data.frames import open_frames
 from ava_jax.data.frames.folders import open_folders
 from ava_jax.data.frames.store import BadFrame
 from ava_jax.data.frames.video_files import SeekableVideo, open_videos
 from ava_jax.errors import UserError
+from ava_jax.prepare import ava_builder
 from ava_jax.video.frame_rate import at_rate
 from ava_jax.video.reader import VideoReader
 

@@ -1,6 +1,7 @@
 """The miniature data set: its files, its labels, and what must not give them away."""
 
 import collections
+import importlib
 import json
 import pickle
 import re
@@ -9,8 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from ava_jax.data import mini, mini_figures, mini_movies, mini_schedule
 from ava_jax.errors import UserError
+from ava_jax.prepare import mini
+from ava_jax.prepare.mini import figures, schedule
+from ava_jax.prepare.mini.movie import Movie
 
 POSES = {7, 8, 11, 12, 14}
 TINY = mini.MiniSpec(train_movies=2, val_movies=1, seconds=5, height=48, width=64)
@@ -256,7 +259,8 @@ def test_stopped_halfway_leaves_what_was_there(tmp_path, monkeypatch, error):
     def stop(*args):
         raise error("disk full")
 
-    monkeypatch.setattr(mini, "propose", stop)
+    module = importlib.import_module("ava_jax.prepare.mini.generate")
+    monkeypatch.setattr(module, "propose", stop)
     with pytest.raises(KeyboardInterrupt if error is KeyboardInterrupt else UserError):
         mini.generate(tmp_path / "m", mini.MiniSpec(**{**vars(TINY), "seed": 1}))
     assert contents(tmp_path) == before
@@ -279,7 +283,7 @@ def test_boxes_fit_what_is_drawn():
     checked = 0
     for index in range(4, 4 + 6 * 20, 6):  # movies with two figures
         rng = np.random.default_rng([5, index])
-        movie = mini_movies.Movie(rng, index, seconds=8, fps=4, size=(144, 192))
+        movie = Movie(rng, index, seconds=8, fps=4, size=(144, 192))
         for second in set(range(1, 7)) - {movie.cut_second}:
             people = movie.people(second)
             if len(people) != 2 or min(person.visible for person in people) < 1:
@@ -305,7 +309,7 @@ def test_hidden_hands_are_not_labelled():
     kept = collections.Counter()
     for index in range(8):
         rng = np.random.default_rng([6, index])
-        movie = mini_movies.Movie(rng, index, seconds=12, fps=2, size=(48, 64))
+        movie = Movie(rng, index, seconds=12, fps=2, size=(48, 64))
         for second in range(1, 11):
             for person in movie.people(second):
                 does = movie.figures[person.entity].actions(second)
@@ -319,7 +323,7 @@ def test_hidden_hands_are_not_labelled():
 
 def test_excluded_key_frame_shows_nobody():
     rng = np.random.default_rng(0)
-    movie = mini_movies.Movie(rng, 0, seconds=8, fps=5, size=(48, 64))
+    movie = Movie(rng, 0, seconds=8, fps=5, size=(48, 64))
     cut = 5 * movie.cut_second
     assert np.array_equal(movie.frame(cut), movie.frame(cut, figures=False))
     assert not np.array_equal(movie.frame(cut - 5), movie.frame(cut - 5, figures=False))
@@ -330,11 +334,11 @@ def test_excluded_key_frame_shows_nobody():
 
 def figure(poses, arms=("down",), changes=(4.5,)):
     def track(states):
-        return mini_schedule.Track(states, changes[: len(states) - 1])
+        return schedule.Track(states, changes[: len(states) - 1])
 
-    return mini_figures.draw_figure(
+    return figures.draw_figure(
         np.random.default_rng(7),
-        path=mini_figures.Path((0.0, 5.0), (1.0, 0.2), 0.3, False),
+        path=figures.Path((0.0, 5.0), (1.0, 0.2), 0.3, False),
         poses=track(poses),
         arms=track(arms),
         hands=track(("empty",)),
@@ -346,8 +350,8 @@ LATER = TIMES > 5
 
 
 def test_standing_figure_is_a_walking_one_stopped():
-    walks = mini_figures.move(figure(("walk",)), TIMES).joints
-    stops = mini_figures.move(figure(("walk", "stand")), TIMES).joints
+    walks = figures.move(figure(("walk",)), TIMES).joints
+    stops = figures.move(figure(("walk", "stand")), TIMES).joints
     for name, joint in stops.items():
         stopped = walks[name][TIMES == 4.5]
         # Nobody is quite still above the legs: the trunk sways by 0.04 rad and
@@ -360,8 +364,8 @@ def test_standing_figure_is_a_walking_one_stopped():
 
 def test_still_arm_is_a_waving_one_stopped():
     poses = ("stand",)
-    waves = mini_figures.move(figure(poses, ("wave",)), TIMES).joints
-    stops = mini_figures.move(figure(poses, ("wave", "raised")), TIMES).joints
+    waves = figures.move(figure(poses, ("wave",)), TIMES).joints
+    stops = figures.move(figure(poses, ("wave", "raised")), TIMES).joints
     hand = f"hand_{figure(poses).free_side}"
     stopped = waves[hand][TIMES == 4.5]
     assert np.abs(stops[hand][LATER] - stopped).max() < 0.02
@@ -381,7 +385,7 @@ def observations():
     seen = collections.defaultdict(list)
     for index in range(160):
         rng = np.random.default_rng([11, index])
-        movie = mini_movies.Movie(rng, index, seconds=20, fps=2, size=(48, 64))
+        movie = Movie(rng, index, seconds=20, fps=2, size=(48, 64))
         for second in range(1, 19):
             for person in movie.people(second):
                 x1, y1, x2, y2 = person.box
@@ -424,7 +428,7 @@ def test_poses_do_differ_in_one_frame(observations):
 
 def test_tracks_change_away_from_key_frames():
     rng = np.random.default_rng(2)
-    tracks = mini_schedule.deal(rng, mini_schedule.POSE_DECK, 20, 200)
+    tracks = schedule.deal(rng, schedule.POSE_DECK, 20, 200)
     for track in tracks:
         changes = np.array(track.changes)
         assert np.abs(changes - np.round(changes)).min() > 0.4

@@ -15,10 +15,11 @@ import pytest
 import video_files
 
 from ava_jax import annotations, people
-from ava_jax.data import dataset, prepare_frames, prepare_proposals
-from ava_jax.data.prepare_list import download_script
-from ava_jax.data.prepare_movie import Recipe, recipe_of
+from ava_jax.data import dataset
 from ava_jax.errors import UserError
+from ava_jax.prepare import detect_people, extract
+from ava_jax.prepare.download import download_script
+from ava_jax.prepare.extract_movie import Recipe, recipe_of
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -116,7 +117,7 @@ def test_a_list_that_is_none_is_refused(tmp_path, content, message):
 )
 def test_frames_are_the_nearest_in_time(tmp_path, recipe, expected):
     film = video(tmp_path / "videos")
-    (movie,) = prepare_frames.extract_movies([film], tmp_path / "out", recipe)
+    (movie,) = extract.extract_movies([film], tmp_path / "out", recipe)
     found = shown(tmp_path / "out/film")
     names = [f"img_{i:05}.jpg" for i in range(1, len(expected) + 1)]
     assert found == dict(zip(names, expected, strict=True))
@@ -126,7 +127,7 @@ def test_frames_are_the_nearest_in_time(tmp_path, recipe, expected):
 def test_a_video_that_begins_late_has_no_first_frames(tmp_path):
     film = video(tmp_path / "videos", count=20, fps=10)
     recipe = Recipe(fps=10, start=-1)
-    (movie,) = prepare_frames.extract_movies([film], tmp_path / "out", recipe)
+    (movie,) = extract.extract_movies([film], tmp_path / "out", recipe)
     assert movie.first == 11
     assert list(shown(tmp_path / "out/film"))[0] == "img_00011.jpg"
 
@@ -148,7 +149,7 @@ def test_size_and_names(tmp_path, short_side, size):
     film = video(tmp_path / "videos", count=2)
     name = "{video}_{:06}.jpg"
     recipe = Recipe(fps=25, short_side=short_side, frame_name=name)
-    (movie,) = prepare_frames.extract_movies([film], tmp_path / "out", recipe)
+    (movie,) = extract.extract_movies([film], tmp_path / "out", recipe)
     assert (movie.width, movie.height) == size
     image = cv2.imread(str(tmp_path / "out/film/film_000001.jpg"))
     assert image.shape == (*size[::-1], 3)
@@ -157,7 +158,7 @@ def test_size_and_names(tmp_path, short_side, size):
 def test_the_manifest_says_how_frames_were_made(tmp_path):
     film = video(tmp_path / "videos")
     recipe = Recipe(fps=10, quality=80)
-    prepare_frames.extract_movies([film], tmp_path / "out", recipe)
+    extract.extract_movies([film], tmp_path / "out", recipe)
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     assert manifest["recipe"]["fps"] == 10 and manifest["recipe"]["quality"] == 80
     assert {"av", "opencv", "libavcodec", "libswscale"} <= set(manifest["versions"])
@@ -171,9 +172,7 @@ def test_the_manifest_says_how_frames_were_made(tmp_path):
 def test_processes_make_the_same_files_as_one(tmp_path):
     videos = [video(tmp_path / "videos", f"{i}.mov", count=5 + i) for i in range(3)]
     for out, workers in (("one", 1), ("two", 2)):
-        prepare_frames.extract_movies(
-            videos, tmp_path / out, Recipe(fps=25), workers=workers
-        )
+        extract.extract_movies(videos, tmp_path / out, Recipe(fps=25), workers=workers)
     files = sorted(
         p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*")
     )
@@ -186,7 +185,7 @@ def test_processes_make_the_same_files_as_one(tmp_path):
 def test_what_is_there_is_not_made_again(tmp_path):
     folder, out = tmp_path / "videos", tmp_path / "out"
     one = video(folder, "one.mov")
-    prepare_frames.extract_movies([one], out, Recipe(fps=25))
+    extract.extract_movies([one], out, Recipe(fps=25))
     made = (out / "one/img_00001.jpg").stat().st_mtime_ns
     # What a process that was killed leaves behind.
     (out / ".two.partial").mkdir()
@@ -198,9 +197,7 @@ def test_what_is_there_is_not_made_again(tmp_path):
         counts.append(total)
         return items
 
-    movies = prepare_frames.extract_movies(
-        [one, two], out, Recipe(fps=25), progress=progress
-    )
+    movies = extract.extract_movies([one, two], out, Recipe(fps=25), progress=progress)
     assert [movie.frames for movie in movies] == [60, 60]
     assert counts == [1]
     assert (out / "one/img_00001.jpg").stat().st_mtime_ns == made
@@ -211,10 +208,10 @@ def test_what_is_there_is_not_made_again(tmp_path):
 def test_frames_that_are_gone_or_of_another_file_are_made_again(tmp_path):
     out = tmp_path / "out"
     films = [video(tmp_path / "videos", name) for name in ("a.mov", "b.mov")]
-    prepare_frames.extract_movies(films, out, Recipe(fps=25), workers=1)
+    extract.extract_movies(films, out, Recipe(fps=25), workers=1)
     shutil.rmtree(out / "a")
     video(tmp_path / "videos", "b.mov", count=7)
-    movies = prepare_frames.extract_movies(films, out, Recipe(fps=25), workers=1)
+    movies = extract.extract_movies(films, out, Recipe(fps=25), workers=1)
     assert [movie.frames for movie in movies] == [60, 7]
     assert [len(shown(out / name)) for name in "ab"] == [60, 7]
 
@@ -226,20 +223,20 @@ def test_bad_videos_do_not_keep_the_others(tmp_path):
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     (folder / "text.mp4").write_text("no video")
     short = video(folder, "short.mov", count=3)
-    videos = prepare_frames.find_videos(folder)
+    videos = extract.find_videos(folder)
     recipe = Recipe(fps=25, start=0.5, end=2)
-    movies = prepare_frames.extract_movies(videos, out, recipe, workers=1)
+    movies = extract.extract_movies(videos, out, recipe, workers=1)
     found = {movie.name: movie for movie in movies}
     assert found["good"].frames == 38 and not found["good"].note
     assert found["cut"].note.startswith("damaged or cut off: says 2.4 s, ends after")
     assert "cannot be opened as a video" in found["text"].error
     assert "has no frame 0.5 s after its first one" in found["short"].error
     assert {p.name for p in out.iterdir()} == {"good", "cut", "manifest.json"}
-    table = prepare_frames.table(movies)
+    table = extract.table(movies)
     assert "4 movies" in table and "2 failed" in table
     # The next try says it again, and does not touch the good one.
     good.touch(), short.touch()
-    again = prepare_frames.extract_movies(videos, out, recipe, workers=1)
+    again = extract.extract_movies(videos, out, recipe, workers=1)
     assert [movie.error for movie in again] == [movie.error for movie in movies]
 
 
@@ -255,15 +252,15 @@ def test_a_full_disk_leaves_nothing_half_made(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(pathlib.Path, "write_bytes", full)
         out = tmp_path / "out"
-        (movie,) = prepare_frames.extract_movies([film], out, Recipe(fps=25))
+        (movie,) = extract.extract_movies([film], out, Recipe(fps=25))
     assert "No space left" in movie.error
     assert list(out.iterdir()) == []
-    (movie,) = prepare_frames.extract_movies([film], out, Recipe(fps=25))
+    (movie,) = extract.extract_movies([film], out, Recipe(fps=25))
     assert movie.frames == 60
 
 
 def other_recipe(out, film):
-    prepare_frames.extract_movies([film], out, Recipe(fps=10))
+    extract.extract_movies([film], out, Recipe(fps=10))
     return r"made by another recipe, .*'fps': 10"
 
 
@@ -283,7 +280,7 @@ def test_what_is_not_ours_is_left_alone(tmp_path, make):
     message = make(out, film)
     before = sorted(out.rglob("*"))
     with pytest.raises(UserError, match=message):
-        prepare_frames.extract_movies([film], out, Recipe(fps=25))
+        extract.extract_movies([film], out, Recipe(fps=25))
     assert sorted(out.rglob("*")) == before
 
 
@@ -301,16 +298,16 @@ def test_what_is_not_ours_is_left_alone(tmp_path, make):
 )
 def test_recipes_that_make_no_sense(tmp_path, recipe):
     with pytest.raises(UserError, match="makes no sense"):
-        prepare_frames.extract_movies([], tmp_path, recipe)
+        extract.extract_movies([], tmp_path, recipe)
 
 
 def test_two_videos_of_one_name_or_none_are_refused(tmp_path):
     with pytest.raises(UserError, match="--videos DIR"):
-        prepare_frames.find_videos(tmp_path / "nowhere")
+        extract.find_videos(tmp_path / "nowhere")
     for suffix in ("mp4", "mkv"):
         (tmp_path / f"a.{suffix}").touch()
     with pytest.raises(UserError, match=r"both be movie a"):
-        prepare_frames.find_videos(tmp_path)
+        extract.find_videos(tmp_path)
 
 
 # Proposals
@@ -331,7 +328,7 @@ def test_proposals_of_a_detector(tiny_config, tiny_root, tmp_path, monkeypatch):
         return np.array([[0, 0, width / 2, height, 0.75]] * (len(seen) % 2), np.float32)
 
     monkeypatch.setattr(people, "open_detector", {"mine": detector}.get)
-    said = prepare_proposals.write_proposals(config, "train", "mine")
+    said = detect_people.write_proposals(config, "train", "mine")
     truth = annotations.read_boxes(tiny_root / "annotations/mini_train.csv")
     frames = annotations.index_frames(truth)
     assert seen == [(72, 96, 3)] * len(frames.video)
@@ -344,13 +341,13 @@ def test_proposals_of_a_detector(tiny_config, tiny_root, tmp_path, monkeypatch):
     half = len(keys) // 2
     assert said.endswith(f"{len(keys) - half} boxes; {half} key-frames without anyone")
     with pytest.raises(UserError, match=r"found\.csv is there"):
-        prepare_proposals.write_proposals(config, "train", "mine")
+        detect_people.write_proposals(config, "train", "mine")
 
 
 def test_the_detector_sees_the_key_frame(tiny_config):
     split = dataset.load_split(tiny_config, "val")
     pictures = []
-    prepare_proposals.propose(
+    detect_people.propose(
         tiny_config, "val", lambda image: pictures.append(image) or np.zeros((0, 5))
     )
     for k, picture in enumerate(pictures):
@@ -360,7 +357,7 @@ def test_the_detector_sees_the_key_frame(tiny_config):
 
 def test_proposals_are_written_as_csv(tiny_config):
     with pytest.raises(UserError, match=r"a CSV file is written here"):
-        prepare_proposals.write_proposals(tiny_config, "train", "hog")
+        detect_people.write_proposals(tiny_config, "train", "hog")
 
 
 # The command line

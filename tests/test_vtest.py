@@ -8,8 +8,9 @@ import host_processes
 import numpy as np
 import pytest
 
-from ava_jax.data import dataset, vtest
+from ava_jax.data import dataset
 from ava_jax.errors import UserError
+from ava_jax.prepare import vtest
 from configs import mini as mini_config
 
 ROOT = pathlib.Path(__file__).parent.parent

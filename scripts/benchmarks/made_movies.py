@@ -15,7 +15,7 @@ _FPS = 30
 
 def write(args, root: pathlib.Path) -> dict[str, ml_collections.ConfigDict]:
     """Movies of drifting texture, and a configuration for each store."""
-    from ava_jax.data import ava_builder
+    from ava_jax.prepare import ava_builder
 
     width, height = map(int, args.size.split("x"))
     names = [f"movie{m}" for m in range(args.movies)]

@@ -113,8 +113,9 @@ class _Training:
 
     def _read(self, config, module, rows) -> None:
         # TensorFlow is imported only where it is needed.
-        from ava_jax.data import dataset, pipeline, sources
+        from ava_jax.data import dataset, pipeline
         from ava_jax.evaluate import Evaluator
+        from ava_jax.prepare import sources
 
         config = sources.prepare(config, self.folder)
         split = dataset.load_split(config, "train")

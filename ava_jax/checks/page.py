@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ava_jax.data.findings import Finding, Suspect, Verdict
+from ava_jax.checks.findings import Finding, Suspect, Verdict
 from ava_jax.report import drawing, page, style
 
 _ANNOTATED = style.TRUE

@@ -18,8 +18,8 @@ import uuid
 import cv2
 import numpy as np
 
-from ava_jax.data.mini_movies import Movie, Person
 from ava_jax.errors import UserError
+from ava_jax.prepare.mini.movie import Movie, Person
 
 # AVA's action ids and names (v2.2).
 ACTIONS = {

@@ -10,8 +10,8 @@ import pathlib
 import shutil
 import tempfile
 
-from ava_jax.data.prepare_movie import Recipe, extract_movie
 from ava_jax.errors import UserError
+from ava_jax.prepare.extract_movie import Recipe, extract_movie
 from ava_jax.video.reader import VideoReader
 
 VIDEO = "vtest"
@@ -38,7 +38,7 @@ def prepare(root: str | os.PathLike, video: str | os.PathLike) -> None:
     _check(video)
     root.mkdir(parents=True, exist_ok=True)
     with importlib.resources.as_file(
-        importlib.resources.files("ava_jax.data") / "vtest_annotations"
+        importlib.resources.files("ava_jax.prepare") / "vtest_annotations"
     ) as annotations:
         shutil.copytree(annotations, root / "annotations", dirs_exist_ok=True)
     # Frames are extracted beside and renamed last: a folder that is there is whole.

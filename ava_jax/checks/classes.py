@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 
 from ava_jax.annotations import NO_LABEL, BoxTable
-from ava_jax.data.findings import Finding, listed, row_findings
+from ava_jax.checks.findings import Finding, listed, row_findings
 
 
 def check_classes(

@@ -8,10 +8,10 @@ import ml_collections
 import numpy as np
 
 from ava_jax.annotations import BoxTable
+from ava_jax.checks.findings import Finding, listed, row_findings
 from ava_jax.data import clips
-from ava_jax.data.findings import Finding, listed, row_findings
 from ava_jax.data.frames.store import FrameStore
-from ava_jax.data.prepare_frames import MANIFEST
+from ava_jax.prepare.extract import MANIFEST
 
 # What videos are extracted at.
 _RATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 12.5, 15, 16, 20, 23.976, 24, 25, 29.97, 30)

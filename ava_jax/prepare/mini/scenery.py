@@ -5,8 +5,8 @@ import dataclasses
 import cv2
 import numpy as np
 
-from ava_jax.data.mini_camera import FOCAL, HEIGHT, Camera
-from ava_jax.data.mini_canvas import SHADOW, Colour, Polygon, fixed_point, hsv, shade
+from ava_jax.prepare.mini.camera import FOCAL, HEIGHT, Camera
+from ava_jax.prepare.mini.canvas import SHADOW, Colour, Polygon, fixed_point, hsv, shade
 
 _BACK = 9.5  # distance of the backdrop, m
 _TEXTURE = 48  # pixels of ground texture per metre

@@ -10,7 +10,7 @@ from concurrent import futures
 import numpy as np
 from PIL import Image
 
-from ava_jax.data.findings import (
+from ava_jax.checks.findings import (
     DAMAGED_FRAMES,
     MISSING_FRAMES,
     PLACES,

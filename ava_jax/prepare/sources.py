@@ -27,7 +27,7 @@ def prepare(
     if config.data.source == "mini":
         _make_mini(config)
     elif config.data.source == "vtest":
-        from ava_jax.data import vtest
+        from ava_jax.prepare import vtest
 
         vtest.prepare(config.data.root, config.data.video)
     elif config.data.source != "folder":
@@ -39,7 +39,7 @@ def prepare(
 
 
 def _make_mini(config) -> None:
-    from ava_jax.data import mini
+    from ava_jax.prepare import mini
 
     spec = mini.MiniSpec(
         **config.data.mini,

@@ -6,9 +6,10 @@ import itertools
 import cv2
 import numpy as np
 
-from ava_jax.data import mini_drawing, mini_figures, mini_scenes, mini_schedule
-from ava_jax.data.mini_camera import Camera, draw_camera
-from ava_jax.data.mini_canvas import cover, paint
+from ava_jax.prepare.mini import drawing, scenery, schedule
+from ava_jax.prepare.mini.camera import Camera, draw_camera
+from ava_jax.prepare.mini.canvas import cover, paint
+from ava_jax.prepare.mini.figures import Figure, Path, draw_figure, move
 
 _CUT = 0.45  # half the duration of an inserted shot, s
 _CUT_EVERY = 4  # one movie in so many has an inserted shot
@@ -61,20 +62,19 @@ class Movie:
         self.frame_count = seconds * fps
         times = np.arange(self.frame_count) / fps
         self._camera = draw_camera(rng, times, size)
-        scene, other_scene = rng.permutation(mini_scenes.SCENES)[:2].tolist()
-        self._panorama = mini_scenes.draw_panorama(rng, scene, size)
+        scene, other_scene = rng.permutation(scenery.SCENES)[:2].tolist()
+        self._panorama = scenery.draw_panorama(rng, scene, size)
         self.figures = _cast(rng, index, seconds, self._camera)
         self._drawn = [
-            mini_drawing.project(f, mini_figures.move(f, times), self._camera)
-            for f in self.figures
+            drawing.project(f, move(f, times), self._camera) for f in self.figures
         ]
-        self._things = mini_scenes.draw_things(rng, scene, self._camera)
+        self._things = scenery.draw_things(rng, scene, self._camera)
         self._grain = _grain(rng, size)
         self._grain_at = rng.integers(0, 32, (self.frame_count, 2))
         self.cut_second = None
         if index % _CUT_EVERY == 0:
             self.cut_second = int(rng.integers(1, seconds - 1))
-            other = mini_scenes.draw_panorama(rng, other_scene, size)
+            other = scenery.draw_panorama(rng, other_scene, size)
             blur = max(3, size[1] // 12)
             self._inserted = cv2.blur(other.view(self._camera, 0), (blur, 3))
 
@@ -133,7 +133,7 @@ class Movie:
         codes = {
             (drawn, part): number
             for number, (drawn, part) in enumerate(
-                itertools.product(self._drawn, mini_drawing.PARTS), start=1
+                itertools.product(self._drawn, drawing.PARTS), start=1
             )
         }
         picture = np.zeros(canvas, np.uint8)
@@ -142,7 +142,7 @@ class Movie:
                 cover(picture, polygons, frame, codes.get((thing, part), 0), margin)
         seen = []
         for drawn in self._drawn:
-            alone = {part: np.zeros(canvas, np.uint8) for part in mini_drawing.PARTS}
+            alone = {part: np.zeros(canvas, np.uint8) for part in drawing.PARTS}
             for part, polygons in drawn.layers(frame):
                 cover(alone[part], polygons, frame, 1, margin)
             own = {part: picture == codes[drawn, part] for part in alone}
@@ -163,7 +163,7 @@ def _share(visible: np.ndarray, whole: np.ndarray, inside) -> float:
 
 def _cast(
     rng: np.random.Generator, index: int, seconds: int, camera: Camera
-) -> list[mini_figures.Figure]:
+) -> list[Figure]:
     """Two to five figures, spread over the picture.
 
     Their numbers come in rounds of six movies, so that the sizes of the splits
@@ -171,15 +171,15 @@ def _cast(
     """
     count = (4, 3, 5, 4, 2, 5)[index % 6]
     tracks = zip(
-        mini_schedule.deal(rng, mini_schedule.POSE_DECK, seconds, count),
-        mini_schedule.deal(rng, mini_schedule.ARM_DECK, seconds, count),
-        mini_schedule.deal(rng, mini_schedule.HAND_DECK, seconds, count),
+        schedule.deal(rng, schedule.POSE_DECK, seconds, count),
+        schedule.deal(rng, schedule.ARM_DECK, seconds, count),
+        schedule.deal(rng, schedule.HAND_DECK, seconds, count),
         strict=True,
     )
     places = rng.permutation((2 * np.arange(count) + 1) / count - 1)
     depths = rng.permutation(np.linspace(3.7, 5.7, count + 1)[:-1])
     return [
-        mini_figures.draw_figure(
+        draw_figure(
             rng,
             path=_path(rng, place, depth, camera),
             poses=poses,
@@ -192,15 +192,13 @@ def _cast(
     ]
 
 
-def _path(
-    rng: np.random.Generator, place: float, depth: float, camera: Camera
-) -> mini_figures.Path:
+def _path(rng: np.random.Generator, place: float, depth: float, camera: Camera) -> Path:
     depth = depth + rng.uniform(0, 0.4)
     metres = camera.size[1] / 2 / camera.focal * depth  # half the picture's width
     along, across = rng.uniform(0.5, 0.9), rng.uniform(0.12, 0.25)
     # At most about 0.6 m nearer or farther.
     angle = rng.uniform(-1, 1) * np.arcsin(min(0.8, 0.5 / along))
-    return mini_figures.Path(
+    return Path(
         centre=(metres * (0.8 * place + rng.uniform(-0.1, 0.1)), depth),
         axes=(along, across),
         angle=angle,

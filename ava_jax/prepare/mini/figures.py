@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ava_jax.data import mini_schedule
-from ava_jax.data.mini_canvas import Colour, hsv
+from ava_jax.prepare.mini import schedule
+from ava_jax.prepare.mini.canvas import Colour, hsv
 
 # Proportions, in body heights. Hands, feet and limbs are a little larger than
 # life, to be read at this size.
@@ -102,9 +102,9 @@ class Figure:
     free_side: str  # the arm that may be raised; the other one holds the object
     recline: float  # 0..1, how far a sitting figure leans back
     look: Look
-    poses: mini_schedule.Track
-    arms: mini_schedule.Track
-    hands: mini_schedule.Track
+    poses: schedule.Track
+    arms: schedule.Track
+    hands: schedule.Track
 
     def actions(self, time: float) -> frozenset[str]:
         """Names of what it does at `time`: a pose, perhaps 'wave' or 'hold'."""
@@ -133,9 +133,9 @@ class _Angles(NamedTuple):
 def draw_figure(
     rng: np.random.Generator,
     path: Path,
-    poses: mini_schedule.Track,
-    arms: mini_schedule.Track,
-    hands: mini_schedule.Track,
+    poses: schedule.Track,
+    arms: schedule.Track,
+    hands: schedule.Track,
 ) -> Figure:
     """A figure with random body, clothes and habits."""
     return Figure(

@@ -16,18 +16,18 @@ import numpy as np
 from ava_jax import annotations
 from ava_jax.annotations import BoxTable
 from ava_jax.annotations.proposals import unpadded_keys
-from ava_jax.data import (
-    check_classes,
-    check_folders,
-    check_proposals,
-    check_rows,
-    check_stores,
-    check_timing,
-    clips,
-    dataset,
-    frames,
+from ava_jax.checks import annotation_rows, classes, frame_folders, frame_stores, timing
+from ava_jax.checks.findings import Finding, Suspect, Verdict, excuse
+from ava_jax.checks.proposals import (
+    Proposals,
+    check_boxes,
+    check_keys,
+    check_padding,
+    check_recall,
+    check_scores,
+    gather_people,
 )
-from ava_jax.data.findings import Finding, Suspect, Verdict, excuse
+from ava_jax.data import clips, dataset, frames
 from ava_jax.data.frames.store import FrameStore
 from ava_jax.errors import UserError
 
@@ -90,11 +90,11 @@ def examine(
             f"config.data.root is {config.data.root!r}, which is no folder. Say where "
             "the data set is: --config.data.root=DIR"
         )
-    findings = check_rows.check_files(root, _paths(config))
+    findings = annotation_rows.check_files(root, _paths(config))
     labels = {}
     with _told_as("label map", findings):
         labels = annotations.read_labels(root / config.data.labels)
-    findings += check_classes.check_classes(config, labels) if labels else []
+    findings += classes.check_classes(config, labels) if labels else []
     tables, splits = {}, {}
     for name in SPLITS:
         table = _read_table(config, name, findings)
@@ -102,7 +102,7 @@ def examine(
             tables[name] = table
             splits[name] = _check_split(config, name, table, labels, findings)
     if len(tables) == len(SPLITS):
-        findings += check_rows.check_shared_movies(*tables.values())
+        findings += annotation_rows.check_shared_movies(*tables.values())
     store = _check_frames(config, tables, findings, every_frame, progress)
     for name in tables:
         _load(config, name, findings)
@@ -139,7 +139,7 @@ def _read_table(config, name: str, findings: list[Finding]) -> BoxTable | None:
         table = annotations.read_boxes(root / files.boxes, lenient=True)
     if table is None:
         return None
-    findings += check_rows.unreadable_rows(table, name)
+    findings += annotation_rows.unreadable_rows(table, name)
     excluded = set()
     if files.exclusions and (root / files.exclusions).is_file():
         with _told_as("excluded timestamps", findings, name):
@@ -165,11 +165,11 @@ def _without(table: BoxTable, excluded: set[tuple[str, float]]) -> BoxTable:
 def _check_split(config, name, table, labels, findings) -> dict:
     """Adds what is wrong with annotations and proposals; gives what they hold."""
     data = config.data
-    findings += check_rows.check_coordinates(table, name)
-    findings += check_rows.check_duplicates(table, name)
+    findings += annotation_rows.check_coordinates(table, name)
+    findings += annotation_rows.check_duplicates(table, name)
     proposals = _read_proposals(config, name, findings)
     ids = tuple(data.class_ids) or tuple(range(1, config.model.num_classes))
-    people = check_proposals.gather_people(
+    people = gather_people(
         table,
         np.array((0, *ids), np.int64),
         proposals or {},
@@ -179,10 +179,10 @@ def _check_split(config, name, table, labels, findings) -> dict:
     counts = people.classes.sum(0).astype(int).tolist()
     samples = dict(zip(ids, counts[1:], strict=True))
     if labels:
-        findings += check_classes.check_labels(table, labels, config, name)
-        findings += check_classes.check_samples(samples, labels, table.path, name)
+        findings += classes.check_labels(table, labels, config, name)
+        findings += classes.check_samples(samples, labels, table.path, name)
     if name == "train":
-        findings += check_rows.check_room(people.keys, people.starts, config)
+        findings += annotation_rows.check_room(people.keys, people.starts, config)
     if proposals is not None:
         findings += _check_proposals(config, name, table, people, proposals)
     return {
@@ -196,7 +196,7 @@ def _check_split(config, name, table, labels, findings) -> dict:
     }
 
 
-def _read_proposals(config, name, findings) -> check_proposals.Proposals | None:
+def _read_proposals(config, name, findings) -> Proposals | None:
     """The proposals of a split; None: there are none, which was told."""
     path = pathlib.Path(config.data.root, config.data[name].proposals)
     if not path.is_file():
@@ -204,7 +204,7 @@ def _read_proposals(config, name, findings) -> check_proposals.Proposals | None:
     with _told_as("proposals", findings, name):
         proposals = annotations.read_proposals(path)
         keys = unpadded_keys(path)
-        findings += check_proposals.check_padding(keys, str(path), name)
+        findings += check_padding(keys, str(path), name)
         return proposals
     return None
 
@@ -212,15 +212,15 @@ def _read_proposals(config, name, findings) -> check_proposals.Proposals | None:
 def _check_proposals(config, name, table, people, proposals) -> list[Finding]:
     score = config.data.person_score
     path = str(pathlib.Path(config.data.root, config.data[name].proposals))
-    keys = check_proposals.check_keys(people, proposals, table.path, path, name)
+    keys = check_keys(people, proposals, table.path, path, name)
     policy = config.data.no_proposals
     if policy != "error":
         keys = [dataclasses.replace(finding, is_problem=False) for finding in keys]
     return [
         *keys,
-        *check_proposals.check_boxes(proposals, path, name),
-        *check_proposals.check_scores(proposals, people, score, name, path),
-        *check_proposals.check_recall(people, name, path),
+        *check_boxes(proposals, path, name),
+        *check_scores(proposals, people, score, name, path),
+        *check_recall(people, name, path),
     ]
 
 
@@ -244,19 +244,19 @@ def _check_frames(
         found = [excuse(finding) for finding in found]
     findings += found
     if store:
-        findings += check_timing.check_timing(tables, store, config)
+        findings += timing.check_timing(tables, store, config)
     return store
 
 
 def _look_at_folders(config, root, videos, every_frame, progress):
     """The store, None if there is none, and what is wrong with its frames."""
     name = config.data.frame_name
-    store, found = check_folders.look_at_folders(root, videos, name)
+    store, found = frame_folders.look_at_folders(root, videos, name)
     if store and every_frame:
-        found += check_folders.check_every_frame(store, progress)
+        found += frame_folders.check_every_frame(store, progress)
     elif store:
-        found += check_folders.check_ends(store)
-    return store, found + check_timing.check_recipe(root, config.data.fps)
+        found += frame_folders.check_ends(store)
+    return store, found + timing.check_recipe(root, config.data.fps)
 
 
 def _look_at_store(config, root, videos, every_frame, progress):
@@ -267,7 +267,7 @@ def _look_at_store(config, root, videos, every_frame, progress):
     with _told_as("frames", found):
         store = frames.open_frames(strict, videos)
     if store and every_frame:
-        found += check_stores.check_store(store, progress)
+        found += frame_stores.check_store(store, progress)
     return store, found
 
 

@@ -16,14 +16,14 @@ from typing import Any
 import cv2
 
 from ava_jax import workdir
-from ava_jax.data.prepare_movie import (
+from ava_jax.errors import UserError
+from ava_jax.prepare.extract_movie import (
     SUFFIXES,
     Movie,
     Recipe,
     partial_folder,
     try_movie,
 )
-from ava_jax.errors import UserError
 from ava_jax.video.reader import import_av
 
 MANIFEST = "manifest.json"

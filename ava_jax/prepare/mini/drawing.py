@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from ava_jax.data.mini_camera import Camera
-from ava_jax.data.mini_canvas import SHADOW, Colour, Polygon, fixed_point, shade
-from ava_jax.data.mini_figures import SIDES, Figure, Look, Motion
+from ava_jax.prepare.mini.camera import Camera
+from ava_jax.prepare.mini.canvas import SHADOW, Colour, Polygon, fixed_point, shade
+from ava_jax.prepare.mini.figures import SIDES, Figure, Look, Motion
 
 # What is looked for when it is asked how much of a figure can be seen; "arm" is
 # the one that may be raised.

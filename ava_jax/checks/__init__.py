@@ -1,0 +1,1 @@
+"""The doctor: what is wrong with a data set, where, and what to do."""

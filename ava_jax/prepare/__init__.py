@@ -1,0 +1,1 @@
+"""Making data sets: downloads, frames, people, the miniature, the street video."""
