@@ -16,12 +16,16 @@ import ml_collections
 import numpy as np
 
 from ava_jax.checkpoints import trained
-from ava_jax.clip_scorer import ClipScorer
-from ava_jax.data.resize import resize_frame
 from ava_jax.errors import UserError
-from ava_jax.video.key_frames import KeyFrameResult, checked_boxes, key_frame_results
-from ava_jax.video.moments import Sampling
+from ava_jax.inference.clip_sampler import Sampling
+from ava_jax.inference.clip_scorer import ClipScorer
+from ava_jax.inference.video_predictor import (
+    KeyFrameResult,
+    checked_boxes,
+    key_frame_results,
+)
 from ava_jax.video.reader import Source
+from ava_jax.video.resize import resize_frame
 
 Config = ml_collections.ConfigDict
 

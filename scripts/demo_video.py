@@ -53,8 +53,8 @@ def main() -> None:
         raise UserError(_OFFER)
     # Imported here because --help and a mistyped flag should not wait for them.
     from ava_jax import compilation
-    from ava_jax.annotate_video import Options, annotate_video
     from ava_jax.predict import Detector
+    from ava_jax.visualization.annotate_video import Options, annotate_video
 
     compilation.use_cache()
     detector = Detector.from_checkpoint(

@@ -17,12 +17,12 @@ from video_files import write_video
 from video_results import result
 
 from ava_jax import compilation, errors, workdir
-from ava_jax.annotate_video import Options, annotate_video
 from ava_jax.annotations import read_boxes, read_proposals
 from ava_jax.checkpoints import store
 from ava_jax.models import detector
 from ava_jax.prepare.sample_video import make_film
-from ava_jax.video.annotate import track_color
+from ava_jax.visualization.annotate_video import Options, annotate_video
+from ava_jax.visualization.video_visualizer import track_color
 
 ROOT = Path(__file__).parents[1]
 BOX = (8, 8, 24, 40)
@@ -250,7 +250,10 @@ def test_without_its_data_a_model_needs_a_video(tmp_path, tiny_config):
 
 
 def test_imports_neither_tensorflow_nor_jax():
-    modules = "ava_jax.people, ava_jax.report.video_page, ava_jax.video.annotate"
+    modules = (
+        "ava_jax.people, ava_jax.report.video_page, "
+        "ava_jax.visualization.video_visualizer"
+    )
     code = f"import sys, {modules}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -21,8 +21,8 @@ from ava_jax.data.frames.store import BadFrame
 from ava_jax.data.frames.video_files import SeekableVideo, open_videos
 from ava_jax.errors import UserError
 from ava_jax.prepare import ava_builder
-from ava_jax.video.frame_rate import at_rate
 from ava_jax.video.reader import VideoReader
+from ava_jax.video.resample import at_rate
 
 MOVIES = ("mini_train_00", "mini_train_01", "mini_val_00")
 

@@ -17,11 +17,12 @@ from ava_jax import parallel, steps
 from ava_jax.checkpoints import converted, trained
 from ava_jax.checkpoints.converter import to_state_dict
 from ava_jax.checkpoints.pytorch_writer import write_pytorch
-from ava_jax.data import clips, dataset, pipeline, resize, transforms
+from ava_jax.data import clips, dataset, pipeline, transforms
 from ava_jax.errors import UserError
+from ava_jax.inference.video_predictor import KeyFrameResult
 from ava_jax.models import build_detector
 from ava_jax.predict import Detector
-from ava_jax.video.key_frames import KeyFrameResult
+from ava_jax.video import resize
 from configs import mini as mini_config
 
 BOXES = np.array([[4, 5, 30, 40], [20, 2, 63, 47], [0, 0, 64, 48]], np.float32)

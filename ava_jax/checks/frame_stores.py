@@ -7,8 +7,8 @@ from ava_jax.data.frames.packed import PackedFrames
 from ava_jax.data.frames.store import BadFrame, FrameStore
 from ava_jax.data.frames.video_files import VideoFrames
 from ava_jax.errors import UserError
-from ava_jax.video.frame_rate import at_rate
 from ava_jax.video.reader import VideoReader
+from ava_jax.video.resample import at_rate
 
 # Formats that do not say how long they are may be taken for so much longer.
 _SLACK = 1.0  # seconds

@@ -7,7 +7,7 @@ mmcv's `rescale_size`.
 
 import tensorflow as tf
 
-from ava_jax.data import resize as frame_resize
+from ava_jax.video import resize as frame_resize
 
 
 def size_for_short_side(height: int, width: int, short_side: int) -> tuple[int, int]:

@@ -18,13 +18,12 @@ import cv2
 from ava_jax import workdir
 from ava_jax.errors import UserError
 from ava_jax.prepare.extract_movie import (
-    SUFFIXES,
     Movie,
     Recipe,
     partial_folder,
     try_movie,
 )
-from ava_jax.video.reader import import_av
+from ava_jax.video.reader import SUFFIXES, import_av
 
 MANIFEST = "manifest.json"
 _RULE = (

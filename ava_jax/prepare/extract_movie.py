@@ -10,12 +10,11 @@ import cv2
 import ml_collections
 import numpy as np
 
-from ava_jax.data.resize import size_for_short_side
 from ava_jax.errors import UserError
-from ava_jax.video.frame_rate import at_rate
 from ava_jax.video.reader import VideoReader
+from ava_jax.video.resample import at_rate
+from ava_jax.video.resize import size_for_short_side
 
-SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ogv", ".ts", ".webm")
 # A movie may end so many seconds earlier than its file says.
 _SLACK = 0.5
 

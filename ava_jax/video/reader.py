@@ -14,6 +14,7 @@ from absl import logging
 
 from ava_jax.errors import UserError
 
+SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ogv", ".ts", ".webm")
 Source = str | os.PathLike | int
 # Addresses that go on for ever.
 _LIVE = re.compile(r"(rtsps?|rtmps?|rtp|srt|udp)://", re.IGNORECASE)

@@ -15,10 +15,10 @@ import numpy as np
 from ava_jax import config as ava_config
 from ava_jax import people
 from ava_jax.checkpoints.converted import class_names
-from ava_jax.clip_scorer import ClipScorer
+from ava_jax.inference.clip_sampler import moments
+from ava_jax.inference.clip_scorer import ClipScorer
 from ava_jax.models.detector import variable_shapes
 from ava_jax.predict import Detector
-from ava_jax.video.moments import moments
 from ava_jax.video.reader import VideoReader
 from ava_jax.video.writer import VideoWriter
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ava_jax.video.ahead import ahead
+from ava_jax.inference.prefetch import ahead
 
 
 def alive():

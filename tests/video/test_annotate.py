@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ava_jax.video.annotate import Annotator, track_color
+from ava_jax.visualization.video_visualizer import Annotator, track_color
 
 GREY = 90
 CARD = (24, 26, 30)  # what cards are made of, and the rim of boxes

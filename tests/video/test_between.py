@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from video_results import result
 
-from ava_jax.video.between import with_people
+from ava_jax.visualization.interpolation import with_people
 
 LEFT, MIDDLE, RIGHT = (0, 0, 10, 20), (20, 0, 30, 20), (40, 0, 50, 20)
 SCORES = (0.1, 0.2, 0.3)

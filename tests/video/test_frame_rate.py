@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ava_jax.video.frame_rate import at_rate
+from ava_jax.video.resample import at_rate
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from video_files import pictures, write_video
 
 from ava_jax.data import clips
 from ava_jax.data.frames.video_files import open_videos
-from ava_jax.video.moments import Sampling, moments
+from ava_jax.inference.clip_sampler import Sampling, moments
 from ava_jax.video.reader import VideoReader
 
 

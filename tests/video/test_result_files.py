@@ -6,7 +6,7 @@ from video_results import result
 
 from ava_jax import errors, scoring
 from ava_jax.annotations import read_boxes
-from ava_jax.video.result_files import write_csv, write_jsonl
+from ava_jax.visualization.result_files import write_csv, write_jsonl
 
 CLASS_IDS = (0, 12, 14, 79)
 RESULTS = [

@@ -15,8 +15,7 @@ import tensorflow as tf
 from ava_jax.data.frames.index import Facts, look_at
 from ava_jax.data.frames.store import BadFrame, FrameStore
 from ava_jax.errors import UserError
-from ava_jax.prepare.extract_movie import SUFFIXES
-from ava_jax.video.reader import VideoFrame, import_av
+from ava_jax.video.reader import SUFFIXES, VideoFrame, import_av
 
 # Open files of each thread: a clip is of one movie, and opening takes milliseconds.
 _OPEN = 8

@@ -10,8 +10,8 @@ import numpy as np
 from jax.sharding import AxisType
 
 from ava_jax import parallel, steps
-from ava_jax.data.resize import resize_boxes
 from ava_jax.models import build_detector
+from ava_jax.video.resize import resize_boxes
 
 
 @dataclasses.dataclass

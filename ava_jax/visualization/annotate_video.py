@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 from ava_jax import files, interruption
 from ava_jax.errors import UserError
+from ava_jax.inference.video_predictor import KeyFrameResult
 from ava_jax.predict import Detector
 from ava_jax.report import video_page
-from ava_jax.video import result_files
-from ava_jax.video.annotate import Annotator, track_color
-from ava_jax.video.film import Film, Options, open_film
-from ava_jax.video.film_progress import FilmProgress
-from ava_jax.video.key_frames import KeyFrameResult
 from ava_jax.video.writer import VideoWriter
+from ava_jax.visualization import result_files
+from ava_jax.visualization.annotated_stream import Film, Options, open_film
+from ava_jax.visualization.progress import FilmProgress
+from ava_jax.visualization.video_visualizer import Annotator, track_color
 
 __all__ = ["Options", "annotate_video"]
 

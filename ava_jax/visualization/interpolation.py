@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ava_jax.video import cuts
-from ava_jax.video.key_frames import KeyFrameResult
+from ava_jax.inference.video_predictor import KeyFrameResult
 from ava_jax.video.reader import VideoFrame
+from ava_jax.visualization import shot_detection
 
 # Share of the way to the other key-frame on which who is not there is shown.
 _ALONE = 0.25
@@ -45,22 +45,22 @@ class _KeyFrame:
 
     @classmethod
     def of(cls, result: KeyFrameResult) -> "_KeyFrame":
-        return cls(result, cuts.look(result.frame))
+        return cls(result, shot_detection.look(result.frame))
 
 
 def _between(
     before: _KeyFrame, after: _KeyFrame | None, frame: VideoFrame
 ) -> KeyFrameResult:
-    look = cuts.look(frame.rgb)
+    look = shot_detection.look(frame.rgb)
     near, far, way = before, after, 0.0
     if after is not None:
         length = after.result.time - before.result.time
         way = (frame.time - before.result.time) / length
         if way >= 0.5:
             near, far, way = after, before, 1 - way
-    if not cuts.alike(look, near.look):
+    if not shot_detection.alike(look, near.look):
         return _only(near.result, near.result.boxes, [])
-    if far is not None and not cuts.alike(look, far.look):
+    if far is not None and not shot_detection.alike(look, far.look):
         far = None
     return _moved(near.result, far and far.result, way)
 

@@ -9,7 +9,7 @@ import numpy as np
 from ava_jax import files
 from ava_jax.annotations.box_files import write_detections
 from ava_jax.annotations.box_table import BoxTable
-from ava_jax.video.key_frames import KeyFrameResult
+from ava_jax.inference.video_predictor import KeyFrameResult
 
 
 def write_csv(

@@ -10,10 +10,10 @@ import numpy as np
 
 from ava_jax import people
 from ava_jax.errors import UserError
-from ava_jax.video.ahead import ahead
-from ava_jax.video.between import with_people
-from ava_jax.video.key_frames import KeyFrameResult
+from ava_jax.inference.prefetch import ahead
+from ava_jax.inference.video_predictor import KeyFrameResult
 from ava_jax.video.reader import VideoReader, is_live
+from ava_jax.visualization.interpolation import with_people
 
 if TYPE_CHECKING:
     from ava_jax.predict import Detector

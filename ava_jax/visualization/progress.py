@@ -5,7 +5,7 @@ import time
 
 import tqdm
 
-from ava_jax.video.film import Film, Shot
+from ava_jax.visualization.annotated_stream import Film, Shot
 
 
 class FilmProgress:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ava_jax.data.resize import resize_frame
-from ava_jax.video.frame_rate import at_rate
 from ava_jax.video.reader import VideoFrame
+from ava_jax.video.resample import at_rate
+from ava_jax.video.resize import resize_frame
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ava_jax.clip_scorer import ClipScorer, Row
 from ava_jax.errors import UserError
-from ava_jax.video.ahead import ahead
-from ava_jax.video.moments import Moment, Sampling, moments
+from ava_jax.inference.clip_sampler import Moment, Sampling, moments
+from ava_jax.inference.clip_scorer import ClipScorer, Row
+from ava_jax.inference.prefetch import ahead
 from ava_jax.video.reader import Source, VideoReader
 
 # Moments that wait for the detection of people, if none may be left out.

@@ -1,0 +1,1 @@
+"""From a stream of frames to the actions of everyone at its key frames."""
