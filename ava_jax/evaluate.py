@@ -12,17 +12,20 @@ import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
-from ava_jax import agreement, annotations, hosts, parallel, scoring, steps
+from ava_jax import annotations, scoring
 from ava_jax.checkpoints import store
-from ava_jax.data import dataset, pipeline, thinning
+from ava_jax.data import dataset, pipeline, subsampling
+from ava_jax.data.dataset import check_data
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
+from ava_jax.inference.eval_step import make_score_step
+from ava_jax.metrics.error_analysis import Findings
 from ava_jax.models import build_detector
 from ava_jax.models.detector import variable_shapes
 from ava_jax.prepare import sources
 from ava_jax.report.contact_sheet import KeyFrame
 from ava_jax.report.evaluation import write_report
-from ava_jax.report.findings import Findings
+from ava_jax.runtime import multihost, sharding
 from ava_jax.workdir import Workdir, write_json
 
 # Key-frames in the report's contact sheet.
@@ -65,20 +68,18 @@ class Evaluator:
           module: the detector.
 
         Raises:
-          UserError: see `dataset.load_split`, `agreement.check_data` and
-            `thinning.thin`.
+          UserError: see `dataset.load_split`, `check_data` and
+            `subsampling.thin`.
         """
         self.split = dataset.load_split(config, "val")
-        agreement.check_data("validation", self.split)
-        self._thinned = thinning.thin(self.split, config.eval.stride_seconds)
+        check_data("validation", self.split)
+        self._thinned = subsampling.thin(self.split, config.eval.stride_seconds)
         labels = pathlib.Path(config.data.root, config.data.labels)
         self._groups = annotations.read_action_groups(labels)
         self._config = config
         self._mesh = mesh
-        self._score_step = steps.make_score_step(
-            module, config, mesh, flip=config.eval.flip
-        )
-        self._rows = parallel.rows_of_this_host(config.eval.batch, "config.eval.batch")
+        self._score_step = make_score_step(module, config, mesh, flip=config.eval.flip)
+        self._rows = sharding.rows_of_this_host(config.eval.batch, "config.eval.batch")
 
     def evaluate(self, variables: dict[str, Any]) -> Results:
         """Scores all key-frames."""
@@ -107,9 +108,9 @@ class Evaluator:
           workdir: where to write.
           history: of the training, for its curves.
         """
-        if parallel.is_first_host():
+        if sharding.is_first_host():
             self._write(results, workdir, history)
-        hosts.barrier("results")
+        multihost.barrier("results")
 
     def _write(self, results, workdir, history) -> None:
         annotations.write_detections(workdir / "detections_val.csv", results.detections)
@@ -176,14 +177,14 @@ class Evaluator:
         before = None
         for batch in pipeline.eval_batches(split, config, rows=self._rows):
             rows = {name: batch[name] for name in ("clip", "boxes")}
-            arrays = parallel.to_devices(rows, self._mesh)
+            arrays = sharding.to_devices(rows, self._mesh)
             scores = self._score_step(variables, arrays["clip"], arrays["boxes"])
             # One batch behind: the devices work while the scores are fetched.
             if before:
-                yield *before[:2], parallel.to_host(before[2])
+                yield *before[:2], sharding.to_host(before[2])
             before = batch["first_box"], batch["count"], scores
         if before:
-            yield *before[:2], parallel.to_host(before[2])
+            yield *before[:2], sharding.to_host(before[2])
 
     def _results(self, split: Split, scores: np.ndarray) -> Results:
         detections = self._detections(split, scores)
@@ -290,13 +291,13 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
     Raises:
       UserError: data, weights or configuration are not usable.
     """
-    with hosts.first_before_others("data set"):
+    with multihost.first_before_others("data set"):
         config = sources.prepare(config, workdir.path)
-    mesh = parallel.make_mesh(config.devices)
+    mesh = sharding.make_mesh(config.devices)
     module = build_detector(config.model)
     like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(
-            x.shape, x.dtype, sharding=parallel.replicated(mesh)
+            x.shape, x.dtype, sharding=sharding.replicated(mesh)
         ),
         variable_shapes(config.model),
     )

@@ -7,8 +7,9 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from ava_jax import config as ava_config
-from ava_jax import logs
 from ava_jax.errors import UserError, tell
+from ava_jax.runtime import logging
+from ava_jax.runtime.compilation_cache import use_cache
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Configuration: configs/FILE.py or configs/FILE.py:VARIANT"
@@ -31,10 +32,12 @@ def main(argv: list[str]) -> None:
     if not (_WORKDIR.value or _CONFIG.value.dry_run):
         raise UserError("Say where to write the results: --workdir runs/NAME")
     # Imported here because --help and a mistyped flag should not wait for them.
-    from ava_jax import compilation, dry_run, evaluate, joining, train, workdir
+    from ava_jax import evaluate, train, workdir
+    from ava_jax.runtime import initialize
+    from ava_jax.training import dry_run
 
-    with joining.together(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value):
-        compilation.use_cache()
+    with initialize.together(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value):
+        use_cache()
         if _CONFIG.value.dry_run:
             dry_run.run(_CONFIG.value)
             return
@@ -49,7 +52,7 @@ def run() -> None:
     # TensorFlow announces oneDNN on every start; it is not used here.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logs.set_up()
+    logging.set_up()
     try:
         app.run(main, flags_parser=ava_config.parse_flags)
     except (UserError, KeyboardInterrupt) as error:

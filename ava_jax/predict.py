@@ -15,7 +15,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from ava_jax.checkpoints import trained
+from ava_jax.checkpoints import load
 from ava_jax.errors import UserError
 from ava_jax.inference.clip_sampler import Sampling
 from ava_jax.inference.clip_scorer import ClipScorer
@@ -60,7 +60,7 @@ class Detector:
         path: str | os.PathLike,
         *,
         config: str | Config | None = None,
-        labels: trained.Labels | None = None,
+        labels: load.Labels | None = None,
         dtype: str | None = None,
     ) -> "Detector":
         """Loads a detector.
@@ -80,7 +80,7 @@ class Detector:
           UserError: there is no checkpoint, it does not score boxes (it is a
             recogniser), or labels or configuration are of another model.
         """
-        config, variables, names = trained.read_detector(path, config, labels)
+        config, variables, names = load.read_detector(path, config, labels)
         if dtype is not None:
             config = config.copy_and_resolve_references()
             config.model.dtype = dtype

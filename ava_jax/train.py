@@ -12,28 +12,23 @@ import numpy as np
 from absl import logging
 from clu import metric_writers
 
-from ava_jax import (
-    agreement,
-    compilation,
-    divergence,
-    hosts,
-    interruption,
-    optimizer,
-    parallel,
-    steps,
-)
-from ava_jax import plan as ava_plan
+from ava_jax.annotations.label_map import class_names
 from ava_jax.checkpoints import store
-from ava_jax.checkpoints.converted import class_names
 from ava_jax.data import dataset, pipeline
+from ava_jax.data.dataset import check_data
 from ava_jax.errors import UserError
 from ava_jax.evaluate import Evaluator, headline, scalars
 from ava_jax.models import build_detector, init_variables
-from ava_jax.precise_bn import PreciseStatistics
 from ava_jax.prepare import sources
-from ava_jax.profiling import Profile
-from ava_jax.progress import Progress
 from ava_jax.report import contact_sheet
+from ava_jax.runtime import consistency, multihost, preemption, sharding
+from ava_jax.training import compilation, nan_check, optimizer
+from ava_jax.training import step_cost as ava_plan
+from ava_jax.training.precise_bn import PreciseStatistics
+from ava_jax.training.profiler import Profile
+from ava_jax.training.progress import Progress
+from ava_jax.training.train_state import init_state
+from ava_jax.training.train_step import make_train_step
 from ava_jax.workdir import Workdir, read_json, write_json
 
 _SHOWN = 4  # key-frames whose predictions are written at every evaluation
@@ -54,14 +49,14 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         memory, or the loss is not finite.
       KeyboardInterrupt: it was asked to stop, and has saved its state.
     """
-    first_host = parallel.is_first_host()
+    first_host = sharding.is_first_host()
     profile = Profile(config.profile, workdir / "profile", first_host)
 
     # ----------------------------------------------------------------- data
-    with hosts.first_before_others("data set"):
+    with multihost.first_before_others("data set"):
         config = sources.prepare(config, workdir.path)
         train_split = dataset.load_split(config, "train")
-    agreement.check_data("training", train_split)
+    check_data("training", train_split)
     if first_host:
         write_json(workdir / "labels.json", class_names(config, train_split.labels))
     steps_per_epoch = pipeline.steps_per_epoch(train_split, config)
@@ -69,21 +64,21 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     _check_rhythm(config.train)
     eval_every = _every(config.eval.every_epochs, steps_per_epoch)
     save_every = _every(config.train.save_every_epochs, steps_per_epoch)
-    rows = parallel.rows_of_this_host(config.train.batch, "config.train.batch")
+    rows = sharding.rows_of_this_host(config.train.batch, "config.train.batch")
 
     # ---------------------------------------------------- model and optimiser
-    mesh = parallel.make_mesh(config.devices)
+    mesh = sharding.make_mesh(config.devices)
     module = build_detector(config.model)
     rates = optimizer.learning_rates(config, steps_per_epoch)
     sgd = optimizer.sgd(config, rates)
     variables = init_variables(config.model, jax.random.key(config.seed))
-    variables = parallel.replicate(variables, mesh)
+    variables = sharding.replicate(variables, mesh)
     checkpoints = store.Store(workdir.path, keep=config.train.keep)
     # What a run that goes on started from may be gone.
     if config.init_from and checkpoints.latest_step() is None:
         variables = store.load_variables(config.init_from, config.model, variables)
-    state = steps.init_state(variables, sgd, mesh, ema=config.train.ema > 0)
-    train_step = steps.make_train_step(module, sgd, config, mesh)
+    state = init_state(variables, sgd, mesh, ema=config.train.ema > 0)
+    train_step = make_train_step(module, sgd, config, mesh)
     statistics = PreciseStatistics(module, train_split, config, mesh)
     evaluator = Evaluator(config, mesh, module)
 
@@ -91,7 +86,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     if checkpoints.latest_step() is not None:
         state = checkpoints.restore(state)
         logging.info("Resuming %s after step %d.", workdir.path, int(state.step))
-    agreement.check_parameters(state.params)
+    consistency.check_parameters(state.params)
     first_step = int(state.step)
     workdir.rewind_history(first_step)
     if first_step == total and (workdir / "metrics.json").exists():
@@ -118,12 +113,12 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         contextlib.closing(writer),
         contextlib.closing(checkpoints),
         contextlib.closing(profile),
-        interruption.requests() as stop,
+        preemption.requests() as stop,
     ):
         for step in range(first_step + 1, total + 1):
             profile.before(step)
             since = time.perf_counter()
-            batch = parallel.to_devices(next(batches), mesh)
+            batch = sharding.to_devices(next(batches), mesh)
             progress.waited(time.perf_counter() - since)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, batch)
@@ -140,7 +135,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
             if is_log or is_eval or is_save:
                 saved = checkpoints.latest_step()
                 window = jax.device_get(window)
-                divergence.check(window, step, train_split, config, workdir, saved)
+                nan_check.check(window, step, train_split, config, workdir, saved)
             if is_log:
                 measured = _means(window) | {"lr": float(rates[step - 1])}
                 measured |= progress.report(step, measured)

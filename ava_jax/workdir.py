@@ -9,10 +9,11 @@ import jax
 import ml_collections
 from ml_collections import config_dict
 
-from ava_jax import agreement, files, hosts, logs, parallel
 from ava_jax import config as ava_config
+from ava_jax import files
 from ava_jax.config import flat
 from ava_jax.errors import UserError
+from ava_jax.runtime import consistency, logging, multihost, sharding
 
 # Fields that may change between two starts of one run: they decide where things
 # are and what is reported, not what is computed.
@@ -63,11 +64,11 @@ class Workdir:
           UserError: checkpoints are there, of another configuration; or other
             processes have another one, or another folder.
         """
-        agreement.check_start(as_dict(config), self.path)
-        if not parallel.is_first_host():
-            logs.to_file(self / "logs" / f"process_{jax.process_index()}.log")
-        with hosts.first_before_others("config.json"):
-            if parallel.is_first_host():
+        consistency.check_start(as_dict(config), self.path)
+        if not sharding.is_first_host():
+            logging.to_file(self / "logs" / f"process_{jax.process_index()}.log")
+        with multihost.first_before_others("config.json"):
+            if sharding.is_first_host():
                 self._write_config(config, accept_changes)
 
     def _write_config(self, config, accept_changes) -> None:
@@ -90,7 +91,7 @@ class Workdir:
 
     def append_history(self, step: int, scalars: dict[str, float]) -> None:
         """Adds what was measured after `step` steps to `history.jsonl`."""
-        if not parallel.is_first_host():
+        if not sharding.is_first_host():
             return
         with open(self / "history.jsonl", "a") as file:
             file.write(json.dumps({"step": step, **scalars}) + "\n")
@@ -103,7 +104,7 @@ class Workdir:
     def rewind_history(self, step: int) -> None:
         """Drops what was measured after `step`: it will be measured again."""
         path = self / "history.jsonl"
-        if not path.exists() or not parallel.is_first_host():
+        if not path.exists() or not sharding.is_first_host():
             return
         # A kill can leave half a line at the end.
         whole = path.read_text().rpartition("\n")[0].splitlines()

@@ -34,17 +34,17 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     # Imported here because --help and a mistyped flag should not wait for them.
     from ava_jax.annotations.label_map import read_labels
-    from ava_jax.checkpoints import converted
+    from ava_jax.checkpoints.pytorch import convert_file
 
     labels = read_labels(_LABELS.value) if _LABELS.value else None
-    report = converted.convert_file(
+    report = convert_file.convert_file(
         source, out, _CONFIG.value, strict=_STRICT.value, labels=labels
     )
-    print(converted.report_table(report))
+    print(convert_file.report_table(report))
     for note in report.notes:
         print(f"note: {note}")
     if _VERIFY.value:
-        count = converted.verify(source, out)
+        count = convert_file.verify(source, out)
         print(f"{count} tensors read back: equal to the source, bit by bit.")
     print(f"{out}: ready for --config.init_from={out}")
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 
 from ava_jax.errors import UserError
+from ava_jax.runtime.compilation_cache import use_cache
 
 _MINIATURE = "runs/mini"
 _OFFER = f"""Give the model: --checkpoint DIR (a training's working directory, or one of
@@ -52,11 +53,10 @@ def main() -> None:
     if not checkpoint or not (flags.checkpoint or os.path.isdir(checkpoint)):
         raise UserError(_OFFER)
     # Imported here because --help and a mistyped flag should not wait for them.
-    from ava_jax import compilation
     from ava_jax.predict import Detector
     from ava_jax.visualization.annotate_video import Options, annotate_video
 
-    compilation.use_cache()
+    use_cache()
     detector = Detector.from_checkpoint(
         checkpoint, config=flags.config, labels=flags.labels
     )

@@ -14,6 +14,7 @@ from ava_jax import annotations, files, scoring
 from ava_jax.annotations import detection_checks
 from ava_jax.errors import UserError
 from ava_jax.metrics import ava_map
+from ava_jax.report.tables import comparison_text, score_text
 
 
 def positive(text: str) -> int:
@@ -73,13 +74,13 @@ def main() -> None:
     tables = read_tables(flags, names)
     groups = annotations.read_action_groups(flags.label_map)
     summary = scoring.score_tables(*tables[:2], names, groups=groups, **options)
-    print(scoring.score_text(summary))
+    print(score_text(summary))
     if flags.compare:
         summary["comparison"] = scoring.compare_tables(
             *tables, names, **options, resamples=flags.resamples
         )
         print(f"\n{flags.compare} against {flags.detections}:")
-        print(scoring.comparison_text(summary["comparison"], names))
+        print(comparison_text(summary["comparison"], names))
     if flags.json:
         files.replace(flags.json, json.dumps(summary, indent=1) + "\n")
     if flags.report:

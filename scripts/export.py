@@ -41,9 +41,9 @@ def main() -> None:
         )
     # Exporting is work for the CPU; an accelerator would be claimed for nothing.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    from ava_jax import serving
+    from ava_jax import export
 
-    serving.export_detector(
+    export.export_detector(
         args.checkpoint,
         args.out,
         args.format,

@@ -23,7 +23,7 @@ def main() -> None:
     flags = parser.parse_args()
     # Exporting is work for the CPU; an accelerator would be claimed for nothing.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    from ava_jax.checkpoints.export import export_file
+    from ava_jax.checkpoints.pytorch.export import export_file
 
     foreign = export_file(flags.checkpoint, flags.out)
     if foreign:

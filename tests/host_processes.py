@@ -15,7 +15,7 @@ import sys
 import step_cases
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["ava_jax.train", "ava_jax.dry_run"])
+_CONTEXT.set_forkserver_preload(["ava_jax.train", "ava_jax.training.dry_run"])
 WAIT_SECONDS = 600
 
 

@@ -21,8 +21,10 @@ import ml_collections
 import numpy as np
 
 from ava_jax import config as ava_config
-from ava_jax import gradients, optimizer, parallel, steps
 from ava_jax.models.conv import ConvBlock
+from ava_jax.runtime import sharding
+from ava_jax.training import gradients, optimizer, train_step
+from ava_jax.training.train_state import init_state
 
 STEPS = 3
 SIGNS = np.array([-0.3, 0.3], np.float32)
@@ -109,27 +111,27 @@ def small_batch(config) -> dict[str, np.ndarray]:
 
 def train(config) -> tuple[list, list]:
     """States, as NumPy, and metrics after each of some steps on all devices."""
-    mesh = parallel.make_mesh()
+    mesh = sharding.make_mesh()
     module = small_network(config)
     sgd = optimizer.sgd(config, np.full(STEPS, 0.1))
-    variables = jax.device_put(small_variables(config), parallel.replicated(mesh))
-    state = steps.init_state(variables, sgd, mesh, ema=config.train.ema > 0)
-    step = steps.make_train_step(module, sgd, config, mesh)
-    batch = parallel.to_devices(small_batch(config), mesh)
-    states, metrics = [parallel.to_host(state)], []
+    variables = jax.device_put(small_variables(config), sharding.replicated(mesh))
+    state = init_state(variables, sgd, mesh, ema=config.train.ema > 0)
+    step = train_step.make_train_step(module, sgd, config, mesh)
+    batch = sharding.to_devices(small_batch(config), mesh)
+    states, metrics = [sharding.to_host(state)], []
     for _ in range(STEPS):
         state, new = step(state, batch)
-        states.append(parallel.to_host(state))
-        metrics.append(parallel.to_host(new))
+        states.append(sharding.to_host(state))
+        metrics.append(sharding.to_host(new))
     return states, metrics
 
 
 def compile_gradients(config):
     """The compiled program of `make_gradients`, and its arguments."""
-    mesh = parallel.make_mesh()
+    mesh = sharding.make_mesh()
     compute = jax.jit(gradients.make_gradients(small_network(config), config, mesh))
-    variables = jax.device_put(small_variables(config), parallel.replicated(mesh))
-    batch = parallel.to_devices(small_batch(config), mesh)
+    variables = jax.device_put(small_variables(config), sharding.replicated(mesh))
+    batch = sharding.to_devices(small_batch(config), mesh)
     arguments = (*(variables[k] for k in ("params", "batch_stats")), batch)
     arguments += (jax.random.key(0),)
     return compute.lower(*arguments).compile(), arguments

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ava_jax.data import colours, dataset, pipeline
+from ava_jax.data import color_jitter, dataset, pipeline
 
 
 def reference(image, change, used, contrast_first):
@@ -39,7 +39,7 @@ def reference(image, change, used, contrast_first):
 def test_every_combination(rng, contrast_first):
     used = np.array(list(itertools.product([False, True], repeat=4)))
     clip = rng.integers(0, 256, (16, 5, 7, 3), np.uint8)
-    change = colours.Change(
+    change = color_jitter.Change(
         brightness=tf.constant(-20.0),
         contrast=tf.constant(1.3),
         saturation=tf.constant(0.7),
@@ -50,14 +50,14 @@ def test_every_combination(rng, contrast_first):
     expected = [
         reference(image, change, row, contrast_first) for image, row in zip(clip, used)
     ]
-    out = colours.apply(tf.constant(clip), change).numpy().astype(float)
+    out = color_jitter.apply(tf.constant(clip), change).numpy().astype(float)
     # Rounding is half a level; float32 adds less than 1e-3 to it.
     assert np.abs(out - np.clip(expected, 0, 255)).max() < 0.501
 
 
 def test_draws():
     def values(seed):
-        change = colours.draw(64, tf.constant([0, seed]))
+        change = color_jitter.draw(64, tf.constant([0, seed]))
         return {name: np.array(value) for name, value in vars(change).items()}
 
     draws = [values(seed) for seed in range(100)]

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import step_cases
 
-from ava_jax import compilation, memory, optimizer, parallel, steps
 from ava_jax import config as ava_config
 from ava_jax.errors import UserError
-from ava_jax.plan import GIB, Plan, as_table, plan_lines
+from ava_jax.runtime import sharding
+from ava_jax.runtime.compilation_cache import use_cache
+from ava_jax.training import compilation, memory, optimizer, train_step
+from ava_jax.training.step_cost import GIB, Plan, as_table, plan_lines
+from ava_jax.training.train_state import init_state
 
 # 16 clips need 93 GiB: 5.5 GiB a clip and 5 GiB of state.
 PLAN = Plan(
@@ -34,14 +37,14 @@ def config_of(**changes):
 def compiled(**changes):
     """The compiled step of a small network, its state and a batch."""
     config = step_cases.small_config(**changes)
-    mesh = parallel.make_mesh()
+    mesh = sharding.make_mesh()
     module = step_cases.small_network(config)
     sgd = optimizer.sgd(config, np.full(9, 0.1))
     variables = step_cases.small_variables(config)
-    variables = jax.device_put(variables, parallel.replicated(mesh))
-    state = steps.init_state(variables, sgd, mesh)
-    step = steps.make_train_step(module, sgd, config, mesh)
-    batch = parallel.to_devices(step_cases.small_batch(config), mesh)
+    variables = jax.device_put(variables, sharding.replicated(mesh))
+    state = init_state(variables, sgd, mesh)
+    step = train_step.make_train_step(module, sgd, config, mesh)
+    batch = sharding.to_devices(step_cases.small_batch(config), mesh)
     return compilation.compile_step(module, step, state, config, mesh), state, batch
 
 
@@ -84,7 +87,7 @@ def test_the_plan_is_of_the_program(small_step):
 
 def test_a_user_sees_all_that_matters():
     config = config_of(**{"train.accumulate": 2, "optim.lr": 0.1, "optim.lr_batch": 8})
-    text = as_table(plan_lines(PLAN, config, parallel.make_mesh()))
+    text = as_table(plan_lines(PLAN, config, sharding.make_mesh()))
     for line in (
         r"devices +1 x cpu: 1 along 'data'",
         r"batch +16 clips a step, 16 a device in 2 parts",
@@ -96,7 +99,7 @@ def test_a_user_sees_all_that_matters():
     ):
         assert re.search(line, text), text
     unknown = dataclasses.replace(PLAN, device_bytes=None)
-    text = as_table(plan_lines(unknown, config, parallel.make_mesh()))
+    text = as_table(plan_lines(unknown, config, sharding.make_mesh()))
     assert "93 GiB a device (what it has is not known)" in text
 
 
@@ -212,7 +215,7 @@ def cache_setting():
 def test_programs_are_kept_in_the_users_cache(cache_setting, monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    compilation.use_cache()
+    use_cache()
     assert cache_setting() == str(tmp_path / ".cache/ava_jax/xla")
     assert (tmp_path / ".cache/ava_jax/xla").is_dir()
 
@@ -221,14 +224,14 @@ def test_programs_are_kept_where_the_environment_says(
     cache_setting, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    compilation.use_cache()
+    use_cache()
     assert cache_setting() == str(tmp_path / "ava_jax/xla")
     jax.config.update("jax_compilation_cache_dir", "elsewhere")
-    compilation.use_cache()
+    use_cache()
     assert cache_setting() == "elsewhere"
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(cache_setting, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
-    compilation.use_cache()
+    use_cache()
     assert cache_setting() is None

@@ -16,11 +16,12 @@ import pytest
 from video_files import write_video
 from video_results import result
 
-from ava_jax import compilation, errors, workdir
+from ava_jax import errors, workdir
 from ava_jax.annotations import read_boxes, read_proposals
 from ava_jax.checkpoints import store
 from ava_jax.models import detector
 from ava_jax.prepare.sample_video import make_film
+from ava_jax.training import compilation
 from ava_jax.visualization.annotate_video import Options, annotate_video
 from ava_jax.visualization.video_visualizer import track_color
 

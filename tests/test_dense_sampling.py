@@ -5,9 +5,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from ava_jax import agreement, hosts
 from ava_jax.data import clips, dataset, pipeline
+from ava_jax.data.dataset import check_data
 from ava_jax.errors import UserError
+from ava_jax.runtime import multihost
 
 A, B = "mini_train_00", "mini_train_01"
 # Actions of the classes 1, 2 and 3; 11 is in the label map, but not learned.
@@ -242,10 +243,12 @@ def test_evaluation_is_untouched(tiny_config):
 
 def test_processes_compare_what_was_added(load, monkeypatch):
     said = []
-    monkeypatch.setattr(hosts, "client", lambda: "client")
-    monkeypatch.setattr(hosts, "check_agreement", lambda *args: said.append(args[1]))
+    monkeypatch.setattr(multihost, "client", lambda: "client")
+    monkeypatch.setattr(
+        multihost, "check_agreement", lambda *args: said.append(args[1])
+    )
     for x in (0.5, 0.6):
         # The same annotated rows but for an id, which only the added ones depend on.
-        agreement.check_data("training", load([*MOVING, row(102, x, WALK, 8)]))
-    agreement.check_data("training", load(MOVING, 0))
+        check_data("training", load([*MOVING, row(102, x, WALK, 8)]))
+    check_data("training", load(MOVING, 0))
     assert len({str(fields) for fields in said}) == 3

@@ -14,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ava_jax import annotations, evaluate, parallel, steps
+from ava_jax import annotations, evaluate
 from ava_jax.checkpoints import store
 from ava_jax.errors import UserError
+from ava_jax.inference.eval_step import make_score_step
 from ava_jax.models.detector import variable_shapes
+from ava_jax.runtime import sharding
 from ava_jax.workdir import Workdir, as_dict
 
 TESTS = pathlib.Path(__file__).parent
@@ -52,7 +54,7 @@ class StandIn(nn.Module):
 
 
 def evaluator(config):
-    return evaluate.Evaluator(config, parallel.make_mesh(), StandIn())
+    return evaluate.Evaluator(config, sharding.make_mesh(), StandIn())
 
 
 # One rounding in another order, of scores up to 1.
@@ -143,9 +145,9 @@ def test_mirror_images_are_averaged(config, rng):
     boxes = rng.uniform(0, 32, (2, 3, 4)).astype(np.float32)
     x1, y1, x2, y2 = np.moveaxis(boxes, -1, 0)
     mirrored = clips[..., ::-1, :], np.stack([48 - x2, y1, 48 - x1, y2], axis=-1)
-    mesh = parallel.make_mesh()
-    plain = steps.make_score_step(StandIn(), config, mesh)
-    both = steps.make_score_step(StandIn(), config, mesh, flip=True)
+    mesh = sharding.make_mesh()
+    plain = make_score_step(StandIn(), config, mesh)
+    both = make_score_step(StandIn(), config, mesh, flip=True)
     expected = (plain({}, clips, boxes) + plain({}, *mirrored)) / 2
     np.testing.assert_allclose(both({}, clips, boxes), expected, atol=ROUNDING)
     np.testing.assert_allclose(both({}, *mirrored), expected, atol=ROUNDING)

@@ -13,8 +13,8 @@ import host_processes
 import jax
 import pytest
 
-from ava_jax import hosts, joining, parallel
 from ava_jax.errors import UserError
+from ava_jax.runtime import initialize, multihost, sharding
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -33,7 +33,7 @@ ROOT = pathlib.Path(__file__).parent.parent
     ],
 )
 def test_flags_that_say_too_little(flags, message):
-    with pytest.raises(UserError, match=message), joining.together(*flags):
+    with pytest.raises(UserError, match=message), initialize.together(*flags):
         pass
 
 
@@ -42,7 +42,7 @@ def test_a_port_that_is_taken():
         port = server.getsockname()[1]
         with (
             pytest.raises(UserError, match=rf"cannot listen on port {port}.*another"),
-            joining.together(f"127.0.0.1:{port}", 2, 0),
+            initialize.together(f"127.0.0.1:{port}", 2, 0),
         ):
             pass
 
@@ -68,25 +68,25 @@ def test_who_started_the_processes(environment, launcher, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert joining.launcher() == launcher
+    assert initialize.launcher() == launcher
 
 
 def test_alone_when_nobody_says_otherwise(tmp_path):
-    with joining.together():
-        assert hosts.client() is None
-        assert hosts.exchange("name", "text") == ["text"]
-        assert [hosts.any_of(flag) for flag in (True, False)] == [True, False]
-        hosts.barrier("here")
-        hosts.check_shared(tmp_path)
-        hosts.check_agreement("something", {"a": 1}, "")
+    with initialize.together():
+        assert multihost.client() is None
+        assert multihost.exchange("name", "text") == ["text"]
+        assert [multihost.any_of(flag) for flag in (True, False)] == [True, False]
+        multihost.barrier("here")
+        multihost.check_shared(tmp_path)
+        multihost.check_agreement("something", {"a": 1}, "")
     assert not list(tmp_path.iterdir())
 
 
 def test_missing_devices_are_told():
     found = jax.device_count()
     with pytest.raises(UserError, match=rf"is {found + 1}, but JAX sees {found} \(pro"):
-        parallel.make_mesh(found + 1)
-    assert parallel.make_mesh(found).size == found
+        sharding.make_mesh(found + 1)
+    assert sharding.make_mesh(found).size == found
 
 
 # ------------------------------------------------------------------- two processes
@@ -97,17 +97,17 @@ def two(function, tmp_path, *arguments):
 
 
 def _talk(i, address, folder):
-    with joining.together(address, 2, i):
-        with hosts.first_before_others("file"):
+    with initialize.together(address, 2, i):
+        with multihost.first_before_others("file"):
             file = folder / "file"
             assert file.exists() == (i == 1)
             file.touch()
         for _ in range(2):  # a name can be used again
-            assert hosts.exchange("number", str(i)) == ["0", "1"]
-        assert hosts.any_of(i == 1)
-        assert not hosts.any_of(False)
-        hosts.check_shared(folder)
-        hosts.check_agreement("something", {"a": 1}, "")
+            assert multihost.exchange("number", str(i)) == ["0", "1"]
+        assert multihost.any_of(i == 1)
+        assert not multihost.any_of(False)
+        multihost.check_shared(folder)
+        multihost.check_agreement("something", {"a": 1}, "")
 
 
 def test_processes_talk(tmp_path):
@@ -117,40 +117,40 @@ def test_processes_talk(tmp_path):
 
 
 def _differ(i, address, fields):
-    with joining.together(address, 2, i):
-        hosts.check_agreement("their configurations", fields[i], "Use the same.")
+    with initialize.together(address, 2, i):
+        multihost.check_agreement("their configurations", fields[i], "Use the same.")
 
 
 def _separate(i, address, folders):
-    hosts._SHARED_SECONDS = 1
-    with joining.together(address, 2, i):
-        hosts.check_shared(folders[i])
+    multihost._SHARED_SECONDS = 1
+    with initialize.together(address, 2, i):
+        multihost.check_shared(folders[i])
 
 
 def _fail(i, address, who):
-    with joining.together(address, 2, i):
+    with initialize.together(address, 2, i):
         if i == who:
             raise UserError("frame 7 is missing")
-        hosts.any_of(False)  # waits for the other
+        multihost.any_of(False)  # waits for the other
 
 
 def _raise(i, address):
-    with joining.together(address, 2, i):
+    with initialize.together(address, 2, i):
         if i == 1:
             raise ZeroDivisionError("a mistake in the program")
-        hosts.barrier("never")
+        multihost.barrier("never")
 
 
 def _die(i, address, who):
-    with joining.together(address, 2, i, silence_seconds=10):
-        hosts.barrier("both are here")
+    with initialize.together(address, 2, i, silence_seconds=10):
+        multihost.barrier("both are here")
         if i == who:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(600)
 
 
 def _be_interrupted(i, address):
-    with joining.together(address, 2, i):
+    with initialize.together(address, 2, i):
         raise KeyboardInterrupt
 
 
@@ -213,7 +213,7 @@ def test_all_interrupted_together(tmp_path):
 
 
 def _be_alone(i, address, process):
-    with joining.together(address, 2, process, start_seconds=1):
+    with initialize.together(address, 2, process, start_seconds=1):
         pass
 
 
@@ -233,7 +233,7 @@ def test_the_others_do_not_come(tmp_path, process, message):
 def _divide(i, address, batch):
     del i, address
     assert jax.device_count() == 3
-    parallel.rows_of_this_host(batch, "config.train.batch")
+    sharding.rows_of_this_host(batch, "config.train.batch")
 
 
 def test_a_batch_that_the_devices_cannot_share(tmp_path):

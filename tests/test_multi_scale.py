@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ava_jax.data import dataset, multi_scale, pipeline
+from ava_jax.data import dataset, multi_scale_crop, pipeline
 from ava_jax.data.examples import Examples
 from ava_jax.errors import UserError
 
@@ -18,7 +18,7 @@ def windows(size, scales, clip_side, count):
     size = tf.constant(size)
     draw = tf.function(
         lambda seed: tf.stack(
-            multi_scale.draw(tf.unstack(size), scales, clip_side, seed)
+            multi_scale_crop.draw(tf.unstack(size), scales, clip_side, seed)
         )
     )
     return np.array([draw(tf.constant([0, i])) for i in range(count)])

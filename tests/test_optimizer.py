@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ava_jax import optimizer
 from ava_jax.errors import UserError
+from ava_jax.training import optimizer
 from configs import slowfast, slowonly
 
 SCHEDULES = json.loads(

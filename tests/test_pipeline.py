@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from ava_jax import workdir
-from ava_jax.data import clip_streams, dataset, pipeline, targets, transforms
+from ava_jax.data import dataset, eval_clips, pipeline, target_assignment, transforms
 from ava_jax.errors import UserError
 
 
@@ -118,7 +118,7 @@ class CountedFrames:
 def test_evaluation_reads_shared_frames_once(
     tiny_config, train_split, monkeypatch, streams, clip_len, interval, overlap
 ):
-    monkeypatch.setattr(clip_streams, "_STREAMS", streams)
+    monkeypatch.setattr(eval_clips, "_STREAMS", streams)
     data = tiny_config.data
     data.clip_len, data.frame_interval, data.max_boxes = clip_len, interval, 2
     tiny_config.eval.batch = 3
@@ -214,7 +214,7 @@ def test_evaluation_groups_frames_by_shape(tiny_config, val_split):
     split = dataclasses.replace(
         val_split, frames=store, video=np.arange(len(val_split)) % 2
     )
-    plan = dict(clip_streams.plan(split, tiny_config, rows=4))
+    plan = dict(eval_clips.plan(split, tiny_config, rows=4))
     assert plan.keys() == {(64, 85), (64, 107)}
     for (_, width), rows in plan.items():
         videos = split.video[rows[..., 0]]
@@ -247,7 +247,7 @@ def test_a_clip_is_made_of_the_right_frames(tiny_config, val_split):
 def test_targets(proposals, expected):
     truth = tf.constant([[0.0, 0, 10, 10], [20, 20, 30, 30]])
     classes = tf.constant([[0.0, 1, 0], [0, 0, 1]])
-    boxes, labels = targets.assign_targets(
+    boxes, labels = target_assignment.assign_targets(
         truth, classes, tf.constant(proposals, tf.float32), positive_iou=0.9
     )
     np.testing.assert_array_equal(boxes[:2], truth)

@@ -13,15 +13,17 @@ import tensorflow as tf
 from made_up import made_up_variables
 from video_files import pictures, write_video
 
-from ava_jax import parallel, steps
-from ava_jax.checkpoints import converted, trained
-from ava_jax.checkpoints.converter import to_state_dict
-from ava_jax.checkpoints.pytorch_writer import write_pytorch
+from ava_jax.checkpoints import load
+from ava_jax.checkpoints.pytorch import convert_file
+from ava_jax.checkpoints.pytorch.converter import to_state_dict
+from ava_jax.checkpoints.pytorch.writer import write_pytorch
 from ava_jax.data import clips, dataset, pipeline, transforms
 from ava_jax.errors import UserError
+from ava_jax.inference.eval_step import make_score_step
 from ava_jax.inference.video_predictor import KeyFrameResult
 from ava_jax.models import build_detector
 from ava_jax.predict import Detector
+from ava_jax.runtime import sharding
 from ava_jax.video import resize
 from configs import mini as mini_config
 
@@ -56,7 +58,7 @@ def file(config, variables, tmp_path_factory):
 @pytest.fixture(scope="module")
 def directory(config, file):
     out = file.parent / "converted"
-    converted.convert_file(file, out, config)
+    convert_file.convert_file(file, out, config)
     return out
 
 
@@ -78,8 +80,8 @@ def video(movie, tmp_path_factory):
 
 def test_scores_equal_evaluations(config, variables, model):
     split = dataset.load_split(config, "val")
-    mesh = parallel.make_mesh()
-    score_step = steps.make_score_step(build_detector(config.model), config, mesh)
+    mesh = sharding.make_mesh()
+    score_step = make_score_step(build_detector(config.model), config, mesh)
     expected = np.zeros((len(split.proposal_boxes), config.model.num_classes))
     for batch in pipeline.eval_batches(split, config, rows=range(4)):
         scores = np.asarray(score_step(variables, batch["clip"], batch["boxes"]))
@@ -299,8 +301,8 @@ def test_own_labels(directory, config, tmp_path, labels):
 
 
 def test_a_pytorch_file_is_the_same_detector(file, directory, config):
-    found = trained.read_detector(file, config)
-    expected = trained.read_detector(directory)
+    found = load.read_detector(file, config)
+    expected = load.read_detector(directory)
     assert found[2] == expected[2]
     jax.tree.map(np.testing.assert_array_equal, found[1], expected[1])
 
@@ -353,7 +355,7 @@ def test_what_is_no_detector_is_refused(
         path, options = recogniser(file, tmp_path), {"config": config}
     elif case == "converted recogniser":
         path = tmp_path / "out"
-        converted.convert_file(recogniser(file, tmp_path), path, config)
+        convert_file.convert_file(recogniser(file, tmp_path), path, config)
     elif case == "labels":
         options = {"labels": {1: "a", 3: "b"}}
     elif case == "dtype":

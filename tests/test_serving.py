@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from made_up import made_up_variables
 
-from ava_jax import serving
-from ava_jax.checkpoints import converted
-from ava_jax.checkpoints.converter import to_state_dict
-from ava_jax.checkpoints.pytorch_writer import write_pytorch
+from ava_jax import export
+from ava_jax.checkpoints.pytorch import convert_file
+from ava_jax.checkpoints.pytorch.converter import to_state_dict
+from ava_jax.checkpoints.pytorch.writer import write_pytorch
 from ava_jax.errors import UserError
 from ava_jax.predict import Detector
 from configs import mini as mini_config
@@ -32,7 +32,7 @@ def directory(tmp_path_factory):
     root = tmp_path_factory.mktemp("serving")
     state = to_state_dict(made_up_variables(config.model))
     write_pytorch(root / "tiny.pth", state, {})
-    converted.convert_file(root / "tiny.pth", root / "out", config)
+    convert_file.convert_file(root / "tiny.pth", root / "out", config)
     return root / "out"
 
 
@@ -90,7 +90,7 @@ def export_by_command(directory, out):
 
 
 def export_savedmodel(directory, out):
-    serving.export_detector(directory, out, "savedmodel", size=SIZE)
+    export.export_detector(directory, out, "savedmodel", size=SIZE)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_onnx(directory, tmp_path, clips, boxes, expected):
     reason = "it asks for an older orbax-checkpoint than the tests install"
     pytest.importorskip("jax2onnx", reason=reason)
     out = tmp_path / "model.onnx"
-    serving.export_detector(directory, out, "onnx", size=SIZE, batch=3)
+    export.export_detector(directory, out, "onnx", size=SIZE, batch=3)
     found = run_onnx(out, clips, boxes)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
@@ -128,7 +128,7 @@ def test_onnx(directory, tmp_path, clips, boxes, expected):
 def test_onnx_says_what_it_needs(directory, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
     with pytest.raises(UserError, match="pip install ava_jax jax2onnx"):
-        serving.export_detector(directory, tmp_path / "a.onnx", "onnx", size=SIZE)
+        export.export_detector(directory, tmp_path / "a.onnx", "onnx", size=SIZE)
     assert not list(tmp_path.iterdir())
 
 

@@ -18,12 +18,15 @@ import step_cases
 from step_cases import as_dict, flat, small_batch, small_config, small_variables
 
 from ava_jax import config as ava_config
-from ava_jax import gradients, optimizer, parallel, precise_bn, steps
 from ava_jax.checkpoints import store
 from ava_jax.errors import UserError
 from ava_jax.models import action_loss, build_detector
 from ava_jax.models.batch_norm import DATA_AXIS
 from ava_jax.models.detector import variable_shapes
+from ava_jax.models.preprocessing import normalise
+from ava_jax.runtime import sharding
+from ava_jax.training import gradients, optimizer, precise_bn, train_step
+from ava_jax.training.train_state import init_state
 
 HERE = pathlib.Path(__file__).parent
 SAME = {"rtol": 1e-5, "atol": 1e-6}
@@ -80,7 +83,7 @@ def by_device(config, shards):
         def forward(clip, boxes):
             return module.apply(
                 variables | {"params": params},
-                gradients.normalise(clip, config),
+                normalise(clip, config),
                 boxes,
                 train=True,
                 mutable=["batch_stats"],
@@ -123,7 +126,7 @@ def test_parts_are_normalised_one_after_the_other(eight):
 
     half = small_config(**{"train.batch": step_cases.BATCH // 2})
     module = step_cases.small_network(half)
-    compute = jax.jit(gradients.make_gradients(module, half, parallel.make_mesh()))
+    compute = jax.jit(gradients.make_gradients(module, half, sharding.make_mesh()))
     variables, batch = small_variables(config), small_batch(config)
     stats, key = variables["batch_stats"], jax.random.key(0)
     found, weights = [], []
@@ -171,14 +174,14 @@ def test_detectors_can_be_divided():
     )
     config.model.update(depth=10, width=8, remat=(2,))
     config.model.update(slow_stride=2, context=True, focal_gamma=1.0)
-    mesh = parallel.make_mesh()
+    mesh = sharding.make_mesh()
     compute = gradients.make_gradients(build_detector(config.model), config, mesh)
     variables = variable_shapes(config.model)
     result = jax.eval_shape(
         compute,
         variables["params"],
         variables["batch_stats"],
-        steps.batch_spec(config, mesh),
+        train_step.batch_spec(config, mesh),
         jax.random.key(0),
     )
     assert jax.tree.map(lambda x: x.shape, result.grads) == jax.tree.map(
@@ -207,7 +210,7 @@ def test_the_average_changes_no_training(trained, eight):
 def test_a_checkpoint_has_the_average_and_training_goes_on(trained, tmp_path):
     states, _ = trained
     config = small_config(**{"train.ema": 0.9})
-    everywhere = parallel.replicated(parallel.make_mesh())
+    everywhere = sharding.replicated(sharding.make_mesh())
     state = jax.device_put(states[-1], everywhere)
     saved = store.Store(tmp_path)
     saved.save(state)
@@ -232,14 +235,14 @@ def test_metrics_are_of_the_step(trained):
 
 def test_the_old_state_is_donated():
     config = small_config()
-    mesh = parallel.make_mesh()
+    mesh = sharding.make_mesh()
     sgd = optimizer.sgd(config, np.ones(1))
-    variables = jax.device_put(small_variables(config), parallel.replicated(mesh))
-    state = steps.init_state(variables, sgd, mesh, ema=True)
+    variables = jax.device_put(small_variables(config), sharding.replicated(mesh))
+    state = init_state(variables, sgd, mesh, ema=True)
     config.train.ema = 0.5
     module = step_cases.small_network(config)
-    step = steps.make_train_step(module, sgd, config, mesh)
-    batch = parallel.to_devices(small_batch(config), mesh)
+    step = train_step.make_train_step(module, sgd, config, mesh)
+    batch = sharding.to_devices(small_batch(config), mesh)
     with jax.transfer_guard("disallow"):
         compiled = step.lower(state, batch).compile()
         compiled(state, batch)
@@ -250,7 +253,7 @@ def test_precise_statistics_are_those_that_training_mixes_in(trained):
     states, _ = trained
     config = small_config()
     moments_step = precise_bn.make_moments_step(
-        step_cases.small_network(config), config, parallel.make_mesh()
+        step_cases.small_network(config), config, sharding.make_mesh()
     )
     batch = small_batch(config)
     before, after = states[:2]
@@ -278,8 +281,8 @@ def test_mistakes_are_told_before_anything_is_compiled(name):
     config = small_config(**changes)
     sgd = optimizer.sgd(config, np.ones(1))
     with pytest.raises(UserError, match=message):
-        steps.make_train_step(
-            step_cases.small_network(config), sgd, config, parallel.make_mesh()
+        train_step.make_train_step(
+            step_cases.small_network(config), sgd, config, sharding.make_mesh()
         )
 
 

@@ -16,8 +16,8 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from ava_jax.data import dataset, pipeline
 from ava_jax.errors import UserError
 from ava_jax.evaluate import Evaluator
-from ava_jax.profiling import Profile
 from ava_jax.train import train
+from ava_jax.training.profiler import Profile
 from ava_jax.workdir import Workdir, read_json
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

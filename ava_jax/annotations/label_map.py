@@ -2,10 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from ava_jax.annotations.ava_actions import action_type
+import ml_collections
+
+from ava_jax.annotations.ava_actions import AVA_ACTIONS, action_type
 from ava_jax.annotations.text_files import read_lines
 from ava_jax.errors import UserError
 
@@ -138,3 +140,19 @@ def _parse_label_lines(path: str, text: str) -> Iterator[_Label]:
                 "like '12: stand'"
             )
         yield _Label(number, int(match[1]), match[2])
+
+
+def class_names(
+    config: ml_collections.ConfigDict, labels: Mapping[int, str] | None = None
+) -> dict[str, str]:
+    """Action id -> name of classes 1, 2, ..., in this order.
+
+    Args:
+      config: the whole configuration.
+      labels: action id -> name; None: AVA's names. Ids that it lacks are their
+        own names.
+    """
+    if labels is None:
+        labels = dict(enumerate(AVA_ACTIONS, 1))
+    ids = tuple(config.data.class_ids) or range(1, config.model.num_classes)
+    return {str(i): labels.get(i, str(i)) for i in ids}

@@ -22,10 +22,11 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
-from ava_jax import hosts, parallel
-from ava_jax.checkpoints import checksums, converter, pytorch_file
+from ava_jax.checkpoints import checksums
+from ava_jax.checkpoints.pytorch import converter, reader
 from ava_jax.errors import UserError
-from ava_jax.steps import TrainState
+from ava_jax.runtime import multihost, sharding
+from ava_jax.training.train_state import TrainState
 
 FOLDER = "checkpoints"
 DAMAGED_FOLDER = "damaged_checkpoints"
@@ -51,8 +52,8 @@ class Store:
         self._folder = pathlib.Path(workdir).absolute() / FOLDER
         self._failure = ""
         self._writing: int | None = None
-        with hosts.first_before_others("checkpoints are checked"):
-            if parallel.is_first_host():
+        with multihost.first_before_others("checkpoints are checked"):
+            if sharding.is_first_host():
                 _move_damaged_away(self._folder)
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
@@ -149,7 +150,7 @@ class Store:
                 f"{self._folder}: {reason}"
             )
             logging.error("%s. Those before are still there.", self._failure)
-            if parallel.is_first_host():
+            if sharding.is_first_host():
                 # Otherwise a full disk would stay full.
                 for unfinished in _unfinished(self._folder):
                     shutil.rmtree(unfinished, ignore_errors=True)
@@ -188,7 +189,7 @@ def load_variables(
     """
     whole = any(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(like))
     if pathlib.Path(path).is_file():
-        tensors = pytorch_file.read_pytorch(path)
+        tensors = reader.read_pytorch(path)
         _check_conventions(path, tensors, config, whole)
         return _convert(path, tensors, like, whole)
     folder = pathlib.Path(path).absolute() / FOLDER
@@ -237,7 +238,7 @@ def _convert(path, tensors, like, whole) -> dict[str, Any]:
             "recogniser, or from a model of other classes. Train one on it first: "
             f"--mode=train --config.init_from={path}"
         )
-    return jax.tree.map(lambda x, y: parallel.place(x, y.sharding), variables, like)
+    return jax.tree.map(lambda x, y: sharding.place(x, y.sharding), variables, like)
 
 
 def _saved(item: pathlib.Path) -> Any:

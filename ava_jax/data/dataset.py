@@ -9,9 +9,10 @@ from absl import logging
 
 from ava_jax import annotations
 from ava_jax.annotations.iou import best_overlaps
-from ava_jax.data import clips, dense_sampling, frames, grouping, multi_scale
+from ava_jax.data import clips, dense_sampling, frames, grouping, multi_scale_crop
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
+from ava_jax.runtime import consistency, multihost
 
 # Rows of x1, y1, x2, y2, score.
 _NONE = np.zeros((0, 5))
@@ -37,7 +38,7 @@ def load_split(config: ml_collections.ConfigDict, name: str) -> Split:
     files = config.data[name]
     _check_files(config, root, files)
     if name == "train":
-        multi_scale.check(config)
+        multi_scale_crop.check(config)
     labels = annotations.read_labels(root / config.data.labels)
     class_ids = _class_ids(config, labels)
     ground_truth = annotations.read_boxes(root / files.boxes)
@@ -258,3 +259,27 @@ def _log_summary(annotated, split, name) -> None:
             *(name, len(split) - len(annotated)),
             len(split.truth_boxes) - len(annotated.truth_boxes),
         )
+
+
+def check_data(name: str, split: Split) -> None:
+    """The annotations of a split, and how long its movies are.
+
+    Raises:
+      UserError: they differ; names the processes and their hosts.
+    """
+    if multihost.client() is None:
+        return
+    frames = split.frames
+    arrays = [value for value in vars(split).values() if isinstance(value, np.ndarray)]
+    multihost.check_agreement(
+        f"the {name} split",
+        {
+            "number of movies": len(frames.videos),
+            "number of key-frames": len(split),
+            "number of boxes": len(split.truth_boxes),
+            "SHA-256 of movies and boxes": consistency.digest(
+                [frames.videos, frames.first, frames.last, frames.size, *arrays]
+            ),
+        },
+        "Copy the data set of one host to the others, or share one.",
+    )

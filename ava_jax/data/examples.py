@@ -3,7 +3,13 @@
 import ml_collections
 import tensorflow as tf
 
-from ava_jax.data import clips, colours, multi_scale, targets, transforms
+from ava_jax.data import (
+    clips,
+    color_jitter,
+    multi_scale_crop,
+    target_assignment,
+    transforms,
+)
 from ava_jax.data.split import Split
 
 Tensors = dict[str, tf.Tensor]
@@ -85,15 +91,15 @@ class Examples:
         )
         if data.colour_jitter:
             seed = tf.random.fold_in(self._seed_of(position), 4)
-            clip = colours.apply(clip, colours.draw(data.clip_len, seed))
+            clip = color_jitter.apply(clip, color_jitter.draw(data.clip_len, seed))
         count = tf.shape(boxes)[0]
         truth = tf.boolean_mask(people[:count], visible[:count])
         classes = tf.boolean_mask(classes, visible[:count])
         proposals = tf.boolean_mask(people[count:], visible[count:])
-        boxes, labels = targets.assign_targets(
+        boxes, labels = target_assignment.assign_targets(
             truth, classes, proposals, data.positive_iou
         )
-        boxes, labels, mask = targets.pad(data.max_boxes, boxes, labels)
+        boxes, labels, mask = target_assignment.pad(data.max_boxes, boxes, labels)
         shape = [data.clip_len, data.crop, data.crop, 3]
         return {
             "clip": tf.ensure_shape(clip, shape),
@@ -141,7 +147,7 @@ class Examples:
     def _multi_scale_crop(self, clip, whole, size, seed):
         """A random window of the frame, scaled to the clip's size."""
         data = self._data
-        window = multi_scale.draw(size, data.crop_scales, data.crop, seed)
+        window = multi_scale_crop.draw(size, data.crop_scales, data.crop, seed)
         clip = transforms.crop(clip, *window)
         clip = transforms.resize(clip, data.crop, data.crop)
         people = transforms.crop_boxes(whole, *window)
@@ -151,8 +157,8 @@ class Examples:
 
     def _is_visible(self, people, whole):
         """Whether the crop leaves enough of each of the people."""
-        least = self._data.min_visible * targets.area(whole)
-        return targets.area(people) >= least
+        least = self._data.min_visible * target_assignment.area(whole)
+        return target_assignment.area(people) >= least
 
     def boxes(
         self, key_frame: tf.Tensor, rows: tf.Tensor, size: tuple[int, int]
@@ -169,7 +175,7 @@ class Examples:
         stored = self.size(key_frame)
         boxes = transforms.to_pixels(boxes, *stored)
         boxes = transforms.resize_boxes(boxes, stored, size)
-        return targets.pad(self._data.max_boxes, boxes)[0]
+        return target_assignment.pad(self._data.max_boxes, boxes)[0]
 
     def frames(
         self, key_frame: tf.Tensor, indices: tf.Tensor, size: tuple[int, int]

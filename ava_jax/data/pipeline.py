@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from ava_jax.data import clip_streams
+from ava_jax.data import eval_clips
 from ava_jax.data.examples import Examples
 from ava_jax.data.frames.store import BadFrame
 from ava_jax.data.split import Split
@@ -125,7 +125,7 @@ def eval_batches(
       UserError: a frame is missing or damaged.
     """
     examples = Examples(split, config)
-    for shape, batches in clip_streams.plan(split, config, len(rows)):
+    for shape, batches in eval_clips.plan(split, config, len(rows)):
         local = batches[:, rows.start : rows.stop]
 
         def frames(batch: int, local=local) -> Frames:
@@ -133,7 +133,7 @@ def eval_batches(
                 video = int(split.video[key_frame])
                 yield from ((video, int(i)) for i in examples.indices(key_frame))
 
-        read = clip_streams.read(examples, local, shape, config.data.clip_len)
+        read = eval_clips.read(examples, local, shape, config.data.clip_len)
         for batch, clips in zip(batches, _iterate(read, frames, split), strict=True):
             yield {"first_box": batch[:, 1], "count": batch[:, 2], **clips}
 

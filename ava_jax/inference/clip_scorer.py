@@ -9,8 +9,9 @@ import ml_collections
 import numpy as np
 from jax.sharding import AxisType
 
-from ava_jax import parallel, steps
+from ava_jax.inference.eval_step import make_score_step
 from ava_jax.models import build_detector
+from ava_jax.runtime import sharding
 from ava_jax.video.resize import resize_boxes
 
 
@@ -47,13 +48,13 @@ class ClipScorer:
         """Puts the variables on the first device of this process."""
         device = jax.local_devices()[0]
         mesh = jax.make_mesh(
-            (1,), (parallel.AXIS,), axis_types=(AxisType.Auto,), devices=[device]
+            (1,), (sharding.AXIS,), axis_types=(AxisType.Auto,), devices=[device]
         )
         self._max_boxes = config.data.max_boxes
         self._classes = config.model.num_classes
-        self._variables = jax.device_put(variables, parallel.replicated(mesh))
+        self._variables = jax.device_put(variables, sharding.replicated(mesh))
         module = build_detector(config.model)
-        self._score_step = steps.make_score_step(module, config, mesh)
+        self._score_step = make_score_step(module, config, mesh)
 
     def rows(
         self, clip: np.ndarray, boxes: np.ndarray, size: tuple[int, int]

@@ -3,7 +3,14 @@
 import dataclasses
 from collections.abc import Sequence
 
-from ava_jax.metrics import ava_map, ceiling, matched, parts, people, protocol_gap
+from ava_jax.metrics import (
+    ava_map,
+    breakdown,
+    ceiling,
+    matched,
+    person_boxes,
+    protocol_gap,
+)
 from ava_jax.metrics.ava_map import Boxes, Ranking
 
 _MISTAKES = 12  # of each kind
@@ -28,11 +35,11 @@ class Analysis:
     """
 
     ranking: Ranking
-    truth: people.Truth
+    truth: person_boxes.Truth
     ceiling: dict[int, float | None]
     gap: protocol_gap.Gap
-    by_size: parts.Parts
-    by_people: parts.Parts
+    by_size: breakdown.Parts
+    by_people: breakdown.Parts
     confusion: matched.Confusion
     false_alarms: list[matched.Mistake]
     low_scores: list[matched.Mistake]
@@ -54,8 +61,8 @@ def analyse(
         ground_truth, detections, class_ids, max_per_frame=max_per_frame, **where
     )
     ranking = rankings[protocol]
-    truth = people.Truth.make(ground_truth, ranking, excluded_frames)
-    found = people.distinct(detections)
+    truth = person_boxes.Truth.make(ground_truth, ranking, excluded_frames)
+    found = person_boxes.distinct(detections)
     reached = ceiling.reached_labels(truth, found, ranking, **where)
     pairs = matched.match(truth, found, ranking, **where)
     return Analysis(
@@ -63,8 +70,8 @@ def analyse(
         truth=truth,
         ceiling=ceiling.ceilings(ranking, truth, reached),
         gap=protocol_gap.protocol_gap(rankings),
-        by_size=parts.by_size(ranking, detections, truth, reached),
-        by_people=parts.by_people(ranking, detections, truth, reached),
+        by_size=breakdown.by_size(ranking, detections, truth, reached),
+        by_people=breakdown.by_people(ranking, detections, truth, reached),
         confusion=matched.confuse(pairs),
         false_alarms=matched.false_alarms(ranking, detections, truth, _MISTAKES),
         low_scores=matched.low_scores(pairs, found, ranking, _MISTAKES),

@@ -16,7 +16,7 @@ import numpy as np
 
 from ava_jax.metrics import ava_map
 from ava_jax.metrics.ava_map import Ranking
-from ava_jax.metrics.people import People, Truth, pairs_of_a_frame
+from ava_jax.metrics.person_boxes import People, Truth, pairs_of_a_frame
 
 
 def reached_labels(

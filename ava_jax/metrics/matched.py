@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ava_jax.metrics import people as people_lib
+from ava_jax.metrics import person_boxes as people_lib
 from ava_jax.metrics.ava_map import Boxes, Ranking
-from ava_jax.metrics.people import People, Truth
+from ava_jax.metrics.person_boxes import People, Truth
 
 # Of each action, so many candidates for the worst mistakes.
 _PER_ACTION = 2
@@ -77,7 +77,7 @@ def match(
     excluded_frames: Sequence[int] = (),
     iou_threshold: float = 0.5,
 ) -> Matched:
-    """Matches true people with detected boxes by `people.pair`.
+    """Matches true people with detected boxes by `person_boxes.pair`.
 
     Args:
       truth: the ground truth.

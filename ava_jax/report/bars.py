@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ava_jax.metrics.parts import Part, Parts
+from ava_jax.metrics.breakdown import Part, Parts
 from ava_jax.report import charts, page
 
 _PARTS = (
@@ -65,7 +65,7 @@ def part_table(parts: Parts, names: Sequence[str]) -> str:
 
     Args:
       parts: from `metrics.parts`.
-      names: of `parts.parts`.
+      names: of `breakdown.parts`.
     """
     header = ["part", "", "mAP", "ceiling", "people", "labels"]
     return _table(header, map(_part_row, parts.parts, names))

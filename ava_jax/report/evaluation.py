@@ -7,6 +7,7 @@ from typing import Any
 
 from ava_jax import files
 from ava_jax.errors import UserError
+from ava_jax.metrics.error_analysis import Findings
 from ava_jax.report import (
     analysis_charts,
     charts,
@@ -15,7 +16,6 @@ from ava_jax.report import (
     evaluation_page,
 )
 from ava_jax.report.contact_sheet import KeyFrame
-from ava_jax.report.findings import Findings
 from ava_jax.report.mistakes import ReadFrame
 
 __all__ = ["KeyFrame", "write_report"]

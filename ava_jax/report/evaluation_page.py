@@ -6,7 +6,8 @@ from importlib import resources
 from typing import Any
 
 from ava_jax.metrics.ava_map import PROTOCOLS
-from ava_jax.metrics.parts import Part
+from ava_jax.metrics.breakdown import Part
+from ava_jax.metrics.error_analysis import Findings
 from ava_jax.metrics.protocol_gap import Gap
 from ava_jax.report import (
     bars,
@@ -20,7 +21,6 @@ from ava_jax.report import (
     page,
 )
 from ava_jax.report.contact_sheet import KeyFrame
-from ava_jax.report.findings import Findings
 
 _INITIAL_CURVES = 3
 

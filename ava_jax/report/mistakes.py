@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ava_jax.metrics.error_analysis import NamedMistake
 from ava_jax.report import contact_sheet, drawing, page, style
-from ava_jax.report.findings import NamedMistake
 
 # The RGB frame, (H, W, 3) uint8, at a second of a video; None: not at hand.
 ReadFrame = Callable[[str, float], np.ndarray | None]

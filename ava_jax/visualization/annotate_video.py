@@ -7,11 +7,12 @@ import pathlib
 import time
 from collections.abc import Sequence
 
-from ava_jax import files, interruption
+from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.inference.video_predictor import KeyFrameResult
 from ava_jax.predict import Detector
 from ava_jax.report import video_page
+from ava_jax.runtime import preemption
 from ava_jax.video.writer import VideoWriter
 from ava_jax.visualization import result_files
 from ava_jax.visualization.annotated_stream import Film, Options, open_film
@@ -57,7 +58,7 @@ def annotate_video(
                 )
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
-        request = stack.enter_context(interruption.requests())
+        request = stack.enter_context(preemption.requests())
         film = open_film(detector, source, options, stack)
         length = _write_film(film, out, options, request)
     if length is None:
@@ -73,7 +74,7 @@ def _write_film(
     film: Film,
     out: pathlib.Path,
     options: Options,
-    request: interruption.Request,
+    request: preemption.Request,
 ) -> float | None:
     """Writes the annotated video; its length in seconds, None: there is none."""
     first = next(film.shots, None)

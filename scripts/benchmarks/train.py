@@ -10,10 +10,12 @@ from collections.abc import Iterator
 
 import jax
 
-from ava_jax import compilation, dry_run, optimizer, parallel, steps
 from ava_jax import config as ava_config
 from ava_jax.checkpoints.store import Store
 from ava_jax.models import build_detector, init_variables
+from ava_jax.runtime import sharding
+from ava_jax.training import compilation, dry_run, optimizer, train_step
+from ava_jax.training.train_state import init_state
 
 NAME = "train"
 HELP = "training steps with and without input; checkpoints, evaluation"
@@ -93,18 +95,18 @@ class _Training:
     """A training without its loop."""
 
     def __init__(self, config, folder: pathlib.Path, has_data: bool):
-        self.mesh = parallel.make_mesh()
+        self.mesh = sharding.make_mesh()
         self.folder = folder
         module = build_detector(config.model)
         sgd = optimizer.sgd(config, optimizer.learning_rates(config, 1000))
         variables = init_variables(config.model, jax.random.key(0))
-        variables = parallel.replicate(variables, self.mesh)
-        self.state = steps.init_state(variables, sgd, self.mesh)
-        step = steps.make_train_step(module, sgd, config, self.mesh)
+        variables = sharding.replicate(variables, self.mesh)
+        self.state = init_state(variables, sgd, self.mesh)
+        step = train_step.make_train_step(module, sgd, config, self.mesh)
         self.step = compilation.compile_step(
             module, step, self.state, config, self.mesh
         )
-        rows = parallel.rows_of_this_host(config.train.batch, "batch")
+        rows = sharding.rows_of_this_host(config.train.batch, "batch")
         self.inputs = {
             "synthetic": itertools.repeat(dry_run.random_batch(config, len(rows)))
         }
@@ -136,7 +138,7 @@ class _Training:
         since, waited, calls, running = time.perf_counter(), 0.0, [], []
         for _ in range(count):
             start = time.perf_counter()
-            batch = parallel.to_devices(next(batches), self.mesh)
+            batch = sharding.to_devices(next(batches), self.mesh)
             ready = time.perf_counter()
             self.state, metrics = self.step(self.state, batch)
             calls.append(time.perf_counter() - ready)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ava_jax import config as ava_config
 from ava_jax import people
-from ava_jax.checkpoints.converted import class_names
+from ava_jax.annotations.label_map import class_names
 from ava_jax.inference.clip_sampler import moments
 from ava_jax.inference.clip_scorer import ClipScorer
 from ava_jax.models.detector import variable_shapes

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import reference_data
 
-from ava_jax.checkpoints.converter import to_state_dict
+from ava_jax.checkpoints.pytorch.converter import to_state_dict
 from ava_jax.models import detector
 
 ROOT = pathlib.Path(__file__).parents[1] / "data/checkpoints"

@@ -12,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ava_jax.checkpoints import converted, store
-from ava_jax.checkpoints.converter import to_state_dict
-from ava_jax.checkpoints.export import export_file
-from ava_jax.checkpoints.pytorch_file import read_file, read_pytorch
-from ava_jax.checkpoints.pytorch_writer import write_pytorch
+from ava_jax.annotations.label_map import class_names
+from ava_jax.checkpoints import store
+from ava_jax.checkpoints.pytorch import convert_file
+from ava_jax.checkpoints.pytorch.converter import to_state_dict
+from ava_jax.checkpoints.pytorch.export import export_file
+from ava_jax.checkpoints.pytorch.reader import read_file, read_pytorch
+from ava_jax.checkpoints.pytorch.writer import write_pytorch
 from ava_jax.errors import UserError
 from ava_jax.models import detector
 from configs import mini
@@ -40,7 +42,7 @@ def source(tmp_path_factory):
 def directory(source, tmp_path_factory):
     path, config = source
     out = tmp_path_factory.mktemp("converted") / "out"
-    converted.convert_file(path, out, config)
+    convert_file.convert_file(path, out, config)
     return out
 
 
@@ -54,7 +56,7 @@ def test_directory_says_what_it_is(source, directory):
     labels = json.loads((directory / "labels.json").read_text())
     assert list(labels) == [str(i) for i in config.data.class_ids]
     assert labels["12"] == "stand"
-    found, _ = converted.read_variables(directory)
+    found, _ = convert_file.read_variables(directory)
     assert found.model.width == FIELDS["width"]
 
 
@@ -62,7 +64,7 @@ def test_verify_compares_all_tensors(source, directory):
     path, _ = source
     tensors = read_pytorch(path)
     counters = [key for key in tensors if key.endswith("num_batches_tracked")]
-    assert converted.verify(path, directory) == len(tensors) - len(counters)
+    assert convert_file.verify(path, directory) == len(tensors) - len(counters)
 
 
 def test_verify_notices_a_difference(source, directory, tmp_path):
@@ -72,7 +74,7 @@ def test_verify_notices_a_difference(source, directory, tmp_path):
     state[key] = state[key] + np.float32(1)
     write_pytorch(tmp_path / "other.pth", state, {})
     with pytest.raises(UserError, match=key):
-        converted.verify(tmp_path / "other.pth", directory)
+        convert_file.verify(tmp_path / "other.pth", directory)
 
 
 @pytest.mark.parametrize("kind", ["directory", "file"])
@@ -149,14 +151,14 @@ def test_a_name_with_another_hash_is_noted(source, tmp_path):
     for name, noted in ((digest[:8], False), ("0" * 8, True)):
         copy = tmp_path / f"model-{name}.pth"
         copy.write_bytes(path.read_bytes())
-        report = converted.convert_file(copy, tmp_path / name, config)
+        report = convert_file.convert_file(copy, tmp_path / name, config)
         assert any("SHA-256" in note for note in report.notes) == noted
 
 
 def test_an_earlier_checkpoint_is_not_overwritten(source, directory):
     path, config = source
     with pytest.raises(UserError, match="holds a checkpoint already"):
-        converted.convert_file(path, directory, config)
+        convert_file.convert_file(path, directory, config)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_class_names(class_ids, classes, labels, expected):
     config = mini.get_config()
     config.data.class_ids = class_ids
     config.model.num_classes = classes
-    found = converted.class_names(config, labels)
+    found = class_names(config, labels)
     assert list(found.items()) == list(expected.items())
 
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import reference_data
 
-from ava_jax.checkpoints import families
-from ava_jax.checkpoints.converter import (
+from ava_jax.checkpoints.pytorch import families
+from ava_jax.checkpoints.pytorch.converter import (
     broken_conventions,
     convert_like,
     convert_state_dict,
     to_state_dict,
 )
-from ava_jax.checkpoints.pytorch_file import read_pytorch
-from ava_jax.checkpoints.pytorch_writer import write_pytorch
+from ava_jax.checkpoints.pytorch.reader import read_pytorch
+from ava_jax.checkpoints.pytorch.writer import write_pytorch
 from ava_jax.errors import UserError
 from ava_jax.models import build_detector
 from configs import mini, pyslowfast

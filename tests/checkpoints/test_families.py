@@ -4,7 +4,7 @@ import checkpoint_data
 import pytest
 import reference_data
 
-from ava_jax.checkpoints import architecture, families
+from ava_jax.checkpoints.pytorch import architecture, families
 from ava_jax.errors import UserError
 
 NETWORKS = sorted(set(checkpoint_data.PYSLOWFAST.values()))

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ava_jax.checkpoints.pickle_machine import Skipped
-from ava_jax.checkpoints.pytorch_file import read_file, read_pytorch
-from ava_jax.checkpoints.pytorch_writer import write_pytorch
+from ava_jax.checkpoints.pytorch.reader import read_file, read_pytorch
+from ava_jax.checkpoints.pytorch.unpickler import Skipped
+from ava_jax.checkpoints.pytorch.writer import write_pytorch
 from ava_jax.errors import UserError
 
 ROOT = checkpoint_data.ROOT

@@ -13,9 +13,10 @@ import optax
 import pytest
 
 from ava_jax import config as ava_config
-from ava_jax import parallel, steps
 from ava_jax.checkpoints import store
 from ava_jax.errors import UserError
+from ava_jax.runtime import sharding
+from ava_jax.training.train_state import init_state
 
 SGD = optax.chain(optax.trace(decay=0.9), optax.scale_by_learning_rate(0.1))
 
@@ -25,7 +26,7 @@ def state_at(step, *, ema=False, width=300):
     kernel = np.random.default_rng(step).random((width, 300), np.float32)
     params = {"backbone": {"kernel": jnp.asarray(kernel)}}
     variables = {"params": params, "batch_stats": {"mean": jnp.full(3, step + 0.25)}}
-    state = steps.init_state(variables, SGD, parallel.make_mesh(), ema=ema)
+    state = init_state(variables, SGD, sharding.make_mesh(), ema=ema)
     trace = jax.tree.map(lambda x: x + step, state.opt_state)
     average = jax.tree.map(lambda x: -x, state.ema)
     return state.replace(step=jnp.asarray(step), opt_state=trace, ema=average)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from ava_jax.metrics import analysis, ava_map, people
+from ava_jax.metrics import analysis, ava_map, person_boxes
 
 # A mean of a few exact ratios: some roundings of numbers up to 1.
 ROUNDING = 1e-14
@@ -51,7 +51,7 @@ def analyse(truth, detected, class_ids=(1, 2, 3), **options):
     ],
 )
 def test_distinct_people(rows, frames, of_row):
-    found = people.distinct(boxes_of(rows))
+    found = person_boxes.distinct(boxes_of(rows))
     assert found.frame.tolist() == frames
     assert found.of_row.tolist() == of_row
     for row, person in zip(rows, of_row, strict=True):
@@ -74,11 +74,11 @@ def test_distinct_people(rows, frames, of_row):
 )
 def test_pairs(detected, truth, partner):
     first, second = (
-        people.distinct(boxes_of([(*row, 1) for row in rows]))
+        person_boxes.distinct(boxes_of([(*row, 1) for row in rows]))
         for rows in (detected, truth)
     )
     # `distinct` sorts; find each row's person.
-    place = people.pair(first, second, 0.5)[first.of_row].tolist()
+    place = person_boxes.pair(first, second, 0.5)[first.of_row].tolist()
     assert [second.of_row.tolist().index(p) if p >= 0 else -1 for p in place] == partner
 
 

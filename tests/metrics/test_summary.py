@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from ava_jax import scoring
 from ava_jax.metrics import ava_map, summary
+from ava_jax.report.tables import score_text
 
 LEFT, RIGHT = (0, 0, 4, 4), (4, 0, 8, 4)
 TRUTH = [(0, LEFT, 1), (0, LEFT, 2), (0, RIGHT, 1), (1, LEFT, 1), (2, LEFT, 9)]
@@ -80,7 +80,7 @@ def test_no_groups():
 
 def test_the_printed_table():
     names = {i: f"action {i}" for i in (1, 2, 3, 9)}
-    lines = scoring.score_text(summarise(names, groups=GROUPS)).splitlines()
+    lines = score_text(summarise(names, groups=GROUPS)).splitlines()
     assert [line.split() for line in lines[1:9]] == [
         ["1", "action", "1", "3", "2", "0.6667", "0.6667"],
         ["2", "action", "2", "1", "0", "0.0000", "n/a"],

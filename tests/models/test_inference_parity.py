@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference_data
 
-from ava_jax.checkpoints.converter import convert_state_dict
+from ava_jax.checkpoints.pytorch.converter import convert_state_dict
 from ava_jax.models import action_scores, build_detector
 
 STORED = [n for n in reference_data.CONFIGS if n not in reference_data.SAME_NETWORK]

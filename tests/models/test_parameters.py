@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import reference_data
 
-from ava_jax.checkpoints import name_map
+from ava_jax.checkpoints.pytorch import key_names
 from ava_jax.models.detector import variable_shapes
 
 
@@ -21,7 +21,7 @@ def test_keys_shapes_and_number_of_parameters(name):
         if not key.endswith("num_batches_tracked")
     }
     found = {
-        name_map.to_key(path): name_map.to_torch_layout(np.empty(leaf.shape)).shape
+        key_names.to_key(path): key_names.to_torch_layout(np.empty(leaf.shape)).shape
         for path, leaf in shapes.items()
     }
     assert found == expected

@@ -13,10 +13,10 @@ import optax
 import pytest
 import reference_data
 
-from ava_jax import optimizer
-from ava_jax.checkpoints import name_map
-from ava_jax.checkpoints.converter import convert_state_dict
+from ava_jax.checkpoints.pytorch import key_names
+from ava_jax.checkpoints.pytorch.converter import convert_state_dict
 from ava_jax.models import action_loss, action_metrics, build_detector
+from ava_jax.training import optimizer
 
 pytestmark = pytest.mark.slow
 LONG = pytest.mark.long
@@ -132,7 +132,7 @@ def _step(config, variables, clips, boxes, labels, mask):
 def _by_key(tree, collection="params"):
     """A tree's arrays by MMAction2's keys, in torch's layout."""
     return {
-        name_map.to_key((collection, *path)): name_map.to_torch_layout(
+        key_names.to_key((collection, *path)): key_names.to_torch_layout(
             np.asarray(value)
         )
         for path, value in flax.traverse_util.flatten_dict(tree).items()

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from ava_jax.metrics.error_analysis import NamedMistake
 from ava_jax.report import mistakes, style
-from ava_jax.report.findings import NamedMistake
 
 
 def mistake(**changes):

@@ -7,9 +7,12 @@ import jax
 import ml_collections
 import numpy as np
 
-from ava_jax import compilation, optimizer, parallel, steps
-from ava_jax import plan as ava_plan
 from ava_jax.models import build_detector, init_variables
+from ava_jax.runtime import sharding
+from ava_jax.training import compilation, optimizer
+from ava_jax.training import step_cost as ava_plan
+from ava_jax.training.train_state import init_state
+from ava_jax.training.train_step import make_train_step
 
 _STEPS = 2
 
@@ -21,22 +24,22 @@ def run(config: ml_collections.ConfigDict) -> dict[str, float]:
       config: the whole configuration; the data set is not needed.
 
     Returns:
-      The fields of `plan.Plan`, and `clips_per_second`.
+      The fields of `step_cost.Plan`, and `clips_per_second`.
 
     Raises:
       UserError: it does not fit.
     """
-    rows = parallel.rows_of_this_host(config.train.batch, "config.train.batch")
-    mesh = parallel.make_mesh(config.devices)
+    rows = sharding.rows_of_this_host(config.train.batch, "config.train.batch")
+    mesh = sharding.make_mesh(config.devices)
     module = build_detector(config.model)
     sgd = optimizer.sgd(config, optimizer.learning_rates(config, steps_per_epoch=1000))
     variables = init_variables(config.model, jax.random.key(config.seed))
-    variables = parallel.replicate(variables, mesh)
-    state = steps.init_state(variables, sgd, mesh, ema=config.train.ema > 0)
-    train_step = steps.make_train_step(module, sgd, config, mesh)
+    variables = sharding.replicate(variables, mesh)
+    state = init_state(variables, sgd, mesh, ema=config.train.ema > 0)
+    train_step = make_train_step(module, sgd, config, mesh)
     train_step = compilation.compile_step(module, train_step, state, config, mesh)
 
-    batch = parallel.to_devices(random_batch(config, len(rows)), mesh)
+    batch = sharding.to_devices(random_batch(config, len(rows)), mesh)
     since = time.perf_counter()
     for _ in range(_STEPS):
         state, metrics = train_step(state, batch)

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
-from ava_jax.checkpoints.pickle_machine import (
+from ava_jax.checkpoints.pytorch.unpickler import (
     Built,
     Name,
     RefusedError,

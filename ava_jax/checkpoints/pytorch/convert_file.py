@@ -18,9 +18,10 @@ import ml_collections
 import numpy as np
 
 from ava_jax import workdir
-from ava_jax.annotations.ava_actions import AVA_ACTIONS
-from ava_jax.checkpoints import pytorch_file, source_state, store
-from ava_jax.checkpoints.converter import (
+from ava_jax.annotations.label_map import class_names
+from ava_jax.checkpoints import store
+from ava_jax.checkpoints.pytorch import reader, source_state
+from ava_jax.checkpoints.pytorch.converter import (
     Report,
     Variables,
     convert_state_dict,
@@ -76,7 +77,7 @@ def convert_file(
 
 def _convert(path, config, strict):
     # In a function of its own, so that the file's pages are freed when it is done.
-    file = pytorch_file.read_file(path)
+    file = reader.read_file(path)
     variables, report = convert_state_dict(file.tensors, config.model, strict=strict)
     return variables, report, file.layout
 
@@ -110,7 +111,7 @@ def verify(path: str | os.PathLike, out: str | os.PathLike) -> int:
 
 def _fingerprints_of_file(path) -> dict[str, tuple[tuple[int, ...], bytes]]:
     """Of every tensor, as float32, under MMAction2's names."""
-    source = source_state.rename(pytorch_file.read_pytorch(path))
+    source = source_state.rename(reader.read_pytorch(path))
     return {key: _fingerprint(value) for key, value in source.tensors.items()}
 
 
@@ -145,22 +146,6 @@ def _device() -> jax.Device:
         return jax.devices("cpu")[0]
     except RuntimeError:  # JAX_PLATFORMS=cuda leaves the CPU out
         return jax.local_devices()[0]
-
-
-def class_names(
-    config: ml_collections.ConfigDict, labels: Mapping[int, str] | None = None
-) -> dict[str, str]:
-    """Action id -> name of classes 1, 2, ..., in this order.
-
-    Args:
-      config: the whole configuration.
-      labels: action id -> name; None: AVA's names. Ids that it lacks are their
-        own names.
-    """
-    if labels is None:
-        labels = dict(enumerate(AVA_ACTIONS, 1))
-    ids = tuple(config.data.class_ids) or range(1, config.model.num_classes)
-    return {str(i): labels.get(i, str(i)) for i in ids}
 
 
 def report_table(report: Report) -> str:

@@ -18,8 +18,8 @@ from typing import Any
 import jax
 from jax._src import distributed  # there is no public door to the service
 
-from ava_jax import parallel
 from ava_jax.errors import UserError
+from ava_jax.runtime import sharding
 
 # Process 0 may render data or write the report, while the others wait.
 WAIT_SECONDS = 3600
@@ -57,10 +57,10 @@ def all_come(name: str, seconds: int) -> bool:
 @contextlib.contextmanager
 def first_before_others(name: str) -> Iterator[None]:
     """Process 0 goes through the block first, the others when it has finished."""
-    if not parallel.is_first_host():
+    if not sharding.is_first_host():
         barrier(name)
     yield
-    if parallel.is_first_host():
+    if sharding.is_first_host():
         barrier(name)
 
 
@@ -100,7 +100,7 @@ def check_agreement(what: str, fields: Mapping[str, Any], advice: str) -> None:
         return
     fields = json.loads(json.dumps(fields))
     key = _key(f"{what} of process 0")
-    if parallel.is_first_host():
+    if sharding.is_first_host():
         client().key_value_set(key, json.dumps(fields))
     first = json.loads(client().blocking_key_value_get(key, WAIT_SECONDS * 1000))
     differences = [
@@ -130,12 +130,12 @@ def check_shared(folder: pathlib.Path) -> None:
     [token, *_] = exchange("token", secrets.token_hex(8))
     [first, *_] = exchange("host", f"{this_process()} at {folder.absolute()}")
     mark = folder / f".shared-{token}"
-    if parallel.is_first_host():
+    if sharding.is_first_host():
         mark.touch()
     barrier("mark made")
     seen = _comes_to_exist(mark)
     said = exchange("sees", "" if seen else f"{this_process()} at {folder.absolute()}")
-    if parallel.is_first_host():
+    if sharding.is_first_host():
         mark.unlink(missing_ok=True)
     if any(said):
         raise UserError(

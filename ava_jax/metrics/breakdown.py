@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ava_jax.metrics.ava_map import Boxes, Ranking
-from ava_jax.metrics.people import Truth
+from ava_jax.metrics.person_boxes import Truth
 
 # The fewest people of a key-frame, by part: 1, 2, 3 or 4, 5 and more.
 _PEOPLE = (1, 2, 3, 5)

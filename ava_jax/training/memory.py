@@ -7,7 +7,7 @@ import jax
 import ml_collections
 
 from ava_jax.errors import UserError
-from ava_jax.plan import GIB, Plan
+from ava_jax.training.step_cost import GIB, Plan
 
 # The share of a device's memory that a suggestion may fill: what a step needs is
 # not quite proportional to its clips.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import jax
 
-from ava_jax import hosts
+from ava_jax.runtime import multihost
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -29,7 +29,7 @@ class Request:
         """
         if jax.process_count() == 1:
             return self.made
-        return step % every == 0 and hosts.any_of(self.made)
+        return step % every == 0 and multihost.any_of(self.made)
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:

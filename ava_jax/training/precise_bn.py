@@ -16,12 +16,12 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from ava_jax import parallel
 from ava_jax.data import pipeline
 from ava_jax.data.split import Split
-from ava_jax.gradients import normalise
 from ava_jax.models.batch_norm import MOMENTS
-from ava_jax.steps import TrainState
+from ava_jax.models.preprocessing import normalise
+from ava_jax.runtime import sharding
+from ava_jax.training.train_state import TrainState
 
 
 class PreciseStatistics:
@@ -47,7 +47,7 @@ class PreciseStatistics:
         self._config = config
         self._mesh = mesh
         self._moments = make_moments_step(module, config, mesh)
-        self._rows = parallel.rows_of_this_host(
+        self._rows = sharding.rows_of_this_host(
             config.train.batch, "config.train.batch"
         )
 
@@ -74,13 +74,13 @@ class PreciseStatistics:
         old = flax.traverse_util.flatten_dict(state.batch_stats)
         for key, value in flax.traverse_util.flatten_dict(mean).items():
             value = value.astype(old[key].dtype)
-            old[key] = parallel.place(value, parallel.replicated(self._mesh))
+            old[key] = sharding.place(value, sharding.replicated(self._mesh))
         return state.replace(batch_stats=flax.traverse_util.unflatten_dict(old))
 
     def _moments_of(self, variables, batch):
         rows = {name: batch[name] for name in ("clip", "boxes")}
-        arrays = parallel.to_devices(rows, self._mesh)
-        return parallel.to_host(
+        arrays = sharding.to_devices(rows, self._mesh)
+        return sharding.to_host(
             self._moments(variables, arrays["clip"], arrays["boxes"])
         )
 
@@ -108,11 +108,11 @@ def make_moments_step(
         return updates.get(MOMENTS, {})
 
     if config.model.bn == "per_replica":
-        same, rows = PartitionSpec(), PartitionSpec(parallel.AXIS)
+        same, rows = PartitionSpec(), PartitionSpec(sharding.AXIS)
         moments = jax.shard_map(
             moments, mesh=mesh, in_specs=(same, rows, rows), out_specs=same
         )
-    everywhere, rows = parallel.replicated(mesh), parallel.split(mesh)
+    everywhere, rows = sharding.replicated(mesh), sharding.split(mesh)
     return jax.jit(
         moments, in_shardings=(everywhere, rows, rows), out_shardings=everywhere
     )

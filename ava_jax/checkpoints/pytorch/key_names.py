@@ -15,7 +15,7 @@ variable's path with dots for slashes. Only the last part and the layout differ:
 | `bn.num_batches_tracked` | -                          |                            |
 
 The checkpoints of other projects are renamed to MMAction2's keys first:
-`ava_jax.checkpoints.families`.
+`ava_jax.checkpoints.pytorch.families`.
 """
 
 import numpy as np

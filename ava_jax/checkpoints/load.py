@@ -9,12 +9,12 @@ import ml_collections
 
 from ava_jax import config as ava_config
 from ava_jax import workdir
-from ava_jax.annotations.label_map import read_labels
-from ava_jax.checkpoints import (
+from ava_jax.annotations.label_map import class_names, read_labels
+from ava_jax.checkpoints.pytorch import (
     architecture,
-    converted,
+    convert_file,
     converter,
-    pytorch_file,
+    reader,
     source_state,
 )
 from ava_jax.errors import UserError
@@ -74,12 +74,10 @@ def _read_directory(path, config):
     source = path / "source.json"
     if source.is_file() and workdir.read_json(source)["initialised"]:
         _refuse_untrained_head(path)
-    config, variables = converted.read_variables(path)
+    config, variables = convert_file.read_variables(path)
     recorded = path / "labels.json"
-    if recorded.is_file():
-        names = workdir.read_json(recorded)
-    else:
-        names = converted.class_names(config)
+    is_named = recorded.is_file()
+    names = workdir.read_json(recorded) if is_named else class_names(config)
     if len(names) != config.model.num_classes - 1:
         raise UserError(
             f"{recorded} names {len(names)} actions, but the model scores "
@@ -90,7 +88,7 @@ def _read_directory(path, config):
 
 def _read_file(path, config):
     """(configuration, variables, names) of a PyTorch file."""
-    tensors = pytorch_file.read_pytorch(path)
+    tensors = reader.read_pytorch(path)
     if config is None:
         shapes = source_state.rename(tensors).shapes
         found = architecture.name(architecture.read_architecture(shapes))
@@ -104,7 +102,7 @@ def _read_file(path, config):
     variables, report = converter.convert_state_dict(tensors, config.model)
     if report.initialised:
         _refuse_untrained_head(path)
-    names = converted.class_names(config)
+    names = class_names(config)
     return config, variables, {int(i): name for i, name in names.items()}
 
 
@@ -134,5 +132,5 @@ def _names(config, labels):
             f"{where} names actions up to {max(labels)}, but the model scores 1 to "
             f"{last}. Give the label map that the model was trained with."
         )
-    names = converted.class_names(config, labels)
+    names = class_names(config, labels)
     return {int(i): name for i, name in names.items()}

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from ava_jax.checkpoints import architecture, families, name_map, source_state
+from ava_jax.checkpoints.pytorch import architecture, families, key_names, source_state
 from ava_jax.errors import UserError
 from ava_jax.models import detector
 
@@ -127,8 +127,8 @@ def to_state_dict(variables: Variables) -> dict[str, np.ndarray]:
     """
     state = {}
     for path, value in flax.traverse_util.flatten_dict(variables).items():
-        key = name_map.to_key(path)
-        state[key] = name_map.to_torch_layout(np.asarray(value))
+        key = key_names.to_key(path)
+        state[key] = key_names.to_torch_layout(np.asarray(value))
         if key.endswith("running_var"):
             counter = key.replace("running_var", "num_batches_tracked")
             state[counter] = np.zeros((), np.int64)
@@ -146,7 +146,7 @@ def _fill(source, shapes, strict):
     head_fits = _check_head(source, _expected_shapes(shapes), strict)
     found, used, unused = {}, [], dict(source.unused)
     for key, value in source.tensors.items():
-        path = name_map.to_path(key)
+        path = key_names.to_path(key)
         if path[1] == _HEAD and not head_fits:
             reason = "the head is for other classes or other features"
             unused |= dict.fromkeys(source.keys[key], reason)
@@ -167,12 +167,12 @@ def _variable(value, shape):
         # Spread over the kernel's frames (MMAction2's `inflate_weights`).
         value = np.repeat(value[:, :, None] / shape[0], shape[0], axis=2)
     # A copy, never a view: the file need not stay mapped.
-    return np.array(name_map.to_layout(value), np.float32, order="C")
+    return np.array(key_names.to_layout(value), np.float32, order="C")
 
 
 def _expected_shapes(shapes):
     """MMAction2's key -> shape in torch's layout, of all variables."""
-    return {name_map.to_key(p): _torch_shape(s.shape) for p, s in shapes.items()}
+    return {key_names.to_key(p): _torch_shape(s.shape) for p, s in shapes.items()}
 
 
 def _torch_shape(shape):

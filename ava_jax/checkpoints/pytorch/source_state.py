@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ava_jax.checkpoints import families, name_map
+from ava_jax.checkpoints.pytorch import families, key_names
 
 # What DataParallel puts in front of every key.
 _WRAPPER = "module."
@@ -51,7 +51,7 @@ def rename(state_dict: Mapping[str, np.ndarray]) -> SourceState:
     family = families.find_family(bare)
     source = SourceState(family, {}, {}, {})
     for key, renamed in family.to_mmaction2(bare).items():
-        if renamed is None or name_map.to_path(renamed) is None:
+        if renamed is None or key_names.to_path(renamed) is None:
             source.unused[key] = family.why_unused(key)
         elif renamed in source.tensors:
             source.unused[key] = f"the same as {source.keys[renamed][0]}"

@@ -7,7 +7,7 @@ import jax
 import tqdm
 from absl import logging
 
-from ava_jax.plan import GIB
+from ava_jax.training.step_cost import GIB
 
 
 class Progress:

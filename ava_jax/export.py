@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import ml_collections
 
 from ava_jax import workdir
-from ava_jax.checkpoints import trained
+from ava_jax.checkpoints import load
 from ava_jax.errors import UserError
-from ava_jax.gradients import normalise
 from ava_jax.models import action_scores, build_detector
+from ava_jax.models.preprocessing import normalise
 
 Score = Callable[[jax.Array, jax.Array], jax.Array]
 # What a StableHLO file and a SavedModel run on.
@@ -39,12 +39,12 @@ def export_detector(
     """Writes a detector, and beside it `OUT.json`, which says how to use it.
 
     Args:
-      path: see `trained.read_detector`.
+      path: see `load.read_detector`.
       out: a file; a directory for a SavedModel. An older one is replaced.
       kind: one of `FORMATS`.
       size: height and width of the clips.
       batch: clips that an ONNX file takes at a time; the others take any number.
-      config: see `trained.read_detector`.
+      config: see `load.read_detector`.
       dtype: 'float32' or 'bfloat16', of the computation.
 
     Raises:
@@ -53,7 +53,7 @@ def export_detector(
     """
     out = pathlib.Path(out)
     _check_output(out)
-    config, variables, names = trained.read_detector(path, config)
+    config, variables, names = load.read_detector(path, config)
     config = config.copy_and_resolve_references()
     config.model.dtype = dtype or config.model.dtype
     score = _score_function(config, variables)

@@ -17,8 +17,9 @@ from typing import Any
 import jax
 from jax._src import cloud_tpu_init, distributed  # neither has a public door
 
-from ava_jax import errors, hosts, parallel
+from ava_jax import errors
 from ava_jax.errors import UserError
+from ava_jax.runtime import multihost, sharding
 
 START_SECONDS = 300  # in which all processes must have come
 SILENCE_SECONDS = 60  # after which a process counts as dead
@@ -51,7 +52,7 @@ def together(
       UserError: the flags do not say what they must.
     """
     _start(coordinator, processes, process, start_seconds, silence_seconds)
-    if hosts.client() is None:
+    if multihost.client() is None:
         yield
         return
     watch = _FailureWatch()
@@ -69,7 +70,7 @@ def _end(error: BaseException, watch: "_FailureWatch") -> None:
         error = UserError(f"The connection to another process broke: {reason}")
     code = errors.tell(error)
     # Asked to stop, all stop after the same step; in a hurry, only one does.
-    if isinstance(error, KeyboardInterrupt) and hosts.all_come("end", seconds=10):
+    if isinstance(error, KeyboardInterrupt) and multihost.all_come("end", seconds=10):
         jax.distributed.shutdown()
     else:
         watch.tell(str(error) or type(error).__name__)
@@ -87,7 +88,7 @@ class _FailureWatch:
     """Ends this process when another one tells that it failed."""
 
     def __init__(self):
-        self._client = hosts.client()
+        self._client = multihost.client()
         self._telling = False
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -95,15 +96,15 @@ class _FailureWatch:
     def tell(self, reason: str) -> None:
         """Ends the others."""
         self._telling = True
-        text = f"{hosts.this_process()} stopped: {reason}"
+        text = f"{multihost.this_process()} stopped: {reason}"
         with contextlib.suppress(jax.errors.JaxRuntimeError):
             self._client.key_value_set(_FAILURE, text)
         _let_the_others_hear()
 
     def close(self) -> None:
         """Stops watching, when all processes do."""
-        hosts.barrier("the end")
-        if parallel.is_first_host():
+        multihost.barrier("the end")
+        if sharding.is_first_host():
             self._client.key_value_set(_FAILURE, "")
         self._thread.join()
 
@@ -121,7 +122,7 @@ class _FailureWatch:
 
 
 def _let_the_others_hear() -> None:
-    if parallel.is_first_host():  # the service ends with this process
+    if sharding.is_first_host():  # the service ends with this process
         time.sleep(1)
 
 
@@ -148,7 +149,7 @@ def _start(coordinator, processes, process, start_seconds, silence_seconds) -> N
                 # JAX aborts then, so it must not be the first to lose patience.
                 initialization_timeout=start_seconds + 60,
                 heartbeat_timeout_seconds=silence_seconds,
-                shutdown_timeout_seconds=hosts.WAIT_SECONDS,
+                shutdown_timeout_seconds=multihost.WAIT_SECONDS,
             )
         except (RuntimeError, ValueError, LookupError, OSError) as error:
             raise UserError(

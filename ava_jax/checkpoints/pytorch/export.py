@@ -5,9 +5,9 @@ import os
 import ava_jax
 from ava_jax import config as ava_config
 from ava_jax import workdir
-from ava_jax.checkpoints.converted import read_variables
-from ava_jax.checkpoints.converter import to_state_dict
-from ava_jax.checkpoints.pytorch_writer import write_pytorch
+from ava_jax.checkpoints.pytorch.convert_file import read_variables
+from ava_jax.checkpoints.pytorch.converter import to_state_dict
+from ava_jax.checkpoints.pytorch.writer import write_pytorch
 
 # What MMAction2's modules cannot be told to do.
 _FOREIGN = ("lateral_norm", "slow_sampling", "temporal_blocks", "nonlocal_mode")

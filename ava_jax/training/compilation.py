@@ -1,47 +1,20 @@
 """Compiling the training step before training, and what the compiler says of it."""
 
 import dataclasses
-import os
-import pathlib
+import functools
 import time
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import ml_collections
-from absl import logging
 from jax.sharding import Mesh
 
-from ava_jax import memory, steps
-from ava_jax.plan import Plan
-
-
-def use_cache() -> None:
-    """Keeps compiled programs on disk for the next start, unless told where already.
-
-    In `$XDG_CACHE_HOME/ava_jax/xla`, or `~/.cache/ava_jax/xla`; JAX's own settings
-    (`JAX_COMPILATION_CACHE_DIR`, say) go before. Does nothing if that folder cannot
-    be written. To be called when the devices are known, before anything is compiled.
-
-    Several CPU devices use no cache: a program of theirs that comes from it can hang
-    in its collectives (jax 0.10.2), whose order is not kept.
-    """
-    if jax.default_backend() == "cpu" and jax.device_count() > 1:
-        jax.config.update("jax_enable_compilation_cache", False)
-        return
-    if jax.config.jax_compilation_cache_dir is not None:
-        return
-    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    folder = pathlib.Path(home, "ava_jax", "xla")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
-    except OSError:
-        writable = False
-    if writable:
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-    else:
-        logging.info("Compiled programs are not kept: %s is not writable.", folder)
+from ava_jax.training import memory
+from ava_jax.training.step_cost import Plan
+from ava_jax.training.train_state import TrainState
+from ava_jax.training.train_step import Batch, batch_spec
 
 
 class CompiledStep:
@@ -54,7 +27,7 @@ class CompiledStep:
         self._config = config
         self._ran = False
 
-    def __call__(self, state: steps.TrainState, batch: steps.Batch):
+    def __call__(self, state: TrainState, batch: Batch):
         """The next state, and metrics.
 
         Raises:
@@ -74,15 +47,15 @@ class CompiledStep:
 def compile_step(
     module: nn.Module,
     train_step: Any,
-    state: steps.TrainState,
+    state: TrainState,
     config: ml_collections.ConfigDict,
     mesh: Mesh,
 ) -> CompiledStep:
-    """Compiles the training step for batches of `steps.batch_spec`.
+    """Compiles the training step for batches of `train_step.batch_spec`.
 
     Args:
       module: from `build_detector`.
-      train_step: from `steps.make_train_step`.
+      train_step: from `train_step.make_train_step`.
       state: the state, laid out on the devices.
       config: the whole configuration.
       mesh: of the devices.
@@ -90,11 +63,11 @@ def compile_step(
     Raises:
       UserError: a device does not have the memory; suggests what would fit.
     """
-    batch = steps.batch_spec(config, mesh)
+    batch = batch_spec(config, mesh)
     plan = Plan(
         parameters=sum(x.size for x in jax.tree.leaves(state.params)),
         state_bytes=sum(x.nbytes for x in jax.tree.leaves(state)),
-        gflops_per_clip=_forward_gflops(module, state, batch, config, mesh),
+        gflops_per_clip=_forward_gflops(module, state, batch, config),
         compile_seconds=0.0,
         bytes_per_device=0,
         device_bytes=memory.device_bytes(),
@@ -114,9 +87,10 @@ def compile_step(
     return CompiledStep(program, plan, config)
 
 
-def _forward_gflops(module, state, batch, config, mesh) -> float:
-    score_step = steps.make_score_step(module, config, mesh)
-    lowered = score_step.lower(state.variables, batch["clip"], batch["boxes"])
+def _forward_gflops(module, state, batch, config) -> float:
+    clips = batch["clip"].update(dtype=jnp.float32)
+    forward = jax.jit(functools.partial(module.apply, train=False))
+    lowered = forward.lower(state.variables, clips, batch["boxes"])
     return lowered.cost_analysis()["flops"] / config.train.batch / 1e9
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import ml_collections
 import numpy as np
 
-from ava_jax import parallel
 from ava_jax.data import pipeline
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
+from ava_jax.runtime import sharding
 from ava_jax.workdir import Workdir, write_json
 
 # Metric -> what a user calls it. The parameters' norm counts too: it is what would
@@ -47,7 +47,7 @@ def check(
         for name, meaning in _WATCHED.items():
             if not np.isfinite(metrics[name]):
                 clips = _clips(split, config, number)
-                if parallel.is_first_host():
+                if sharding.is_first_host():
                     batch = {"step": number, "clips": clips}
                     write_json(workdir / "bad_batch.json", batch)
                 raise UserError(

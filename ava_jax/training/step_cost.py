@@ -5,7 +5,7 @@ import dataclasses
 import ml_collections
 from jax.sharding import Mesh
 
-from ava_jax import optimizer
+from ava_jax.training import optimizer
 
 GIB = 2**30
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ava_jax.checkpoints.families import HEAD
+from ava_jax.checkpoints.pytorch.families import HEAD
 from ava_jax.models.resnet3d import DEPTHS, EXPANSION
 
 Shapes = Mapping[str, tuple[int, ...]]

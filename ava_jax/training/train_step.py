@@ -1,9 +1,8 @@
-"""The two programs that run on the devices: a training step and scoring."""
+"""The program of a training step."""
 
 from collections.abc import Callable
 from typing import Any
 
-import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -11,27 +10,11 @@ import ml_collections
 import optax
 from jax.sharding import Mesh
 
-from ava_jax import parallel
 from ava_jax.errors import UserError
-from ava_jax.gradients import Batch, make_gradients, normalise
-from ava_jax.models import action_metrics, action_scores
-
-
-@flax.struct.dataclass
-class TrainState:
-    """All that training carries from step to step, as plain nested dicts."""
-
-    step: jax.Array  # () int32, number of steps taken
-    params: Any
-    batch_stats: Any
-    opt_state: Any
-    ema: Any = None  # moving average of the parameters, None without
-
-    @property
-    def variables(self) -> dict[str, Any]:
-        """What is evaluated and kept, for `module.apply`: the average, if any."""
-        params = self.params if self.ema is None else self.ema
-        return {"params": params, "batch_stats": self.batch_stats}
+from ava_jax.models import action_metrics
+from ava_jax.runtime import sharding
+from ava_jax.training.gradients import Batch, make_gradients
+from ava_jax.training.train_state import TrainState
 
 
 def batch_spec(
@@ -47,40 +30,10 @@ def batch_spec(
     }
     return {
         name: jax.ShapeDtypeStruct(
-            (batch, *shape), dtype, sharding=parallel.split(mesh)
+            (batch, *shape), dtype, sharding=sharding.split(mesh)
         )
         for name, (shape, dtype) in shapes.items()
     }
-
-
-def init_state(
-    variables: dict[str, Any],
-    optimizer: optax.GradientTransformation,
-    mesh: Mesh,
-    *,
-    ema: bool = False,
-) -> TrainState:
-    """The state before the first step.
-
-    Args:
-      variables: parameters and statistics.
-      optimizer: from `optimizer.sgd`.
-      mesh: of the devices.
-      ema: whether to keep a moving average of the parameters.
-    """
-
-    def init(variables):
-        params = variables["params"]
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            batch_stats=variables["batch_stats"],
-            opt_state=optimizer.init(params),
-            # Copied, because both are donated.
-            ema=jax.tree.map(jnp.copy, params) if ema else None,
-        )
-
-    return jax.jit(init, out_shardings=parallel.replicated(mesh))(variables)
 
 
 def make_train_step(
@@ -131,10 +84,10 @@ def make_train_step(
         )
         return new_state, metrics
 
-    everywhere = parallel.replicated(mesh)
+    everywhere = sharding.replicated(mesh)
     return jax.jit(
         train_step,
-        in_shardings=(everywhere, parallel.split(mesh)),
+        in_shardings=(everywhere, sharding.split(mesh)),
         out_shardings=everywhere,
         donate_argnums=0,
     )
@@ -154,43 +107,3 @@ def _averaged(state: TrainState, params: Any, decay: float) -> Any:
     return jax.tree.map(
         lambda old, new: old + (1 - decay) * (new - old), state.ema, params
     )
-
-
-def make_score_step(
-    module: nn.Module,
-    config: ml_collections.ConfigDict,
-    mesh: Mesh,
-    *,
-    flip: bool = False,
-) -> Callable[[dict[str, Any], jax.Array, jax.Array], jax.Array]:
-    """Scores (B, N, num_classes) of the boxes (B, N, 4) in uint8 clips.
-
-    Args:
-      module: the detector.
-      config: the whole configuration.
-      mesh: of the devices.
-      flip: score mirror images too, and give the mean of both scores.
-    """
-
-    def score(variables, clips, boxes):
-        logits = module.apply(variables, clips, boxes, train=False)
-        return action_scores(logits, multilabel=config.model.multilabel)
-
-    def score_step(variables, clips, boxes):
-        clips = normalise(clips, config)
-        scores = score(variables, clips, boxes)
-        if flip:
-            scores = (scores + score(variables, *_mirrored(clips, boxes))) / 2
-        return scores
-
-    everywhere, rows = parallel.replicated(mesh), parallel.split(mesh)
-    return jax.jit(
-        score_step, in_shardings=(everywhere, rows, rows), out_shardings=everywhere
-    )
-
-
-def _mirrored(clips: jax.Array, boxes: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Clips (B, T, H, W, 3) and boxes (B, N, 4) with left and right exchanged."""
-    x1, y1, x2, y2 = jnp.moveaxis(boxes, -1, 0)
-    width = clips.shape[3]
-    return clips[..., ::-1, :], jnp.stack([width - x2, y1, width - x1, y2], axis=-1)

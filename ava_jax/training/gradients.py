@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import ml_collections
 from jax.sharding import Mesh, PartitionSpec
 
-from ava_jax import parallel
 from ava_jax.errors import UserError
 from ava_jax.models import action_loss, labelled_boxes
+from ava_jax.models.preprocessing import normalise
+from ava_jax.runtime import sharding
 
 Batch = dict[str, jax.Array]
 
@@ -58,13 +59,6 @@ def make_gradients(
         return compute(params, batch_stats, batch, dropout, labelled.sum())
 
     return gradients
-
-
-def normalise(clips: jax.Array, config: ml_collections.ConfigDict) -> jax.Array:
-    """uint8 RGB to zero mean and unit variance per channel, on the device."""
-    mean = jnp.asarray(config.data.mean, jnp.float32)
-    std = jnp.asarray(config.data.std, jnp.float32)
-    return (clips.astype(jnp.float32) - mean) / std
 
 
 def _check_parts(config, devices: int) -> None:
@@ -152,13 +146,13 @@ def _by_device(compute, mesh: Mesh):
     def compute_rows(params, batch_stats, batch, dropout, count):
         # As if each device had its own: otherwise every part's gradient of every
         # layer would be added up over the devices by itself.
-        params = jax.lax.pcast(params, parallel.AXIS, to="varying")
-        dropout = jax.random.fold_in(dropout, jax.lax.axis_index(parallel.AXIS))
+        params = jax.lax.pcast(params, sharding.AXIS, to="varying")
+        dropout = jax.random.fold_in(dropout, jax.lax.axis_index(sharding.AXIS))
         new = compute(params, batch_stats, batch, dropout, count)
-        loss, grads = jax.lax.psum((new.loss, new.grads), parallel.AXIS)
+        loss, grads = jax.lax.psum((new.loss, new.grads), sharding.AXIS)
         return Gradients(loss, grads, new.batch_stats, new.logits)
 
-    same, rows = PartitionSpec(), PartitionSpec(parallel.AXIS)
+    same, rows = PartitionSpec(), PartitionSpec(sharding.AXIS)
     return jax.shard_map(
         compute_rows,
         mesh=mesh,

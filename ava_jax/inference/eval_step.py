@@ -1,0 +1,54 @@
+"""The program that scores clips on the devices."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+from jax.sharding import Mesh
+
+from ava_jax.models import action_scores
+from ava_jax.models.preprocessing import normalise
+from ava_jax.runtime import sharding
+
+
+def make_score_step(
+    module: nn.Module,
+    config: ml_collections.ConfigDict,
+    mesh: Mesh,
+    *,
+    flip: bool = False,
+) -> Callable[[dict[str, Any], jax.Array, jax.Array], jax.Array]:
+    """Scores (B, N, num_classes) of the boxes (B, N, 4) in uint8 clips.
+
+    Args:
+      module: the detector.
+      config: the whole configuration.
+      mesh: of the devices.
+      flip: score mirror images too, and give the mean of both scores.
+    """
+
+    def score(variables, clips, boxes):
+        logits = module.apply(variables, clips, boxes, train=False)
+        return action_scores(logits, multilabel=config.model.multilabel)
+
+    def score_step(variables, clips, boxes):
+        clips = normalise(clips, config)
+        scores = score(variables, clips, boxes)
+        if flip:
+            scores = (scores + score(variables, *_mirrored(clips, boxes))) / 2
+        return scores
+
+    everywhere, rows = sharding.replicated(mesh), sharding.split(mesh)
+    return jax.jit(
+        score_step, in_shardings=(everywhere, rows, rows), out_shardings=everywhere
+    )
+
+
+def _mirrored(clips: jax.Array, boxes: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Clips (B, T, H, W, 3) and boxes (B, N, 4) with left and right exchanged."""
+    x1, y1, x2, y2 = jnp.moveaxis(boxes, -1, 0)
+    width = clips.shape[3]
+    return clips[..., ::-1, :], jnp.stack([width - x2, y1, width - x1, y2], axis=-1)

@@ -1,0 +1,63 @@
+"""Scores and comparisons as text tables."""
+
+from collections.abc import Mapping
+
+
+def score_text(metrics: dict) -> str:
+    """A table of both protocols by action, then their means over groups and all.
+
+    Args:
+      metrics: from `score_tables`.
+    """
+    counts, names = metrics["counts"], metrics["class_names"]
+    protocols = metrics["protocols"].values()
+    means = {group: f"mAP, {group}" for group in metrics["groups"]}
+    width = max(map(len, [*names.values(), *means.values()]))
+    headings = "".join(f"{name:>13}" for name in metrics["protocols"])
+    lines = [f"{'id':>4}  {'action':<{width}}{'labels':>9}{'detections':>12}{headings}"]
+
+    def add(key, name, labels, detections, values):
+        cells = "".join(map(_cell, values))
+        lines.append(f"{key:>4}  {name:<{width}}{labels:>9}{detections:>12}{cells}")
+
+    for key, name in names.items():
+        values = [protocol["per_class"][key] for protocol in protocols]
+        count = counts["per_class"][key]
+        add(key, name, count["labels"], count["detections"], values)
+    for group, title in means.items():
+        values = [protocol["groups"][group] for protocol in protocols]
+        add("", title, "", "", values)
+    total = counts["ground_truth_labels"], counts["detections"]
+    add("", "mAP", *total, [protocol["mAP"] for protocol in protocols])
+    lines.append(
+        f"{counts['keyframes']:,} key-frames, {counts['ground_truth_boxes']:,} boxes; "
+        f"{counts['excluded_keyframes']:,} annotated key-frames excluded; n/a: not "
+        "averaged (activitynet: no ground truth; mmaction2: or no detection)"
+    )
+    return "\n".join(lines)
+
+
+def comparison_text(comparison: dict, class_names: Mapping[int, str]) -> str:
+    """A table of the differences by action, then of the mean.
+
+    Args:
+      comparison: from `compare_tables`.
+      class_names: names of the actions.
+    """
+    width = max(map(len, class_names.values()))
+    lines = [f"{'id':>4}  {'action':<{width}}{'difference':>13}{'95 % interval':>20}"]
+    rows = [(k, class_names[int(k)], v) for k, v in comparison["per_class"].items()]
+    for key, name, entry in [*rows, ("", "mAP", comparison["mAP"])]:
+        text = f"{key:>4}  {name:<{width}}{_cell(entry['difference'], '+.4f')}"
+        if entry["low"] is not None:
+            text += f"{entry['low']:>+12.4f} {entry['high']:>+.4f}"
+        lines.append(text)
+    lines.append(
+        f"{comparison['protocol']}, {comparison['resamples']} draws of the videos; an "
+        "interval that holds 0 does not tell which is better"
+    )
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, style: str = ".4f") -> str:
+    return f"{'n/a' if value is None else format(value, style):>13}"

@@ -1,0 +1,1 @@
+"""Devices and processes: meshes, hosts, preemption, logging, compiled programs."""

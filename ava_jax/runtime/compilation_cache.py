@@ -1,0 +1,35 @@
+"""Compiled programs are kept on disk."""
+
+import os
+import pathlib
+
+import jax
+from absl import logging
+
+
+def use_cache() -> None:
+    """Keeps compiled programs on disk for the next start, unless told where already.
+
+    In `$XDG_CACHE_HOME/ava_jax/xla`, or `~/.cache/ava_jax/xla`; JAX's own settings
+    (`JAX_COMPILATION_CACHE_DIR`, say) go before. Does nothing if that folder cannot
+    be written. To be called when the devices are known, before anything is compiled.
+
+    Several CPU devices use no cache: a program of theirs that comes from it can hang
+    in its collectives (jax 0.10.2), whose order is not kept.
+    """
+    if jax.default_backend() == "cpu" and jax.device_count() > 1:
+        jax.config.update("jax_enable_compilation_cache", False)
+        return
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    folder = pathlib.Path(home, "ava_jax", "xla")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if writable:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+    else:
+        logging.info("Compiled programs are not kept: %s is not writable.", folder)
