@@ -21,7 +21,7 @@ from ava_jax.prepare import detect_people, extract
 from ava_jax.prepare.download import download_script
 from ava_jax.prepare.extract_movie import Recipe, recipe_of
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def grey(count, height=16, width=24):

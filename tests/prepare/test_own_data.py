@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import video_files
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 # The miniature's walk and stand, among others, as a user would number them.
 ACTIONS = {12: 1, 14: 2, 17: 3}
 # What makes the model small enough for a test; the rest is the page's.

@@ -15,7 +15,7 @@ from ava_jax.training import optimizer
 from configs import slowfast, slowonly
 
 SCHEDULES = json.loads(
-    (pathlib.Path(__file__).parent / "data/reference/schedules.json").read_text()
+    (pathlib.Path(__file__).parents[1] / "data/reference/schedules.json").read_text()
 )
 GET_CONFIG = dict.fromkeys(slowfast.VARIANTS, slowfast.get_config) | dict.fromkeys(
     slowonly.VARIANTS, slowonly.get_config
@@ -155,7 +155,7 @@ def test_multipliers_can_be_given_as_a_flag():
             *(sys.executable, "-c", PRINT_MULTIPLIERS, "--config=configs/mini.py"),
             "--config.optim.lr_multipliers=(('backbone', 0.1), ('.*bias', 2.0))",
         ],
-        cwd=pathlib.Path(__file__).parent.parent,
+        cwd=pathlib.Path(__file__).parents[2],
         capture_output=True,
         text=True,
     )

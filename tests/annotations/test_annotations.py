@@ -13,7 +13,7 @@ import pytest
 from ava_jax import annotations
 from ava_jax.errors import UserError
 
-DATA = Path(__file__).parent / "data" / "annotations"
+DATA = Path(__file__).parents[1] / "data" / "annotations"
 
 
 def write(tmp_path: Path, text: str, name: str = "boxes.csv") -> Path:

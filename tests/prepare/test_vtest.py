@@ -13,7 +13,7 @@ from ava_jax.errors import UserError
 from ava_jax.prepare import vtest
 from configs import mini as mini_config
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 PLACES = (
     ROOT.parent / "shared/media/vtest.avi",
     pathlib.Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi"),

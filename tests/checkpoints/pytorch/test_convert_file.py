@@ -23,7 +23,7 @@ from ava_jax.errors import UserError
 from ava_jax.models import detector
 from configs import mini
 
-REPO = pathlib.Path(__file__).parents[2]
+REPO = pathlib.Path(__file__).parents[3]
 FIELDS = {"width": 8, "depth": 14}
 
 

@@ -28,7 +28,7 @@ from ava_jax.runtime import sharding
 from ava_jax.training import gradients, optimizer, precise_bn, train_step
 from ava_jax.training.train_state import init_state
 
-HERE = pathlib.Path(__file__).parent
+TESTS = pathlib.Path(__file__).parents[1]
 SAME = {"rtol": 1e-5, "atol": 1e-6}
 
 
@@ -37,9 +37,9 @@ def eight(tmp_path_factory):
     """What eight devices compute."""
     out = tmp_path_factory.mktemp("eight") / "arrays.npz"
     subprocess.run(
-        [sys.executable, HERE / "step_cases.py", out],
+        [sys.executable, TESTS / "step_cases.py", out],
         check=True,
-        env=os.environ | {"PYTHONPATH": str(HERE.parent)},
+        env=os.environ | {"PYTHONPATH": str(TESTS.parent)},
     )
     return np.load(out)
 

@@ -16,7 +16,7 @@ import pytest
 from ava_jax.errors import UserError
 from ava_jax.runtime import initialize, multihost, sharding
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 # ------------------------------------------------------------------ before the start

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ava_jax.data import clips
 
-REFERENCE = pathlib.Path(__file__).parent / "data/reference"
+REFERENCE = pathlib.Path(__file__).parent / "reference"
 CASES = json.loads((REFERENCE / "pipeline_notes.json").read_text())["sampling"]
 
 

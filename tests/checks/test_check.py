@@ -18,7 +18,7 @@ from ava_jax.checks.page import render
 from ava_jax.data import dataset
 from ava_jax.errors import UserError
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def path(config, name):

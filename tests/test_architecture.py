@@ -1,0 +1,88 @@
+"""Imports run down the layers of docs/architecture.md, and nowhere in a circle."""
+
+import ast
+import graphlib
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGE = ROOT / "ava_jax"
+
+# From the top to the bottom; what stands in one row does not import its neighbours.
+LAYERS = (
+    ("main",),
+    ("train", "visualization"),
+    ("evaluate", "predict", "export"),
+    ("checkpoints", "checks"),
+    ("training", "inference", "prepare"),
+    ("data", "people", "scoring"),
+    ("annotations", "report", "workdir"),
+    ("runtime",),
+    ("models", "video", "metrics", "config", "files"),
+    ("errors",),
+)
+LEVEL = {name: -row for row, names in enumerate(LAYERS) for name in names}
+
+# Prediction, scoring and conversion do without it.
+TENSORFLOW = ("tensorflow", "tensorflow_datasets", "clu")
+MAY_IMPORT_TENSORFLOW = ("data/", "prepare/ava_builder.py", "export.py", "train.py")
+
+
+def module_of(path: pathlib.Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in PACKAGE.rglob("*.py")}
+
+
+def imported(path: pathlib.Path) -> set[str]:
+    """Every module that a file imports, at the top or in a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if full in MODULES else node.module)
+    return found
+
+
+def unit(module: str) -> str:
+    """The folder below `ava_jax`, or the module, that a module belongs to."""
+    return module.split(".")[1]
+
+
+def test_every_folder_has_a_layer():
+    units = {unit(module) for module in MODULES if module != "ava_jax"}
+    assert units == set(LEVEL)
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"ava_jax"}))
+def test_imports_run_down(module):
+    own = [name for name in imported(MODULES[module]) if name in MODULES]
+    others = {unit(name) for name in own if name != "ava_jax"} - {unit(module)}
+    upward = {name for name in others if LEVEL[name] >= LEVEL[unit(module)]}
+    assert not upward
+
+
+def test_no_circles():
+    graph = {
+        module: {name for name in imported(path) if name in MODULES}
+        for module, path in MODULES.items()
+    }
+    # A package that re-exports its modules is no circle when one of these asks for
+    # another by its full name.
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_tensorflow_stays_where_it_is_needed():
+    users = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in MODULES.values()
+        if any(name.split(".")[0] in TENSORFLOW for name in imported(path))
+    }
+    assert users
+    assert all(user.startswith(MAY_IMPORT_TENSORFLOW) for user in users), users
