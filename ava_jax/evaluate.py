@@ -18,13 +18,15 @@ from ava_jax.data import dataset, pipeline, subsampling
 from ava_jax.data.dataset import check_data
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
-from ava_jax.inference.eval_step import make_score_step
+from ava_jax.inference.eval_step import make_eval_step
 from ava_jax.metrics.error_analysis import Findings
 from ava_jax.models import build_detector
 from ava_jax.models.detector import variable_shapes
+from ava_jax.models.preprocessing import Normalization
 from ava_jax.prepare import sources
 from ava_jax.report.contact_sheet import KeyFrame
 from ava_jax.report.evaluation import write_report
+from ava_jax.report.tables import headline
 from ava_jax.runtime import multihost, sharding
 from ava_jax.workdir import Workdir, write_json
 
@@ -76,9 +78,16 @@ class Evaluator:
         self._thinned = subsampling.thin(self.split, config.eval.stride_seconds)
         labels = pathlib.Path(config.data.root, config.data.labels)
         self._groups = annotations.read_action_groups(labels)
-        self._config = config
+        self._data, self._eval = config.data, config.eval
+        self._classes = config.model.num_classes
         self._mesh = mesh
-        self._score_step = make_score_step(module, config, mesh, flip=config.eval.flip)
+        self._eval_step = make_eval_step(
+            module,
+            Normalization.from_config(config.data),
+            mesh,
+            multilabel=config.model.multilabel,
+            flip=config.eval.flip,
+        )
         self._rows = sharding.rows_of_this_host(config.eval.batch, "config.eval.batch")
 
     def evaluate(self, variables: dict[str, Any]) -> Results:
@@ -130,7 +139,7 @@ class Evaluator:
             results.detections,
             {int(i): name for i, name in results.metrics["class_names"].items()},
             exclusions=results.split.excluded,
-            protocol=self._config.eval.protocol,
+            protocol=self._eval.protocol,
         )
 
     def _frame_at(self, video: str, second: float) -> np.ndarray:
@@ -153,32 +162,34 @@ class Evaluator:
         scales and flips are of (Wu et al., Long-Term Feature Banks; its code's
         `combine_ava_multi_crops`).
         """
-        config = self._config.copy_and_resolve_references()
-        sides = config.eval.short_sides or (config.data.test_short_side,)
-        shape = (len(split.proposal_boxes), config.model.num_classes)
-        scores = np.zeros(shape, np.float32)
-        for side in sides:
-            config.data.test_short_side = side
-            scores += self._scores_of_size(split, config, variables)
-        return scores / len(sides)
+        sides = self._eval.short_sides or (self._data.test_short_side,)
+        scores = [self._scores_at(side, split, variables) for side in sides]
+        return sum(scores) / len(sides)
 
-    def _scores_of_size(self, split, config, variables) -> np.ndarray:
-        shape = (len(split.proposal_boxes), config.model.num_classes)
+    def _scores_at(self, short_side, split, variables) -> np.ndarray:
+        shape = (len(split.proposal_boxes), self._classes)
         scores = np.full(shape, np.nan, np.float32)
-        for first_box, counts, batch in self._batches(split, config, variables):
+        for first_box, counts, batch in self._batches(short_side, split, variables):
             for first, count, row in zip(first_box, counts, batch, strict=True):
                 scores[first : first + count] = row[:count]
         return scores
 
     def _batches(
-        self, split, config, variables
+        self, short_side, split, variables
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Of each batch: first boxes, numbers of boxes, scores."""
         before = None
-        for batch in pipeline.eval_batches(split, config, rows=self._rows):
+        batches = pipeline.eval_batches(
+            split,
+            self._data,
+            batch=self._eval.batch,
+            short_side=short_side,
+            rows=self._rows,
+        )
+        for batch in batches:
             rows = {name: batch[name] for name in ("clip", "boxes")}
             arrays = sharding.to_devices(rows, self._mesh)
-            scores = self._score_step(variables, arrays["clip"], arrays["boxes"])
+            scores = self._eval_step(variables, arrays["clip"], arrays["boxes"])
             # One batch behind: the devices work while the scores are fetched.
             if before:
                 yield *before[:2], sharding.to_host(before[2])
@@ -196,15 +207,15 @@ class Evaluator:
             {i: name for i, name in split.labels.items() if i in learned},
             groups=self._groups,
             exclusions=split.excluded,
-            protocol=self._config.eval.protocol,
+            protocol=self._eval.protocol,
         )
         if split is not self.split:
-            metrics["stride_seconds"] = self._config.eval.stride_seconds
+            metrics["stride_seconds"] = self._eval.stride_seconds
         return Results(split, scores, detections, metrics)
 
     def _detections(self, split, scores: np.ndarray) -> annotations.BoxTable:
         """In the order of the key-frames, their boxes, and the classes."""
-        threshold = self._config.eval.action_threshold
+        threshold = self._eval.action_threshold
         if np.isnan(scores).any():
             raise UserError(
                 f"{np.isnan(scores).any(axis=1).sum()} of {len(scores)} boxes have NaN "
@@ -247,36 +258,6 @@ def _example(split: Split, scores: np.ndarray, k: int) -> KeyFrame:
     )
 
 
-def scalars(metrics: dict[str, Any]) -> dict[str, float]:
-    """What of a `metrics.json` the history shows: the mAP, by protocol and group.
-
-    Names of estimates end in '/estimate', so that no curve mixes the two.
-    """
-    values = {"mAP": metrics["mAP"]}
-    for name, protocol in metrics["protocols"].items():
-        values[f"mAP_{name}"] = protocol["mAP"]
-    for name, mean in metrics["groups"].items():
-        values[f"mAP_{name}"] = mean
-    kind = "/estimate" if "stride_seconds" in metrics else ""
-    return {name + kind: v for name, v in values.items() if v is not None}
-
-
-def headline(metrics: dict[str, Any]) -> str:
-    """'mAP 0.8123 (stand 0.910, walk 0.880); pose 0.900' of a `metrics.json`."""
-    names = metrics["class_names"]
-    values = metrics["per_class"].items()
-    classes = ", ".join(f"{names[i]} {ap:.3f}" for i, ap in values if ap is not None)
-    if "stride_seconds" in metrics:
-        classes = f"estimated from every {metrics['stride_seconds']} s: {classes}"
-    groups = [f"{name} {_number(mean)}" for name, mean in metrics["groups"].items()]
-    parts = [f"mAP {_number(metrics['mAP'], '.4f')} ({classes})", ", ".join(groups)]
-    return "; ".join(filter(None, parts))
-
-
-def _number(value: float | None, style: str = ".3f") -> str:
-    return "n/a" if value is None else format(value, style)
-
-
 def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]:
     """Scores the validation split with weights that are there already.
 
@@ -292,7 +273,8 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
       UserError: data, weights or configuration are not usable.
     """
     with multihost.first_before_others("data set"):
-        config = sources.prepare(config, workdir.path)
+        config = config.copy_and_resolve_references()
+        config.data.root = sources.prepare(config.data, workdir.path)
     mesh = sharding.make_mesh(config.devices)
     module = build_detector(config.model)
     like = jax.tree.map(

@@ -19,7 +19,7 @@ from ava_jax import workdir
 from ava_jax.checkpoints import load
 from ava_jax.errors import UserError
 from ava_jax.models import action_scores, build_detector
-from ava_jax.models.preprocessing import normalise
+from ava_jax.models.preprocessing import Normalization
 
 Score = Callable[[jax.Array, jax.Array], jax.Array]
 # What a StableHLO file and a SavedModel run on.
@@ -53,10 +53,9 @@ def export_detector(
     """
     out = pathlib.Path(out)
     _check_output(out)
-    config, variables, names = load.read_detector(path, config)
-    config = config.copy_and_resolve_references()
-    config.model.dtype = dtype or config.model.dtype
-    score = _score_function(config, variables)
+    config, variables, names = load.read_detector(path, config, dtype=dtype)
+    normalize = Normalization.from_config(config.data)
+    score = _score_function(config.model, normalize, variables)
     clip = (config.data.clip_len, *size, 3)
     boxes = (config.data.max_boxes, 4)
     beside = out.with_name(out.name + ".tmp")
@@ -69,12 +68,14 @@ def export_detector(
     workdir.write_json(out.with_name(out.name + ".json"), notes)
 
 
-def _score_function(config: ml_collections.ConfigDict, variables: Any) -> Score:
-    module = build_detector(config.model)
+def _score_function(
+    model: ml_collections.ConfigDict, normalize: Normalization, variables: Any
+) -> Score:
+    module = build_detector(model)
 
     def score(clips, boxes):
-        logits = module.apply(variables, normalise(clips, config), boxes)
-        return action_scores(logits, multilabel=config.model.multilabel)
+        logits = module.apply(variables, normalize(clips), boxes)
+        return action_scores(logits, multilabel=model.multilabel)
 
     return score
 

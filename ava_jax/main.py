@@ -9,7 +9,6 @@ from ml_collections import config_flags
 from ava_jax import config as ava_config
 from ava_jax.errors import UserError, tell
 from ava_jax.runtime import logging
-from ava_jax.runtime.compilation_cache import use_cache
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Configuration: configs/FILE.py or configs/FILE.py:VARIANT"
@@ -34,12 +33,12 @@ def main(argv: list[str]) -> None:
     # Imported here because --help and a mistyped flag should not wait for them.
     from ava_jax import evaluate, train, workdir
     from ava_jax.runtime import initialize
-    from ava_jax.training import dry_run
+    from ava_jax.runtime.compilation_cache import use_cache
 
     with initialize.together(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value):
         use_cache()
         if _CONFIG.value.dry_run:
-            dry_run.run(_CONFIG.value)
+            train.dry_run(_CONFIG.value)
             return
         folder = workdir.Workdir(_WORKDIR.value)
         folder.claim(_CONFIG.value, _ACCEPT_CHANGES.value)

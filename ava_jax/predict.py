@@ -17,13 +17,12 @@ import numpy as np
 
 from ava_jax.checkpoints import load
 from ava_jax.errors import UserError
-from ava_jax.inference.clip_sampler import Sampling
+from ava_jax.inference.clip_sampler import VideoSampling
 from ava_jax.inference.clip_scorer import ClipScorer
-from ava_jax.inference.video_predictor import (
-    KeyFrameResult,
-    checked_boxes,
-    key_frame_results,
-)
+from ava_jax.inference.person_source import checked_boxes
+from ava_jax.inference.video_predictor import KeyFrameResult, key_frame_results
+from ava_jax.models.preprocessing import Normalization
+from ava_jax.video.clip_sampling import ClipSampling
 from ava_jax.video.reader import Source
 from ava_jax.video.resize import resize_frame
 
@@ -52,7 +51,12 @@ class Detector:
         self.config = config
         self.class_ids = (0, *names)
         self.labels = ("", *names.values())
-        self._scorer = ClipScorer(config, variables)
+        self._scorer = ClipScorer(
+            config.model,
+            variables,
+            normalize=Normalization.from_config(config.data),
+            max_boxes=config.data.max_boxes,
+        )
 
     @classmethod
     def from_checkpoint(
@@ -80,10 +84,7 @@ class Detector:
           UserError: there is no checkpoint, it does not score boxes (it is a
             recogniser), or labels or configuration are of another model.
         """
-        config, variables, names = load.read_detector(path, config, labels)
-        if dtype is not None:
-            config = config.copy_and_resolve_references()
-            config.model.dtype = dtype
+        config, variables, names = load.read_detector(path, config, labels, dtype=dtype)
         return cls(config, variables, names)
 
     def predict(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -168,15 +169,11 @@ class Detector:
             smooth=smooth,
         )
 
-    def sampling(self, every: float) -> Sampling:
-        """How clips are cut from a video, `every` seconds."""
+    def sampling(self, every: float) -> VideoSampling:
+        """How clips are cut from a video, with a key frame `every` seconds."""
         data = self.config.data
-        return Sampling(
-            fps=data.fps,
-            clip_len=data.clip_len,
-            interval=0 if data.freeze_motion else data.frame_interval,
-            short_side=data.test_short_side,
-            every=every,
+        return VideoSampling(
+            ClipSampling.from_config(data), data.test_short_side, every
         )
 
     def _checked_frames(self, frames):

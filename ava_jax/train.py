@@ -1,6 +1,7 @@
 """The training loop, top to bottom."""
 
 import contextlib
+import dataclasses
 import math
 import time
 from collections.abc import Iterator
@@ -17,20 +18,24 @@ from ava_jax.checkpoints import store
 from ava_jax.data import dataset, pipeline
 from ava_jax.data.dataset import check_data
 from ava_jax.errors import UserError
-from ava_jax.evaluate import Evaluator, headline, scalars
+from ava_jax.evaluate import Evaluator
 from ava_jax.models import build_detector, init_variables
+from ava_jax.models.preprocessing import Normalization
 from ava_jax.prepare import sources
 from ava_jax.report import contact_sheet
+from ava_jax.report.tables import headline, scalars
 from ava_jax.runtime import consistency, multihost, preemption, sharding
-from ava_jax.training import compilation, nan_check, optimizer
-from ava_jax.training import step_cost as ava_plan
+from ava_jax.training import nan_check, optimizer, step_cost
+from ava_jax.training.compilation import CompiledStep, compile_step
 from ava_jax.training.precise_bn import PreciseStatistics
 from ava_jax.training.profiler import Profile
 from ava_jax.training.progress import Progress
+from ava_jax.training.random_batch import random_batch
 from ava_jax.training.train_state import init_state
-from ava_jax.training.train_step import make_train_step
+from ava_jax.training.train_step import batch_spec, make_train_step
 from ava_jax.workdir import Workdir, read_json, write_json
 
+_DRY_STEPS = 2
 _SHOWN = 4  # key-frames whose predictions are written at every evaluation
 
 
@@ -54,13 +59,14 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
 
     # ----------------------------------------------------------------- data
     with multihost.first_before_others("data set"):
-        config = sources.prepare(config, workdir.path)
+        config = config.copy_and_resolve_references()
+        config.data.root = sources.prepare(config.data, workdir.path)
         train_split = dataset.load_split(config, "train")
     check_data("training", train_split)
     if first_host:
         write_json(workdir / "labels.json", class_names(config, train_split.labels))
-    steps_per_epoch = pipeline.steps_per_epoch(train_split, config)
-    total = optimizer.total_steps(config, steps_per_epoch)
+    steps_per_epoch = pipeline.steps_per_epoch(train_split, config.train.batch)
+    total = optimizer.total_steps(config.train.epochs, steps_per_epoch)
     _check_rhythm(config.train)
     eval_every = _every(config.eval.every_epochs, steps_per_epoch)
     save_every = _every(config.train.save_every_epochs, steps_per_epoch)
@@ -69,8 +75,13 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     # ---------------------------------------------------- model and optimiser
     mesh = sharding.make_mesh(config.devices)
     module = build_detector(config.model)
-    rates = optimizer.learning_rates(config, steps_per_epoch)
-    sgd = optimizer.sgd(config, rates)
+    rates = optimizer.learning_rates(
+        config.optim,
+        batch=config.train.batch,
+        steps=total,
+        steps_per_epoch=steps_per_epoch,
+    )
+    sgd = optimizer.sgd(config.optim, rates, config.model)
     variables = init_variables(config.model, jax.random.key(config.seed))
     variables = sharding.replicate(variables, mesh)
     checkpoints = store.Store(workdir.path, keep=config.train.keep)
@@ -78,8 +89,27 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     if config.init_from and checkpoints.latest_step() is None:
         variables = store.load_variables(config.init_from, config.model, variables)
     state = init_state(variables, sgd, mesh, ema=config.train.ema > 0)
-    train_step = make_train_step(module, sgd, config, mesh)
-    statistics = PreciseStatistics(module, train_split, config, mesh)
+    train_step = _train_step(config, module, sgd, mesh)
+
+    def batches_between(first, end):
+        return pipeline.train_batches(
+            train_split,
+            config.data,
+            batch=config.train.batch,
+            seed=config.seed,
+            first_step=first,
+            steps=end,
+            rows=rows,
+        )
+
+    statistics = PreciseStatistics(
+        module,
+        batches_between,
+        Normalization.from_config(config.data),
+        mesh,
+        steps=config.train.precise_bn_steps,
+        bn=config.model.bn,
+    )
     evaluator = Evaluator(config, mesh, module)
 
     # --------------------------------------------------------------- resume
@@ -97,17 +127,15 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         (workdir / "metrics.json").unlink(missing_ok=True)
 
     # -------------------------------------------------------- ahead of time
-    train_step = compilation.compile_step(module, train_step, state, config, mesh)
-    _say_plan(train_step.plan, config, mesh, total, steps_per_epoch)
+    train_step = _compiled(config, module, train_step, state, mesh)
+    _log_cost(train_step.cost, config, mesh, total, steps_per_epoch)
 
     # ---------------------------------------------------------------- steps
     writer = metric_writers.create_default_writer(
         str(workdir.path), collection="events", just_logging=not first_host
     )
     progress = Progress(first_step, total, config.train.batch, first_host)
-    batches = pipeline.train_batches(
-        train_split, config, first_step=first_step, steps=total, rows=rows
-    )
+    batches = batches_between(first_step, total)
     window = []
     with (
         contextlib.closing(writer),
@@ -135,7 +163,16 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
             if is_log or is_eval or is_save:
                 saved = checkpoints.latest_step()
                 window = jax.device_get(window)
-                nan_check.check(window, step, train_split, config, workdir, saved)
+                nan_check.check(
+                    window,
+                    step,
+                    train_split,
+                    batch=config.train.batch,
+                    seed=config.seed,
+                    lr=config.optim.lr,
+                    workdir=workdir,
+                    saved=saved,
+                )
             if is_log:
                 measured = _means(window) | {"lr": float(rates[step - 1])}
                 measured |= progress.report(step, measured)
@@ -211,11 +248,88 @@ def _report_eval(step, evaluator, results, writer, workdir) -> float | None:
     return results.metrics["mAP"]
 
 
-def _say_plan(plan, config, mesh, total, steps_per_epoch) -> None:
-    table = ava_plan.as_table(ava_plan.plan_lines(plan, config, mesh))
-    logging.info(
-        "%s: %d steps, %d an epoch\n%s", config.name, total, steps_per_epoch, table
+def _train_step(config, module, sgd, mesh):
+    return make_train_step(
+        module,
+        sgd,
+        Normalization.from_config(config.data),
+        mesh,
+        model=config.model,
+        train=config.train,
+        seed=config.seed,
     )
+
+
+def _batch_spec(config, mesh):
+    return batch_spec(
+        config.data,
+        batch=config.train.batch,
+        num_classes=config.model.num_classes,
+        mesh=mesh,
+    )
+
+
+def _compiled(config, module, train_step, state, mesh) -> CompiledStep:
+    spec = _batch_spec(config, mesh)
+    return compile_step(
+        module, train_step, state, spec, train=config.train, model=config.model
+    )
+
+
+def _log_cost(cost, config, mesh, total, steps_per_epoch) -> None:
+    lines = step_cost.cost_lines(cost, config.optim, config.train, mesh)
+    logging.info(
+        "%s: %d steps, %d an epoch\n%s",
+        config.name,
+        total,
+        steps_per_epoch,
+        step_cost.as_table(lines),
+    )
+
+
+def dry_run(config: ml_collections.ConfigDict) -> dict[str, float]:
+    """Builds and compiles the training step, and runs it twice on random data.
+
+    Args:
+      config: the whole configuration; the data set is not needed.
+
+    Returns:
+      The fields of `step_cost.StepCost`, and `clips_per_second`. They are printed,
+      too.
+
+    Raises:
+      UserError: the step does not fit into a device's memory.
+    """
+    batch_size, steps_per_epoch = config.train.batch, 1000
+    rows = sharding.rows_of_this_host(batch_size, "config.train.batch")
+    mesh = sharding.make_mesh(config.devices)
+    module = build_detector(config.model)
+    rates = optimizer.learning_rates(
+        config.optim,
+        batch=batch_size,
+        steps=optimizer.total_steps(config.train.epochs, steps_per_epoch),
+        steps_per_epoch=steps_per_epoch,
+    )
+    sgd = optimizer.sgd(config.optim, rates, config.model)
+    variables = init_variables(config.model, jax.random.key(config.seed))
+    variables = sharding.replicate(variables, mesh)
+    state = init_state(variables, sgd, mesh, ema=config.train.ema > 0)
+    train_step = _train_step(config, module, sgd, mesh)
+    train_step = _compiled(config, module, train_step, state, mesh)
+
+    batch = random_batch(_batch_spec(config, mesh), len(rows), config.seed)
+    batch = sharding.to_devices(batch, mesh)
+    since = time.perf_counter()
+    for _ in range(_DRY_STEPS):
+        state, metrics = train_step(state, batch)
+    jax.block_until_ready(metrics)
+    speed = batch_size * _DRY_STEPS / (time.perf_counter() - since)
+    lines = step_cost.cost_lines(train_step.cost, config.optim, config.train, mesh)
+    lines["training"] = f"{speed:.2f} clips/s"
+    lines["loss"] = f"{float(metrics['loss']):.4f} after {_DRY_STEPS} steps"
+    clip = "x".join(map(str, batch["clip"].shape[1:4]))
+    print(f"{config.name}, clips of {clip}\n{step_cost.as_table(lines)}")
+    return dataclasses.asdict(train_step.cost) | {"clips_per_second": speed}
 
 
 def _say_complete(workdir) -> None:

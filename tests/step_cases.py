@@ -15,6 +15,7 @@ if __name__ == "__main__":
 
 import flax
 import flax.linen as nn
+import from_config
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -23,7 +24,7 @@ import numpy as np
 from ava_jax import config as ava_config
 from ava_jax.models.conv import ConvBlock
 from ava_jax.runtime import sharding
-from ava_jax.training import gradients, optimizer, train_step
+from ava_jax.training import gradients
 from ava_jax.training.train_state import init_state
 
 STEPS = 3
@@ -113,10 +114,10 @@ def train(config) -> tuple[list, list]:
     """States, as NumPy, and metrics after each of some steps on all devices."""
     mesh = sharding.make_mesh()
     module = small_network(config)
-    sgd = optimizer.sgd(config, np.full(STEPS, 0.1))
+    sgd = from_config.sgd(config, np.full(STEPS, 0.1))
     variables = jax.device_put(small_variables(config), sharding.replicated(mesh))
     state = init_state(variables, sgd, mesh, ema=config.train.ema > 0)
-    step = train_step.make_train_step(module, sgd, config, mesh)
+    step = from_config.make_train_step(module, sgd, config, mesh)
     batch = sharding.to_devices(small_batch(config), mesh)
     states, metrics = [sharding.to_host(state)], []
     for _ in range(STEPS):
@@ -129,7 +130,7 @@ def train(config) -> tuple[list, list]:
 def compile_gradients(config):
     """The compiled program of `make_gradients`, and its arguments."""
     mesh = sharding.make_mesh()
-    compute = jax.jit(gradients.make_gradients(small_network(config), config, mesh))
+    compute = jax.jit(from_config.make_gradients(small_network(config), config, mesh))
     variables = jax.device_put(small_variables(config), sharding.replicated(mesh))
     batch = sharding.to_devices(small_batch(config), mesh)
     arguments = (*(variables[k] for k in ("params", "batch_stats")), batch)

@@ -9,6 +9,7 @@ import sys
 
 import evaluation_data
 import flax.linen as nn
+import from_config
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,8 +18,8 @@ import pytest
 from ava_jax import annotations, evaluate
 from ava_jax.checkpoints import store
 from ava_jax.errors import UserError
-from ava_jax.inference.eval_step import make_score_step
 from ava_jax.models.detector import variable_shapes
+from ava_jax.report.tables import headline, scalars
 from ava_jax.runtime import sharding
 from ava_jax.workdir import Workdir, as_dict
 
@@ -146,8 +147,8 @@ def test_mirror_images_are_averaged(config, rng):
     x1, y1, x2, y2 = np.moveaxis(boxes, -1, 0)
     mirrored = clips[..., ::-1, :], np.stack([48 - x2, y1, 48 - x1, y2], axis=-1)
     mesh = sharding.make_mesh()
-    plain = make_score_step(StandIn(), config, mesh)
-    both = make_score_step(StandIn(), config, mesh, flip=True)
+    plain = from_config.make_eval_step(StandIn(), config, mesh)
+    both = from_config.make_eval_step(StandIn(), config, mesh, flip=True)
     expected = (plain({}, clips, boxes) + plain({}, *mirrored)) / 2
     np.testing.assert_allclose(both({}, clips, boxes), expected, atol=ROUNDING)
     np.testing.assert_allclose(both({}, *mirrored), expected, atol=ROUNDING)
@@ -170,7 +171,7 @@ def test_sizes_and_mirror_images_are_averaged_by_the_job(config, strided):
 def test_what_is_told(strided):
     _, whole, estimate = strided
     whole, estimate = whole.metrics, estimate.metrics
-    text = evaluate.headline(whole)
+    text = headline(whole)
     assert text.startswith(f"mAP {whole['mAP']:.4f} (")
     assert f"crawl {whole['per_class']['2']:.3f}" in text
     # 'own' is no action of AVA.
@@ -178,16 +179,14 @@ def test_what_is_told(strided):
     pose = np.mean([whole["per_class"][i] for i in ("1", "2", "4", "5")])
     assert whole["groups"]["pose"] == pytest.approx(pose, abs=1e-15)
     assert text.endswith(f"; pose {pose:.3f}")
-    assert evaluate.scalars(whole) == {
+    assert scalars(whole) == {
         "mAP": whole["mAP"],
         "mAP_activitynet": whole["mAP"],
         "mAP_mmaction2": whole["protocols"]["mmaction2"]["mAP"],
         "mAP_pose": whole["groups"]["pose"],
     }
-    assert "(estimated from every 2 s: " in evaluate.headline(estimate)
-    assert set(evaluate.scalars(estimate)) == {
-        f"{name}/estimate" for name in evaluate.scalars(whole)
-    }
+    assert "(estimated from every 2 s: " in headline(estimate)
+    assert set(scalars(estimate)) == {f"{name}/estimate" for name in scalars(whole)}
 
 
 def test_no_detections_at_all(config):
@@ -195,8 +194,8 @@ def test_no_detections_at_all(config):
     config.eval.protocol = "mmaction2"
     metrics = evaluator(config).evaluate({}).metrics
     assert metrics["mAP"] is None
-    assert evaluate.headline(metrics) == "mAP n/a (); pose n/a"
-    assert evaluate.scalars(metrics) == {"mAP_activitynet": 0.0}
+    assert headline(metrics) == "mAP n/a (); pose n/a"
+    assert scalars(metrics) == {"mAP_activitynet": 0.0}
 
 
 # ------------------------------------------- what does not change the result

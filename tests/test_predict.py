@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 
+import from_config
 import jax
 import numpy as np
 import pytest
@@ -17,14 +18,14 @@ from ava_jax.checkpoints import load
 from ava_jax.checkpoints.pytorch import convert_file
 from ava_jax.checkpoints.pytorch.converter import to_state_dict
 from ava_jax.checkpoints.pytorch.writer import write_pytorch
-from ava_jax.data import clips, dataset, pipeline, transforms
+from ava_jax.data import clips, dataset, transforms
 from ava_jax.errors import UserError
-from ava_jax.inference.eval_step import make_score_step
 from ava_jax.inference.video_predictor import KeyFrameResult
 from ava_jax.models import build_detector
 from ava_jax.predict import Detector
 from ava_jax.runtime import sharding
 from ava_jax.video import resize
+from ava_jax.video.clip_sampling import ClipSampling
 from configs import mini as mini_config
 
 BOXES = np.array([[4, 5, 30, 40], [20, 2, 63, 47], [0, 0, 64, 48]], np.float32)
@@ -81,10 +82,10 @@ def video(movie, tmp_path_factory):
 def test_scores_equal_evaluations(config, variables, model):
     split = dataset.load_split(config, "val")
     mesh = sharding.make_mesh()
-    score_step = make_score_step(build_detector(config.model), config, mesh)
+    eval_step = from_config.make_eval_step(build_detector(config.model), config, mesh)
     expected = np.zeros((len(split.proposal_boxes), config.model.num_classes))
-    for batch in pipeline.eval_batches(split, config, rows=range(4)):
-        scores = np.asarray(score_step(variables, batch["clip"], batch["boxes"]))
+    for batch in from_config.eval_batches(split, config, rows=range(4)):
+        scores = np.asarray(eval_step(variables, batch["clip"], batch["boxes"]))
         for i, (first, count) in enumerate(zip(batch["first_box"], batch["count"])):
             expected[first : first + count] = scores[i, :count]
             # What evaluation has scaled already, in another size of batch, whose
@@ -103,9 +104,9 @@ def test_scores_equal_evaluations(config, variables, model):
 def frames_of(split, k, config):
     """The clip of a key-frame in the size of its files."""
     video, store = split.video[k], split.frames
+    offsets = ClipSampling.from_config(config.data).offsets()
     indices = clips.frame_indices(
-        *(split.centre[k], store.first[video], store.last[video]),
-        *(config.data.clip_len, config.data.frame_interval),
+        split.centre[k], store.first[video], store.last[video], offsets
     )
     return np.stack([store.read(video, int(i)) for i in indices])
 

@@ -7,13 +7,14 @@ import signal
 import time
 
 import flax
+import from_config
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from ava_jax.data import dataset, pipeline
+from ava_jax.data import dataset
 from ava_jax.errors import UserError
 from ava_jax.evaluate import Evaluator
 from ava_jax.train import train
@@ -60,7 +61,7 @@ def checkpoint(stopped):
 def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(stopped, checkpoint):
     config, workdir, message = stopped
     split = dataset.load_split(config, "train")
-    good = pipeline.steps_per_epoch(split, config)
+    good = from_config.steps_per_epoch(split, config)
     assert f"in step {good + 1} (looked at with steps " in message
     assert f"The checkpoint of step {good} is kept" in message
     assert "--config.optim.lr" in message
@@ -69,7 +70,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(stopped, checkp
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(items))
     expected = [
         [split.frames.videos[split.video[k]], split.second[k]]
-        for k in pipeline.key_frames(split, config, good)
+        for k in from_config.key_frames(split, config, good)
     ]
     bad = read_json(workdir / "bad_batch.json")
     assert bad == {"step": good + 1, "clips": expected}
@@ -140,7 +141,7 @@ def test_a_stop_in_an_evaluation_saves_first(
     [saved] = (workdir / "checkpoints").iterdir()
     split = dataset.load_split(config, "train")
     epochs = 1 if work == "estimate" else 2
-    assert int(saved.name) == epochs * pipeline.steps_per_epoch(split, config)
+    assert int(saved.name) == epochs * from_config.steps_per_epoch(split, config)
     assert not (workdir / "metrics.json").exists()
     assert train(config, workdir)["mAP"] is not None
 
@@ -155,11 +156,11 @@ def test_a_rhythm_of_no_steps_is_refused(tiny_config, tmp_path, field):
 def test_the_named_clips_are_those_of_the_batch(tiny_config):
     tiny_config.data.min_visible = 0.0  # nobody is left out
     split = dataset.load_split(tiny_config, "train")
-    batches = pipeline.train_batches(
+    batches = from_config.train_batches(
         split, tiny_config, first_step=1, steps=3, rows=range(4)
     )
     for step, batch in enumerate(batches, 1):
-        key_frames = pipeline.key_frames(split, tiny_config, step)
+        key_frames = from_config.key_frames(split, tiny_config, step)
         for k, labels in zip(key_frames, batch["labels"], strict=True):
             truth = split.truth_classes[slice(*split.truth_starts[k : k + 2])]
             np.testing.assert_array_equal(labels.any(0), truth.any(0))

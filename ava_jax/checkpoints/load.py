@@ -28,6 +28,8 @@ def read_detector(
     path: str | os.PathLike,
     config: str | Config | None = None,
     labels: Labels | None = None,
+    *,
+    dtype: str | None = None,
 ) -> tuple[Config, dict[str, Any], Names]:
     """Configuration, variables and action names of a detector.
 
@@ -37,6 +39,8 @@ def read_detector(
       config: for a PyTorch file: its configuration, as 'FILE.py:VARIANT' or itself.
       labels: a label map, or action id -> name. By default those that the directory
         holds; AVA's for a PyTorch file.
+      dtype: 'float32' or 'bfloat16', of the computation; the configuration's by
+        default.
 
     Returns:
       The whole configuration; NumPy arrays; action id -> name of classes 1, 2, ...,
@@ -56,7 +60,12 @@ def read_detector(
             f"There is no checkpoint {path}. Give the working directory of a training, "
             "a directory of scripts/convert_checkpoint.py, or a PyTorch file."
         )
-    return config, variables, names if labels is None else _names(config, labels)
+    if labels is not None:
+        names = _names(config, labels)
+    if dtype is not None:
+        config = config.copy_and_resolve_references()  # it may be the caller's
+        config.model.dtype = dtype
+    return config, variables, names
 
 
 def _read_directory(path, config):

@@ -38,7 +38,7 @@ def load_split(config: ml_collections.ConfigDict, name: str) -> Split:
     files = config.data[name]
     _check_files(config, root, files)
     if name == "train":
-        multi_scale_crop.check(config)
+        multi_scale_crop.check_scales(config.data.crop_scales)
     labels = annotations.read_labels(root / config.data.labels)
     class_ids = _class_ids(config, labels)
     ground_truth = annotations.read_boxes(root / files.boxes)

@@ -7,7 +7,6 @@ second's.
 
 from collections.abc import Iterator
 
-import ml_collections
 import numpy as np
 import tensorflow as tf
 
@@ -20,14 +19,16 @@ _STREAMS = 16
 
 
 def plan(
-    split: Split, config: ml_collections.ConfigDict, rows: int
+    split: Split, batch: int, rows: int, *, short_side: int, max_boxes: int
 ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
     """Which boxes are scored together, the same on all hosts.
 
     Args:
       split: the split to score.
-      config: the whole configuration.
+      batch: size of the global batch.
       rows: rows of each batch that one host reads.
+      short_side: of the clips, in pixels.
+      max_boxes: boxes of a clip.
 
     Yields:
       For each shape of clips: (height, width), and (n, B, 3) int64 rows of
@@ -35,15 +36,15 @@ def plan(
     """
     shapes = np.array(
         [
-            transforms.size_for_short_side(*size, config.data.test_short_side)
+            transforms.size_for_short_side(*size, short_side)
             for size in split.frames.size.tolist()
         ]
     )
-    table = _table(split, config.data.max_boxes)
+    table = _table(split, max_boxes)
     of_row = shapes[split.video[table[:, 0]]]
     for shape in np.unique(of_row, axis=0):
         chosen = table[(of_row == shape).all(axis=1)]
-        yield tuple(shape.tolist()), _in_batches(chosen, config.eval.batch, rows)
+        yield tuple(shape.tolist()), _in_batches(chosen, batch, rows)
 
 
 def _table(split, max_boxes) -> np.ndarray:

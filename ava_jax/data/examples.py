@@ -11,6 +11,7 @@ from ava_jax.data import (
     transforms,
 )
 from ava_jax.data.split import Split
+from ava_jax.video.clip_sampling import ClipSampling
 
 Tensors = dict[str, tf.Tensor]
 
@@ -18,16 +19,18 @@ Tensors = dict[str, tf.Tensor]
 class Examples:
     """Makes the examples of a split."""
 
-    def __init__(self, split: Split, config: ml_collections.ConfigDict):
+    def __init__(self, split: Split, data: ml_collections.ConfigDict, seed: int = 0):
         """Hands the split's arrays to TensorFlow.
 
         Args:
           split: of training or validation.
-          config: the whole configuration.
+          data: `config.data`, of the clips and their augmentation.
+          seed: of the augmentation.
         """
         self._frames = split.frames
-        self._data = config.data
-        self._seed = config.seed
+        self._data = data
+        self._sampling = ClipSampling.from_config(data)
+        self._seed = seed
         names = ("video", "centre", "truth_starts", "truth_boxes", "truth_classes")
         names += ("proposal_starts", "proposal_boxes")
         self._arrays = {name: tf.constant(getattr(split, name)) for name in names}
@@ -52,17 +55,14 @@ class Examples:
           position: () int64, the example's place in the stream of training, which
             decides the jitter; None in evaluation, which has none.
         """
-        data, video = self._data, self.video(key_frame)
-        interval = 0 if data.freeze_motion else data.frame_interval
-        offsets = 0
-        if position is not None and data.frame_jitter and interval:
-            offsets = clips.jitter(data.clip_len, interval, self._seeds(position)[0])
+        video, sampling = self.video(key_frame), self._sampling
+        offsets = sampling.offsets()
+        if position is not None and self._data.frame_jitter and sampling.interval:
+            offsets += clips.jitter(sampling, self._seeds(position)[0])
         return clips.frame_indices(
             self._arrays["centre"][key_frame],
             self._arrays["first"][video],
             self._arrays["last"][video],
-            data.clip_len,
-            interval,
             offsets,
         )
 

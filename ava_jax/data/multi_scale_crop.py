@@ -7,7 +7,6 @@ Source: MMAction2 v0.24.1, `mmaction/datasets/pipelines/augmentations.py`, with
 import numbers
 from collections.abc import Sequence
 
-import ml_collections
 import tensorflow as tf
 
 from ava_jax.errors import UserError
@@ -18,13 +17,12 @@ _MAX_GAP = 1
 _NEAR = 3
 
 
-def check(config: ml_collections.ConfigDict) -> None:
+def check_scales(scales: Sequence[float]) -> None:
     """Whether every one of `config.data.crop_scales` is above 0 and at most 1.
 
     Raises:
       UserError: one is not.
     """
-    scales = config.data.crop_scales
     known = isinstance(scales, Sequence) and not isinstance(scales, str)
     if not known or not all(map(_is_scale, scales)):
         raise UserError(

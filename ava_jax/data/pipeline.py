@@ -25,15 +25,17 @@ Rows = dict[str, np.ndarray]
 Frames = Iterable[tuple[int, int]]
 
 
-def steps_per_epoch(split: Split, config: ml_collections.ConfigDict) -> int:
+def steps_per_epoch(split: Split, batch: int) -> int:
     """Steps in which every key-frame is seen once; the last one runs over."""
-    return -(-len(split) // config.train.batch)
+    return -(-len(split) // batch)
 
 
 def train_batches(
     split: Split,
-    config: ml_collections.ConfigDict,
+    data: ml_collections.ConfigDict,
     *,
+    batch: int,
+    seed: int,
     first_step: int,
     steps: int,
     rows: range,
@@ -42,7 +44,9 @@ def train_batches(
 
     Args:
       split: the training split.
-      config: the whole configuration.
+      data: `config.data`, of the clips and their augmentation.
+      batch: size of the global batch.
+      seed: of the order and the augmentation.
       first_step: step of the first batch.
       steps: step at which to end.
       rows: rows of the global batch that this host reads.
@@ -54,12 +58,12 @@ def train_batches(
     Raises:
       UserError: a frame is missing or damaged.
     """
-    examples = Examples(split, config)
+    examples = Examples(split, data, seed)
 
     def place(n):
         """The key-frame of this host's n-th example, and its place in the stream."""
-        position = (n // len(rows)) * config.train.batch + rows.start + n % len(rows)
-        return _shuffled(position, len(split), config.seed), position
+        position = (n // len(rows)) * batch + rows.start + n % len(rows)
+        return _shuffled(position, len(split), seed), position
 
     def frames(n: int) -> Frames:
         key_frame, position = place(tf.constant(n, tf.int64))
@@ -70,10 +74,10 @@ def train_batches(
     batches = numbers.map(lambda n: examples.training(*place(n)), tf.data.AUTOTUNE)
     return _iterate(
         batches.batch(len(rows), drop_remainder=True),
-        lambda batch: (
+        lambda step: (
             frame
             for n in range(len(rows))
-            for frame in frames((first_step + batch) * len(rows) + n)
+            for frame in frames((first_step + step) * len(rows) + n)
         ),
         split,
     )
@@ -87,21 +91,24 @@ def _shuffled(position: tf.Tensor, size: int, seed: int) -> tf.Tensor:
     )
 
 
-def key_frames(
-    split: Split, config: ml_collections.ConfigDict, step: int
-) -> np.ndarray:
+def key_frames(split: Split, step: int, *, batch: int, seed: int) -> np.ndarray:
     """(B,) int64: the rows of `split` in the global batch of a step, from 0."""
-    first = step * config.train.batch
+    first = step * batch
     return np.array(
         [
-            _shuffled(tf.constant(position, tf.int64), len(split), config.seed).numpy()
-            for position in range(first, first + config.train.batch)
+            _shuffled(tf.constant(position, tf.int64), len(split), seed).numpy()
+            for position in range(first, first + batch)
         ]
     )
 
 
 def eval_batches(
-    split: Split, config: ml_collections.ConfigDict, *, rows: range
+    split: Split,
+    data: ml_collections.ConfigDict,
+    *,
+    batch: int,
+    short_side: int,
+    rows: range,
 ) -> Iterator[Rows]:
     """This host's rows of the batches that hold every proposal of a split once.
 
@@ -111,7 +118,9 @@ def eval_batches(
 
     Args:
       split: the split to score.
-      config: the whole configuration.
+      data: `config.data`, of the clips.
+      batch: size of the global batch.
+      short_side: of the clips, in pixels.
       rows: rows of the global batch that this host reads; the same number on all
         hosts.
 
@@ -124,18 +133,22 @@ def eval_batches(
     Raises:
       UserError: a frame is missing or damaged.
     """
-    examples = Examples(split, config)
-    for shape, batches in eval_clips.plan(split, config, len(rows)):
+    examples = Examples(split, data)
+    groups = eval_clips.plan(
+        split, batch, len(rows), short_side=short_side, max_boxes=data.max_boxes
+    )
+    for shape, batches in groups:
         local = batches[:, rows.start : rows.stop]
 
-        def frames(batch: int, local=local) -> Frames:
-            for key_frame in local[batch, :, 0]:
+        def frames(number: int, local=local) -> Frames:
+            for key_frame in local[number, :, 0]:
                 video = int(split.video[key_frame])
                 yield from ((video, int(i)) for i in examples.indices(key_frame))
 
-        read = eval_clips.read(examples, local, shape, config.data.clip_len)
-        for batch, clips in zip(batches, _iterate(read, frames, split), strict=True):
-            yield {"first_box": batch[:, 1], "count": batch[:, 2], **clips}
+        read = eval_clips.read(examples, local, shape, data.clip_len)
+        clips = _iterate(read, frames, split)
+        for table, arrays in zip(batches, clips, strict=True):
+            yield {"first_box": table[:, 1], "count": table[:, 2], **arrays}
 
 
 def _iterate(

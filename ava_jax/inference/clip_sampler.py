@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from ava_jax.video.clip_sampling import ClipSampling
 from ava_jax.video.reader import VideoFrame
 from ava_jax.video.resample import at_rate
 from ava_jax.video.resize import resize_frame
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Moment:
+class SampledClip:
     """A key-frame and its clip.
 
     Attributes:
@@ -30,29 +31,26 @@ class Moment:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sampling:
-    """Which frames make a clip: MMAction2's `SampleAVAFrames`.
+class VideoSampling:
+    """The key frames of a video and their clips.
 
-    The key-frame at time t is number round(t fps) of the video at the model's rate.
-    Its clip has the numbers around it, `interval` apart, half of them before it, as
-    far as the video goes: beyond its ends, the first and the last frame repeat.
+    The key frame at time t is number round(t fps) of the video at the model's rate.
+    Frames that a clip needs beyond the video's ends repeat its first or last one.
 
     Attributes:
-      fps: the model's frames a second.
-      clip_len: frames of a clip.
-      interval: from one frame of a clip to the next.
+      clip: which frames make a clip.
       short_side: of the clip's frames, in pixels.
-      every: seconds from one key-frame to the next; the first is at 0.
+      every: seconds from one key frame to the next; the first is at 0.
     """
 
-    fps: float
-    clip_len: int
-    interval: int
+    clip: ClipSampling
     short_side: int
     every: float
 
 
-def moments(frames: Iterable[VideoFrame], sampling: Sampling) -> Iterator[Moment]:
+def sample_clips(
+    frames: Iterable[VideoFrame], sampling: VideoSampling
+) -> Iterator[SampledClip]:
     """The key-frames of a video, each as soon as the last frame of its clip is there.
 
     Kept in memory are the key-frames whose clips are not complete, and the frames
@@ -65,7 +63,7 @@ def moments(frames: Iterable[VideoFrame], sampling: Sampling) -> Iterator[Moment
     waiting: collections.deque[_OpenClip] = collections.deque()
     coming = _OpenClip(0, sampling)
     shown = small = None
-    for index, frame in at_rate(frames, sampling.fps):
+    for index, frame in at_rate(frames, sampling.clip.fps):
         while coming.first <= index:
             waiting.append(coming)
             coming = _OpenClip(coming.number + 1, sampling)
@@ -77,22 +75,21 @@ def moments(frames: Iterable[VideoFrame], sampling: Sampling) -> Iterator[Moment
                     small = resize_frame(frame.rgb, sampling.short_side)
                 clip.add(index, frame, small)
         while waiting and waiting[0].is_complete:
-            yield waiting.popleft().moment()
+            yield waiting.popleft().sampled()
     for clip in waiting:
         if clip.has_key_frame:
             clip.fill_up(resize_frame(shown.rgb, sampling.short_side))
-            yield clip.moment()
+            yield clip.sampled()
 
 
 class _OpenClip:
     """A clip whose frames are still coming."""
 
-    def __init__(self, number: int, sampling: Sampling):
+    def __init__(self, number: int, sampling: VideoSampling):
         self.number = number
         self._time = number * sampling.every
-        self._centre = int(self._time * sampling.fps + 0.5)
-        steps = np.arange(sampling.clip_len) - sampling.clip_len // 2
-        self._indices = np.maximum(self._centre + sampling.interval * steps, 0)
+        self._centre = int(self._time * sampling.clip.fps + 0.5)
+        self._indices = np.maximum(self._centre + sampling.clip.offsets(), 0)
         self._frames: list[np.ndarray] = []
         self._key_frame: np.ndarray | None = None
         self._decoded_at = 0.0
@@ -123,7 +120,7 @@ class _OpenClip:
         """Repeats the video's last frame, after which there is none."""
         self._frames += [last] * (len(self._indices) - len(self._frames))
 
-    def moment(self) -> Moment:
-        return Moment(
+    def sampled(self) -> SampledClip:
+        return SampledClip(
             self._time, self._key_frame, np.stack(self._frames), self._decoded_at
         )

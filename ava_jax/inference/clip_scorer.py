@@ -9,15 +9,16 @@ import ml_collections
 import numpy as np
 from jax.sharding import AxisType
 
-from ava_jax.inference.eval_step import make_score_step
+from ava_jax.inference.eval_step import make_eval_step
 from ava_jax.models import build_detector
+from ava_jax.models.preprocessing import Normalization
 from ava_jax.runtime import sharding
 from ava_jax.video.resize import resize_boxes
 
 
 @dataclasses.dataclass
 class Row:
-    """A clip with so many boxes as a batch has room for.
+    """A clip with at most `max_boxes` boxes, one row of a batch.
 
     Attributes:
       clip: (T, h, w, 3) uint8.
@@ -38,23 +39,38 @@ class Row:
 
 
 class ClipScorer:
-    """Scores boxes in clips exactly as evaluation does.
+    """Scores boxes in clips with the program of evaluation.
 
-    Boxes are padded to `config.data.max_boxes`, batches to their size, so that
-    every clip of one shape runs the same program.
+    Boxes are padded to `max_boxes`, batches to their size, so that every clip of one
+    shape runs the same program.
     """
 
-    def __init__(self, config: ml_collections.ConfigDict, variables: dict[str, Any]):
-        """Puts the variables on the first device of this process."""
+    def __init__(
+        self,
+        model: ml_collections.ConfigDict,
+        variables: dict[str, Any],
+        *,
+        normalize: Normalization,
+        max_boxes: int,
+    ):
+        """Puts the variables on the first device of this process.
+
+        Args:
+          model: `config.model`.
+          variables: of this model.
+          normalize: of the clips.
+          max_boxes: boxes that a clip is padded to.
+        """
         device = jax.local_devices()[0]
         mesh = jax.make_mesh(
             (1,), (sharding.AXIS,), axis_types=(AxisType.Auto,), devices=[device]
         )
-        self._max_boxes = config.data.max_boxes
-        self._classes = config.model.num_classes
+        self._max_boxes = max_boxes
+        self._classes = model.num_classes
         self._variables = jax.device_put(variables, sharding.replicated(mesh))
-        module = build_detector(config.model)
-        self._score_step = make_score_step(module, config, mesh)
+        self._eval_step = make_eval_step(
+            build_detector(model), normalize, mesh, multilabel=model.multilabel
+        )
 
     def rows(
         self, clip: np.ndarray, boxes: np.ndarray, size: tuple[int, int]
@@ -82,7 +98,7 @@ class ClipScorer:
         boxes = np.zeros((batch, self._max_boxes, 4), np.float32)
         for position, row in enumerate(rows):
             boxes[position, : len(row.boxes)] = row.boxes
-        scores = self._score_step(self._variables, clips, boxes)
+        scores = self._eval_step(self._variables, clips, boxes)
         for position, row in enumerate(rows):
             row.scores, row.position = scores, position
 

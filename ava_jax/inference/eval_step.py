@@ -6,36 +6,37 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import ml_collections
 from jax.sharding import Mesh
 
 from ava_jax.models import action_scores
-from ava_jax.models.preprocessing import normalise
+from ava_jax.models.preprocessing import Normalization
 from ava_jax.runtime import sharding
 
 
-def make_score_step(
+def make_eval_step(
     module: nn.Module,
-    config: ml_collections.ConfigDict,
+    normalize: Normalization,
     mesh: Mesh,
     *,
+    multilabel: bool = True,
     flip: bool = False,
 ) -> Callable[[dict[str, Any], jax.Array, jax.Array], jax.Array]:
     """Scores (B, N, num_classes) of the boxes (B, N, 4) in uint8 clips.
 
     Args:
       module: the detector.
-      config: the whole configuration.
+      normalize: of the clips.
       mesh: of the devices.
-      flip: score mirror images too, and give the mean of both scores.
+      multilabel: sigmoid scores; softmax if not.
+      flip: score mirror images too, and return the mean of both scores.
     """
 
     def score(variables, clips, boxes):
         logits = module.apply(variables, clips, boxes, train=False)
-        return action_scores(logits, multilabel=config.model.multilabel)
+        return action_scores(logits, multilabel=multilabel)
 
-    def score_step(variables, clips, boxes):
-        clips = normalise(clips, config)
+    def eval_step(variables, clips, boxes):
+        clips = normalize(clips)
         scores = score(variables, clips, boxes)
         if flip:
             scores = (scores + score(variables, *_mirrored(clips, boxes))) / 2
@@ -43,7 +44,7 @@ def make_score_step(
 
     everywhere, rows = sharding.replicated(mesh), sharding.split(mesh)
     return jax.jit(
-        score_step, in_shardings=(everywhere, rows, rows), out_shardings=everywhere
+        eval_step, in_shardings=(everywhere, rows, rows), out_shardings=everywhere
     )
 
 

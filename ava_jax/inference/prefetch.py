@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 Item = TypeVar("Item")
 
 
-def ahead(items: Iterable[Item], size: int, *, drop: bool = False) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], size: int, *, drop: bool = False) -> Iterator[Item]:
     """The same items, which a thread of its own takes while the last is used.
 
     The thread ends with the items, or when this generator is closed; an error in it

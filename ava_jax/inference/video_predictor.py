@@ -3,27 +3,26 @@
 import collections
 import contextlib
 import dataclasses
-import os
-import pathlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from ava_jax.errors import UserError
-from ava_jax.inference.clip_sampler import Moment, Sampling, moments
+from ava_jax import people
+from ava_jax.inference.clip_sampler import SampledClip, VideoSampling, sample_clips
 from ava_jax.inference.clip_scorer import ClipScorer, Row
-from ava_jax.inference.prefetch import ahead
+from ava_jax.inference.person_source import as_person_source
+from ava_jax.inference.prefetch import prefetch
 from ava_jax.video.reader import Source, VideoReader
 
-# Moments that wait for the detection of people, if none may be left out.
+# Clips that wait for the detection of people, if none may be dropped.
 _WAITING = 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class KeyFrameResult:
-    """Who does what at one moment of a video.
+    """Who does what at one time of a video.
 
     Attributes:
       time: seconds after the video's first frame.
@@ -65,7 +64,7 @@ def key_frame_results(
     labels: Sequence[str],
     source: Source,
     boxes: Any,
-    sampling: Sampling,
+    sampling: VideoSampling,
     *,
     batch: int,
     live: bool | None,
@@ -76,44 +75,42 @@ def key_frame_results(
     Decoding, finding people, feeding the device and what the caller does with the
     results run at the same time.
     """
-    from ava_jax import people
-
     # Who is missed once is not yet gone, however far apart the key-frames are.
     tracker = people.Tracker(patience=max(3.0, 2 * sampling.every))
     with VideoReader(source) as video, contextlib.ExitStack() as stages:
-        find_people = _people_finder(boxes, video)
+        find_people = as_person_source(boxes, video)
         drop = video.live if live is None else live
 
         def stage(items, size, drop=False):
             return stages.enter_context(
-                contextlib.closing(ahead(items, size, drop=drop))
+                contextlib.closing(prefetch(items, size, drop=drop))
             )
 
-        decoded = stage(moments(video, sampling), 1 if drop else _WAITING, drop)
-        found = stage(((m, find_people(m)) for m in decoded), 1)
-        for moment, found_boxes, rows in stage(_started(scorer, found, batch), 1):
+        decoded = stage(sample_clips(video, sampling), 1 if drop else _WAITING, drop)
+        found = stage(((c, find_people(c.frame, c.time)) for c in decoded), 1)
+        for sampled, found_boxes, rows in stage(_started(scorer, found, batch), 1):
             scores = scorer.results(rows)
-            ids = tracker.update(found_boxes, moment.time)
+            ids = tracker.update(found_boxes, sampled.time)
             yield KeyFrameResult(
-                moment.time,
-                moment.frame,
+                sampled.time,
+                sampled.frame,
                 found_boxes,
                 ids,
                 tracker.smooth(ids, scores) if smooth else scores,
                 tuple(labels),
-                time.monotonic() - moment.decoded_at,
+                time.monotonic() - sampled.decoded_at,
             )
 
 
 def _started(
-    scorer: ClipScorer, found: Iterable[tuple[Moment, np.ndarray]], batch: int
-) -> Iterator[tuple[Moment, np.ndarray, list[Row]]]:
-    """Moments in their order, each when all its rows are being scored."""
-    waiting: collections.deque[tuple[Moment, np.ndarray, list[Row]]]
+    scorer: ClipScorer, found: Iterable[tuple[SampledClip, np.ndarray]], batch: int
+) -> Iterator[tuple[SampledClip, np.ndarray, list[Row]]]:
+    """Clips in order, each as soon as all its rows are being scored."""
+    waiting: collections.deque[tuple[SampledClip, np.ndarray, list[Row]]]
     waiting, pending = collections.deque(), []
-    for moment, boxes in found:
-        rows = scorer.rows(moment.clip, boxes, moment.frame.shape[:2])
-        waiting.append((moment, boxes, rows))
+    for sampled, boxes in found:
+        rows = scorer.rows(sampled.clip, boxes, sampled.frame.shape[:2])
+        waiting.append((sampled, boxes, rows))
         pending += rows
         while len(pending) >= batch:
             scorer.start(pending[:batch], batch)
@@ -123,49 +120,3 @@ def _started(
     if pending:
         scorer.start(pending, batch)
     yield from waiting
-
-
-def _people_finder(boxes: Any, video: VideoReader) -> Callable[[Moment], np.ndarray]:
-    """A function from a moment to its boxes (N, 4)."""
-    from ava_jax import people
-
-    if boxes is None:
-        boxes = people.HogDetector()
-    elif isinstance(boxes, str | os.PathLike):
-        size, name = (video.width, video.height), pathlib.Path(video.name).stem
-        boxes = people.open_detector(os.fspath(boxes), size, name)
-
-    def find(moment):
-        if callable(getattr(boxes, "at", None)):  # JAX's arrays have another `at`
-            return checked_boxes(boxes.at(moment.time))
-        if callable(boxes):
-            return checked_boxes(boxes(moment.frame))
-        return checked_boxes(boxes)
-
-    return find
-
-
-def checked_boxes(boxes: Any) -> np.ndarray:
-    """Boxes as (N, 4) float32, without scores.
-
-    Args:
-      boxes: (N, 4) x1, y1, x2, y2 in pixels, or (N, 5) with a score behind.
-
-    Raises:
-      UserError: it is something else, or a coordinate is not finite.
-    """
-    array = np.asarray(boxes, np.float32)
-    if array.size == 0:
-        return np.zeros((0, 4), np.float32)
-    if array.ndim != 2 or array.shape[1] not in (4, 5):
-        raise UserError(
-            f"Boxes of shape {array.shape}; expected (people, 4): x1, y1, x2, y2 in "
-            "pixels of the frame."
-        )
-    wrong = np.flatnonzero(~np.isfinite(array).all(axis=1))
-    if len(wrong):
-        raise UserError(
-            f"boxes[{wrong[0]}] is {array[wrong[0]].tolist()}; expected finite pixels "
-            "x1, y1, x2, y2."
-        )
-    return array[:, :4]

@@ -1,6 +1,7 @@
-"""Scores and comparisons as text tables."""
+"""Scores and comparisons as text: tables, a line for the log, scalars for curves."""
 
 from collections.abc import Mapping
+from typing import Any
 
 
 def score_text(metrics: dict) -> str:
@@ -61,3 +62,33 @@ def comparison_text(comparison: dict, class_names: Mapping[int, str]) -> str:
 
 def _cell(value: float | None, style: str = ".4f") -> str:
     return f"{'n/a' if value is None else format(value, style):>13}"
+
+
+def scalars(metrics: dict[str, Any]) -> dict[str, float]:
+    """What of a `metrics.json` the history shows: the mAP, by protocol and group.
+
+    Names of estimates end in '/estimate', so that no curve mixes the two.
+    """
+    values = {"mAP": metrics["mAP"]}
+    for name, protocol in metrics["protocols"].items():
+        values[f"mAP_{name}"] = protocol["mAP"]
+    for name, mean in metrics["groups"].items():
+        values[f"mAP_{name}"] = mean
+    kind = "/estimate" if "stride_seconds" in metrics else ""
+    return {name + kind: v for name, v in values.items() if v is not None}
+
+
+def headline(metrics: dict[str, Any]) -> str:
+    """'mAP 0.8123 (stand 0.910, walk 0.880); pose 0.900' of a `metrics.json`."""
+    names = metrics["class_names"]
+    values = metrics["per_class"].items()
+    classes = ", ".join(f"{names[i]} {ap:.3f}" for i, ap in values if ap is not None)
+    if "stride_seconds" in metrics:
+        classes = f"estimated from every {metrics['stride_seconds']} s: {classes}"
+    groups = [f"{name} {_number(mean)}" for name, mean in metrics["groups"].items()]
+    parts = [f"mAP {_number(metrics['mAP'], '.4f')} ({classes})", ", ".join(groups)]
+    return "; ".join(filter(None, parts))
+
+
+def _number(value: float | None, style: str = ".3f") -> str:
+    return "n/a" if value is None else format(value, style)

@@ -9,22 +9,27 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
-from jax.sharding import Mesh
 
 from ava_jax.training import memory
-from ava_jax.training.step_cost import Plan
+from ava_jax.training.step_cost import StepCost
 from ava_jax.training.train_state import TrainState
-from ava_jax.training.train_step import Batch, batch_spec
+from ava_jax.training.train_step import Batch
 
 
 class CompiledStep:
-    """The compiled training step: what runs is what was planned."""
+    """The compiled training step, and what the compiler says that it costs."""
 
-    def __init__(self, program: Any, plan: Plan, config: ml_collections.ConfigDict):
+    def __init__(
+        self,
+        program: Any,
+        cost: StepCost,
+        train: ml_collections.ConfigDict,
+        model: ml_collections.ConfigDict,
+    ):
         """Takes `program` from `compile_step`."""
-        self.plan = plan
+        self.cost = cost
         self._program = program
-        self._config = config
+        self._train, self._model = train, model
         self._ran = False
 
     def __call__(self, state: TrainState, batch: Batch):
@@ -38,7 +43,7 @@ class CompiledStep:
         try:
             result = jax.block_until_ready(self._program(state, batch))
         except jax.errors.JaxRuntimeError as error:
-            memory.explain(error, self.plan, self._config)
+            memory.explain(error, self.cost, self._train, self._model)
             raise
         self._ran = True
         return result
@@ -48,26 +53,28 @@ def compile_step(
     module: nn.Module,
     train_step: Any,
     state: TrainState,
-    config: ml_collections.ConfigDict,
-    mesh: Mesh,
+    batch: dict[str, jax.ShapeDtypeStruct],
+    *,
+    train: ml_collections.ConfigDict,
+    model: ml_collections.ConfigDict,
 ) -> CompiledStep:
-    """Compiles the training step for batches of `train_step.batch_spec`.
+    """Compiles the training step for batches of one shape.
 
     Args:
       module: from `build_detector`.
       train_step: from `train_step.make_train_step`.
       state: the state, laid out on the devices.
-      config: the whole configuration.
-      mesh: of the devices.
+      batch: from `train_step.batch_spec`.
+      train: `config.train`, for suggestions.
+      model: `config.model`, for suggestions.
 
     Raises:
       UserError: a device does not have the memory; suggests what would fit.
     """
-    batch = batch_spec(config, mesh)
-    plan = Plan(
+    cost = StepCost(
         parameters=sum(x.size for x in jax.tree.leaves(state.params)),
         state_bytes=sum(x.nbytes for x in jax.tree.leaves(state)),
-        gflops_per_clip=_forward_gflops(module, state, batch, config),
+        gflops_per_clip=_forward_gflops(module, state, batch),
         compile_seconds=0.0,
         bytes_per_device=0,
         device_bytes=memory.device_bytes(),
@@ -76,22 +83,22 @@ def compile_step(
     try:
         program = train_step.lower(state, batch).compile()
     except jax.errors.JaxRuntimeError as error:
-        memory.explain(error, plan, config)
+        memory.explain(error, cost, train, model)
         raise
-    plan = dataclasses.replace(
-        plan,
+    cost = dataclasses.replace(
+        cost,
         compile_seconds=time.perf_counter() - since,
         bytes_per_device=_planned_bytes(program),
     )
-    memory.check(plan, config)
-    return CompiledStep(program, plan, config)
+    memory.check(cost, train, model)
+    return CompiledStep(program, cost, train, model)
 
 
-def _forward_gflops(module, state, batch, config) -> float:
+def _forward_gflops(module, state, batch) -> float:
     clips = batch["clip"].update(dtype=jnp.float32)
     forward = jax.jit(functools.partial(module.apply, train=False))
     lowered = forward.lower(state.variables, clips, batch["boxes"])
-    return lowered.cost_analysis()["flops"] / config.train.batch / 1e9
+    return lowered.cost_analysis()["flops"] / clips.shape[0] / 1e9
 
 
 def _planned_bytes(program) -> int:

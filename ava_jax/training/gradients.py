@@ -18,7 +18,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from ava_jax.errors import UserError
 from ava_jax.models import action_loss, labelled_boxes
-from ava_jax.models.preprocessing import normalise
+from ava_jax.models.preprocessing import Normalization
 from ava_jax.runtime import sharding
 
 Batch = dict[str, jax.Array]
@@ -34,24 +34,30 @@ class Gradients(NamedTuple):
 
 
 def make_gradients(
-    module: nn.Module, config: ml_collections.ConfigDict, mesh: Mesh
+    module: nn.Module,
+    normalize: Normalization,
+    mesh: Mesh,
+    *,
+    model: ml_collections.ConfigDict,
+    train: ml_collections.ConfigDict,
 ) -> Callable[[Any, Any, Batch, jax.Array], Gradients]:
     """A function of (parameters, batch_stats, batch, dropout key), to be jitted.
 
     Args:
       module: from `build_detector`.
-      config: the whole configuration (`train.accumulate`, `model` and the clips'
-        mean and deviation are read).
+      normalize: of the clips.
       mesh: of the devices.
+      model: `config.model`, of the loss and the batch normalisation.
+      train: `config.train`, of the batch and its parts.
 
     Raises:
       UserError: a device's clips cannot be divided into `train.accumulate` parts.
     """
-    _check_parts(config, mesh.size)
-    compute = _make_plain(module, config)
-    if config.train.accumulate > 1:
-        compute = _in_parts(compute, config.train.accumulate)
-    if config.model.bn == "per_replica":
+    _check_parts(train.accumulate, train.batch, mesh.size)
+    compute = _make_plain(module, normalize, model)
+    if train.accumulate > 1:
+        compute = _in_parts(compute, train.accumulate)
+    if model.bn == "per_replica":
         compute = _by_device(compute, mesh)
 
     def gradients(params, batch_stats, batch, dropout):
@@ -61,8 +67,7 @@ def make_gradients(
     return gradients
 
 
-def _check_parts(config, devices: int) -> None:
-    parts, batch = config.train.accumulate, config.train.batch
+def _check_parts(parts: int, batch: int, devices: int) -> None:
     if parts < 1 or batch % (devices * parts):
         unit = devices * max(parts, 1)
         raise UserError(
@@ -73,15 +78,14 @@ def _check_parts(config, devices: int) -> None:
         )
 
 
-def _make_plain(module, config):
+def _make_plain(module, normalize, model):
     """All rows at once."""
-    model = config.model
 
     def compute(params, batch_stats, batch, dropout, count):
         def loss_fn(params):
             logits, updates = module.apply(
                 {"params": params, "batch_stats": batch_stats},
-                normalise(batch["clip"], config),
+                normalize(batch["clip"]),
                 batch["boxes"],
                 train=True,
                 mutable=["batch_stats"],

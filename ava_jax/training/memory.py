@@ -1,4 +1,4 @@
-"""A training step that a device has no memory for: how it is told, what may help."""
+"""A training step that does not fit into a device's memory, and what may help."""
 
 import dataclasses
 import re
@@ -7,7 +7,7 @@ import jax
 import ml_collections
 
 from ava_jax.errors import UserError
-from ava_jax.training.step_cost import GIB, Plan
+from ava_jax.training.step_cost import GIB, StepCost
 
 # The share of a device's memory that a suggestion may fill: what a step needs is
 # not quite proportional to its clips.
@@ -22,78 +22,87 @@ def device_bytes() -> int | None:
     return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
 
 
-def check(plan: Plan, config: ml_collections.ConfigDict) -> None:
+def check(
+    cost: StepCost, train: ml_collections.ConfigDict, model: ml_collections.ConfigDict
+) -> None:
     """Compares what a step needs with what a device has.
 
     Args:
-      plan: of the training step.
-      config: the whole configuration, for suggestions.
+      cost: of the training step.
+      train: `config.train`, for suggestions.
+      model: `config.model`, for suggestions.
 
     Raises:
       UserError: it does not fit.
     """
-    if plan.device_bytes and plan.bytes_per_device > plan.device_bytes:
-        raise UserError(_too_large(plan, config))
+    if cost.device_bytes and cost.bytes_per_device > cost.device_bytes:
+        raise UserError(_too_large(cost, train, model))
 
 
-def explain(error: Exception, plan: Plan, config: ml_collections.ConfigDict) -> None:
-    """Tells what may help, if an error of the compiler or a device is of memory.
+def explain(
+    error: Exception,
+    cost: StepCost,
+    train: ml_collections.ConfigDict,
+    model: ml_collections.ConfigDict,
+) -> None:
+    """Turns an out-of-memory error of the compiler or a device into a `UserError`.
 
     Args:
       error: what was raised.
-      plan: as far as it is known.
-      config: the whole configuration, for suggestions.
+      cost: as far as it is known.
+      train: `config.train`, for suggestions.
+      model: `config.model`, for suggestions.
 
     Raises:
-      UserError: it is of memory.
+      UserError: it is one.
     """
     if "RESOURCE_EXHAUSTED" not in str(error):
         return
-    # A plan that seemed to fit explains nothing: only the error's own figures do.
+    # A cost that seemed to fit explains nothing: only the error's own figures do.
     needs, has = 0, None
     used = _USED.search(str(error))
     if used:
         needs, has = (int(float(used[i]) * _UNITS[used[i + 1]]) for i in (1, 3))
-    plan = dataclasses.replace(plan, bytes_per_device=needs, device_bytes=has)
-    raise UserError(_too_large(plan, config)) from error
+    cost = dataclasses.replace(cost, bytes_per_device=needs, device_bytes=has)
+    raise UserError(_too_large(cost, train, model)) from error
 
 
-def _too_large(plan: Plan, config) -> str:
+def _too_large(cost: StepCost, train, model) -> str:
     needs = "does not fit into a device's memory"
-    if plan.device_bytes:
+    if cost.device_bytes:
         needs = (
-            f"needs {plan.bytes_per_device / GIB:.1f} GiB on every device, of which "
-            f"JAX may use {plan.device_bytes / GIB:.1f}"
+            f"needs {cost.bytes_per_device / GIB:.1f} GiB on every device, of which "
+            f"JAX may use {cost.device_bytes / GIB:.1f}"
         )
     devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
     return (
-        f"A training step of {config.train.batch} clips on {devices} {needs}. "
-        "Try:\n  " + "\n  ".join(_remedies(plan, config))
+        f"A training step of {train.batch} clips on {devices} {needs}. "
+        "Try:\n  " + "\n  ".join(_remedies(cost, train, model))
     )
 
 
-def _remedies(plan: Plan, config) -> list[str]:
+def _remedies(cost: StepCost, train, model) -> list[str]:
     """What may make the step fit, the least change first."""
     remedies = []
-    parts = _parts_that_fit(plan, config)
+    parts = _parts_that_fit(cost, train)
     if parts:
         remedies.append(
             f"--config.train.accumulate={parts}: the same batch, one part after the "
             "other"
         )
-    batch = _batch_that_fits(plan, config)
+    batch = _batch_that_fits(cost, train)
     if batch:
         remedies.append(
             f"--config.train.batch={batch}: the learning rate is scaled with it"
         )
-    stages = [i for i in (2, 3, 4, 5) if i not in config.model.remat]
+    stages = [i for i in (2, 3, 4, 5) if i not in model.remat]
     if stages:
-        remat = tuple(sorted({*config.model.remat, stages[0]}))
+        remat = tuple(sorted({*model.remat, stages[0]}))
         remedies.append(
             f'"--config.model.remat={remat}": activations of res{stages[0]} are '
             "computed twice instead of kept"
         )
-    if config.model.dtype == "float32":
+    if model.dtype == "float32":
         remedies.append("--config.model.dtype=bfloat16: half the activations")
     if not remedies:
         remedies.append("a smaller config.model.width, config.data.crop or clip_len")
@@ -105,33 +114,33 @@ def _remedies(plan: Plan, config) -> list[str]:
     return remedies
 
 
-def _parts_that_fit(plan: Plan, config) -> int | None:
+def _parts_that_fit(cost: StepCost, train) -> int | None:
     """The least `train.accumulate` for which the step should fit."""
-    clips = config.train.batch // jax.device_count()
+    clips = train.batch // jax.device_count()
     # One more copy of the gradients, to add them up in.
-    fixed = plan.state_bytes + 4 * plan.parameters
-    for parts in range(config.train.accumulate + 1, clips + 1):
-        if clips % parts == 0 and _fits(plan, config, fixed, clips / parts):
+    fixed = cost.state_bytes + 4 * cost.parameters
+    for parts in range(train.accumulate + 1, clips + 1):
+        if clips % parts == 0 and _fits(cost, train, fixed, clips / parts):
             return parts
     return None
 
 
-def _batch_that_fits(plan: Plan, config) -> int | None:
+def _batch_that_fits(cost: StepCost, train) -> int | None:
     """The largest batch for which the step should fit."""
-    unit = jax.device_count() * config.train.accumulate
-    for batch in range(config.train.batch - unit, 0, -unit):
-        if _fits(plan, config, plan.state_bytes, batch / unit):
+    unit = jax.device_count() * train.accumulate
+    for batch in range(train.batch - unit, 0, -unit):
+        if _fits(cost, train, cost.state_bytes, batch / unit):
             return batch
     return None
 
 
-def _fits(plan: Plan, config, fixed: int, clips: float) -> bool:
+def _fits(cost: StepCost, train, fixed: int, clips: float) -> bool:
     """Whether a device can hold `fixed` bytes and a pass over so many clips.
 
     Without the compiler's figures, half as many clips are taken to fit.
     """
-    clips_now = config.train.batch / jax.device_count() / config.train.accumulate
-    if not plan.device_bytes:
+    clips_now = train.batch / jax.device_count() / train.accumulate
+    if not cost.device_bytes:
         return clips <= clips_now / 2
-    of_a_clip = (plan.bytes_per_device - plan.state_bytes) / clips_now
-    return fixed + of_a_clip * clips <= _FILL * plan.device_bytes
+    of_a_clip = (cost.bytes_per_device - cost.state_bytes) / clips_now
+    return fixed + of_a_clip * clips <= _FILL * cost.device_bytes

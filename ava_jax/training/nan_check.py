@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import ml_collections
 import numpy as np
 
 from ava_jax.data import pipeline
@@ -25,7 +24,10 @@ def check(
     window: Sequence[Mapping[str, float]],
     step: int,
     split: Split,
-    config: ml_collections.ConfigDict,
+    *,
+    batch: int,
+    seed: int,
+    lr: float,
     workdir: Workdir,
     saved: int | None,
 ) -> None:
@@ -35,7 +37,9 @@ def check(
       window: metrics of the last steps, up to and with `step`.
       step: number of the last one, from 1.
       split: the training split.
-      config: the whole configuration.
+      batch: clips of a step.
+      seed: of the order of the key frames.
+      lr: `config.optim.lr`, for the message.
       workdir: where `bad_batch.json` with the clips of that step is written.
       saved: step of the newest checkpoint, None without any.
 
@@ -46,25 +50,25 @@ def check(
     for number, metrics in enumerate(window, first):
         for name, meaning in _WATCHED.items():
             if not np.isfinite(metrics[name]):
-                clips = _clips(split, config, number)
+                clips = _clips(split, number, batch, seed)
                 if sharding.is_first_host():
-                    batch = {"step": number, "clips": clips}
-                    write_json(workdir / "bad_batch.json", batch)
+                    bad = {"step": number, "clips": clips}
+                    write_json(workdir / "bad_batch.json", bad)
                 raise UserError(
                     f"The {meaning} became {metrics[name]} in step {number} (looked at "
                     f"with steps {first} to {step}). "
-                    + _advice(clips, config, workdir, saved)
+                    + _advice(clips, lr, workdir, saved)
                 )
 
 
-def _clips(split, config, step: int) -> list[tuple[str, float]]:
+def _clips(split, step: int, batch: int, seed: int) -> list[tuple[str, float]]:
     """Movie and second of the key-frames of a step, from 1."""
-    key_frames = pipeline.key_frames(split, config, step - 1)
+    key_frames = pipeline.key_frames(split, step - 1, batch=batch, seed=seed)
     videos = split.frames.videos
     return [(videos[split.video[k]], float(split.second[k])) for k in key_frames]
 
 
-def _advice(clips, config, workdir, saved: int | None) -> str:
+def _advice(clips, lr: float, workdir, saved: int | None) -> str:
     named = ", ".join(f"{movie} at {second:g} s" for movie, second in clips[:_NAMED])
     more = f" and {len(clips) - _NAMED} more" if len(clips) > _NAMED else ""
     kept = (
@@ -75,6 +79,6 @@ def _advice(clips, config, workdir, saved: int | None) -> str:
     return (
         f"Its clips: {named}{more}; all are in {workdir / 'bad_batch.json'}. {kept}; "
         "nothing was saved after it. Look at those clips, or lower the learning rate "
-        f"(--config.optim.lr, {config.optim.lr} now) or lengthen its warm-up, with "
+        f"(--config.optim.lr, {lr} now) or lengthen its warm-up, with "
         "--accept_config_changes to go on in this workdir."
     )

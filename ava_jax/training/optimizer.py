@@ -14,13 +14,13 @@ from ava_jax.errors import UserError
 from ava_jax.models import trainable
 
 
-def effective_lr(config: ml_collections.ConfigDict) -> float:
+def effective_lr(optim: ml_collections.ConfigDict, batch: int) -> float:
     """Peak learning rate: linear in the batch (Goyal et al., arXiv:1706.02677)."""
-    return config.optim.lr * config.train.batch / config.optim.lr_batch
+    return optim.lr * batch / optim.lr_batch
 
 
 def learning_rates(
-    config: ml_collections.ConfigDict, steps_per_epoch: int
+    optim: ml_collections.ConfigDict, *, batch: int, steps: int, steps_per_epoch: int
 ) -> np.ndarray:
     """The learning rate of every step, as mmcv's `LrUpdaterHook`s set it.
 
@@ -28,7 +28,9 @@ def learning_rates(
     warm-up scales whichever value is due.
 
     Args:
-      config: the whole configuration (`optim` and `train` are read).
+      optim: `config.optim`.
+      batch: clips of a step.
+      steps: of the whole run (see `total_steps`).
       steps_per_epoch: optimiser steps in one pass over the data.
 
     Returns:
@@ -37,14 +39,13 @@ def learning_rates(
     Raises:
       UserError: `config.optim.schedule` is unknown.
     """
-    optim = config.optim
-    steps = total_steps(config, steps_per_epoch)
+    peak = effective_lr(optim, batch)
     step = np.arange(steps)
     if optim.schedule == "step":
         drops = np.searchsorted(optim.decay_epochs, step // steps_per_epoch, "right")
-        rates = effective_lr(config) * optim.decay_factor**drops
+        rates = peak * optim.decay_factor**drops
     elif optim.schedule == "cosine":
-        rates = effective_lr(config) * 0.5 * (1 + np.cos(np.pi * step / steps))
+        rates = peak * 0.5 * (1 + np.cos(np.pi * step / steps))
     else:
         raise UserError(
             f"config.optim.schedule is {optim.schedule!r}; it must be 'step' or "
@@ -57,13 +58,15 @@ def learning_rates(
     return rates
 
 
-def total_steps(config: ml_collections.ConfigDict, steps_per_epoch: int) -> int:
+def total_steps(epochs: float, steps_per_epoch: int) -> int:
     """Optimiser steps of the whole run."""
-    return max(1, math.ceil(config.train.epochs * steps_per_epoch))
+    return max(1, math.ceil(epochs * steps_per_epoch))
 
 
 def sgd(
-    config: ml_collections.ConfigDict, rates: np.ndarray
+    optim: ml_collections.ConfigDict,
+    rates: np.ndarray,
+    model: ml_collections.ConfigDict,
 ) -> optax.GradientTransformation:
     """`torch.optim.SGD` behind mmcv's gradient clipping.
 
@@ -73,16 +76,16 @@ def sgd(
     groups do.
 
     Args:
-      config: the whole configuration (`optim` and `model` are read).
+      optim: `config.optim`.
       rates: (steps,) learning rates. They are a table and not a formula inside
         the step because float32 loses the end of a cosine.
+      model: `config.model`, which says what is frozen.
     """
     table = jnp.asarray(rates, jnp.float32)
-    optim = config.optim
     return optax.chain(
         optax.clip_by_global_norm(optim.clip_norm or math.inf),
         optax.add_decayed_weights(
-            optim.weight_decay, mask=lambda params: trainable(config.model, params)
+            optim.weight_decay, mask=lambda params: trainable(model, params)
         ),
         optax.trace(decay=optim.momentum, nesterov=optim.nesterov),
         _scale_by_rates(table, optim.lr_multipliers),

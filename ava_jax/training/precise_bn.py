@@ -6,20 +6,17 @@ replaces them, before it evaluates, by their plain mean over some training batch
 (fvcore `nn/precise_bn.py`; Wu and Johnson, arXiv:2105.07576, section 3).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flax
 import flax.linen as nn
 import jax
-import ml_collections
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from ava_jax.data import pipeline
-from ava_jax.data.split import Split
 from ava_jax.models.batch_norm import MOMENTS
-from ava_jax.models.preprocessing import normalise
+from ava_jax.models.preprocessing import Normalization
 from ava_jax.runtime import sharding
 from ava_jax.training.train_state import TrainState
 
@@ -30,26 +27,28 @@ class PreciseStatistics:
     def __init__(
         self,
         module: nn.Module,
-        split: Split,
-        config: ml_collections.ConfigDict,
+        batches: Callable[[int, int], Iterator[dict[str, np.ndarray]]],
+        normalize: Normalization,
         mesh: Mesh,
+        *,
+        steps: int,
+        bn: str,
     ):
         """Prepares; nothing is compiled yet.
 
         Args:
           module: from `build_detector`.
-          split: the training split.
-          config: the whole configuration; `train.precise_bn_steps` is the number
-            of batches.
+          batches: function of two steps that gives this host's rows of the training
+            batches from the first step to before the second.
+          normalize: of the clips.
           mesh: of the devices.
+          steps: number of batches; 0: the statistics stay as they are.
+          bn: `config.model.bn`.
         """
-        self._split = split
-        self._config = config
+        self._batches = batches
+        self._steps = steps
         self._mesh = mesh
-        self._moments = make_moments_step(module, config, mesh)
-        self._rows = sharding.rows_of_this_host(
-            config.train.batch, "config.train.batch"
-        )
+        self._moments = make_moments_step(module, normalize, mesh, bn)
 
     def update(self, state: TrainState) -> TrainState:
         """The state with statistics of `state.variables` over coming batches.
@@ -57,17 +56,10 @@ class PreciseStatistics:
         They are those of the next training steps, so that they are a function of
         the state alone. Normalisations that are frozen keep theirs.
         """
-        count = self._config.train.precise_bn_steps
-        if not count:
+        if not self._steps:
             return state
         first = int(state.step)
-        batches = pipeline.train_batches(
-            self._split,
-            self._config,
-            first_step=first,
-            steps=first + count,
-            rows=self._rows,
-        )
+        batches = self._batches(first, first + self._steps)
         moments = [self._moments_of(state.variables, batch) for batch in batches]
         # In double precision: sums over many batches.
         mean = jax.tree.map(lambda *x: np.mean(x, 0, np.float64), *moments)
@@ -86,7 +78,7 @@ class PreciseStatistics:
 
 
 def make_moments_step(
-    module: nn.Module, config: ml_collections.ConfigDict, mesh: Mesh
+    module: nn.Module, normalize: Normalization, mesh: Mesh, bn: str
 ) -> Callable[[dict[str, Any], jax.Array, jax.Array], Any]:
     """Mean and unbiased variance in a batch, of what each normalisation gets.
 
@@ -98,7 +90,7 @@ def make_moments_step(
     def moments(variables, clips, boxes):
         _, updates = module.apply(
             variables,
-            normalise(clips, config),
+            normalize(clips),
             boxes,
             train=True,
             mutable=["batch_stats", MOMENTS],
@@ -107,7 +99,7 @@ def make_moments_step(
         )
         return updates.get(MOMENTS, {})
 
-    if config.model.bn == "per_replica":
+    if bn == "per_replica":
         same, rows = PartitionSpec(), PartitionSpec(sharding.AXIS)
         moments = jax.shard_map(
             moments, mesh=mesh, in_specs=(same, rows, rows), out_specs=same

@@ -1,4 +1,4 @@
-"""What is known of a training step before it runs, and how it is told."""
+"""What a training step costs: FLOPs, memory and compile time, before it runs."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ GIB = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class StepCost:
     """Figures of a compiled training step.
 
     Attributes:
@@ -32,25 +32,28 @@ class Plan:
     device_bytes: int | None
 
 
-def plan_lines(
-    plan: Plan, config: ml_collections.ConfigDict, mesh: Mesh
+def cost_lines(
+    cost: StepCost,
+    optim: ml_collections.ConfigDict,
+    train: ml_collections.ConfigDict,
+    mesh: Mesh,
 ) -> dict[str, str]:
     """What a user wants to know before training, by name."""
-    batch, parts = config.train.batch, config.train.accumulate
+    batch, parts = train.batch, train.accumulate
     axes = ", ".join(f"{n} along {name!r}" for name, n in mesh.shape.items())
     share = f"{batch} clips a step, {batch // mesh.size} a device"
-    has = f" of {plan.device_bytes / GIB:.3g}" if plan.device_bytes else ""
+    has = f" of {cost.device_bytes / GIB:.3g}" if cost.device_bytes else ""
     unknown = "" if has else " (what it has is not known)"
     return {
         "devices": f"{mesh.size} x {mesh.devices.flat[0].device_kind}: {axes}",
         "batch": share + (f" in {parts} parts" if parts > 1 else ""),
-        "parameters": f"{plan.parameters / 1e6:.2f} M",
-        "forward": f"{plan.gflops_per_clip:.3g} GFLOP a clip",
-        "compilation": f"{plan.compile_seconds:.1f} s",
-        "memory": f"{plan.bytes_per_device / GIB:.3g}{has} GiB a device{unknown}",
+        "parameters": f"{cost.parameters / 1e6:.2f} M",
+        "forward": f"{cost.gflops_per_clip:.3g} GFLOP a clip",
+        "compilation": f"{cost.compile_seconds:.1f} s",
+        "memory": f"{cost.bytes_per_device / GIB:.3g}{has} GiB a device{unknown}",
         "learning rate": (
-            f"{optimizer.effective_lr(config):.4g}: {config.optim.lr:.4g} at "
-            f"{config.optim.lr_batch} clips, scaled to {batch}"
+            f"{optimizer.effective_lr(optim, batch):.4g}: {optim.lr:.4g} at "
+            f"{optim.lr_batch} clips, scaled to {batch}"
         ),
     }
 

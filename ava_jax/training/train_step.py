@@ -12,21 +12,21 @@ from jax.sharding import Mesh
 
 from ava_jax.errors import UserError
 from ava_jax.models import action_metrics
+from ava_jax.models.preprocessing import Normalization
 from ava_jax.runtime import sharding
 from ava_jax.training.gradients import Batch, make_gradients
 from ava_jax.training.train_state import TrainState
 
 
 def batch_spec(
-    config: ml_collections.ConfigDict, mesh: Mesh
+    data: ml_collections.ConfigDict, *, batch: int, num_classes: int, mesh: Mesh
 ) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes, types and layout of the global batch that a training step takes."""
-    data, batch = config.data, config.train.batch
     shapes = {
         "clip": ((data.clip_len, data.crop, data.crop, 3), jnp.uint8),
         "boxes": ((data.max_boxes, 4), jnp.float32),
         "box_mask": ((data.max_boxes,), jnp.bool),
-        "labels": ((data.max_boxes, config.model.num_classes), jnp.float32),
+        "labels": ((data.max_boxes, num_classes), jnp.float32),
     }
     return {
         name: jax.ShapeDtypeStruct(
@@ -39,8 +39,12 @@ def batch_spec(
 def make_train_step(
     module: nn.Module,
     optimizer: optax.GradientTransformation,
-    config: ml_collections.ConfigDict,
+    normalize: Normalization,
     mesh: Mesh,
+    *,
+    model: ml_collections.ConfigDict,
+    train: ml_collections.ConfigDict,
+    seed: int,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """Forward, backward and update on a global batch; the old state is donated.
 
@@ -49,18 +53,27 @@ def make_train_step(
     scalars: MMAction2's loss, recalls and precisions, the gradient's norm before
     clipping, and that of the new parameters.
 
+    Args:
+      module: from `build_detector`.
+      optimizer: from `optimizer.sgd`.
+      normalize: of the clips.
+      mesh: of the devices.
+      model: `config.model`, of the loss and the batch normalisation.
+      train: `config.train`, of the batch, its parts and the moving average.
+      seed: of the dropout.
+
     Raises:
       UserError: `config.train.accumulate` or `config.train.ema` has no meaning.
     """
-    gradients = make_gradients(module, config, mesh)
-    if not 0 <= config.train.ema < 1:
+    gradients = make_gradients(module, normalize, mesh, model=model, train=train)
+    if not 0 <= train.ema < 1:
         raise UserError(
-            f"config.train.ema is {config.train.ema}; expected: 0 for no average, or "
+            f"config.train.ema is {train.ema}; expected: 0 for no average, or "
             "how much of it stays at every step, below 1 (0.9999, say)."
         )
 
     def train_step(state, batch):
-        dropout = jax.random.fold_in(jax.random.key(config.seed), state.step)
+        dropout = jax.random.fold_in(jax.random.key(seed), state.step)
         new = gradients(state.params, state.batch_stats, batch, dropout)
         updates, opt_state = optimizer.update(new.grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -72,7 +85,7 @@ def make_train_step(
                 new.logits,
                 batch["labels"],
                 batch["box_mask"],
-                multilabel=config.model.multilabel,
+                multilabel=model.multilabel,
             ),
         }
         new_state = TrainState(
@@ -80,7 +93,7 @@ def make_train_step(
             params=params,
             batch_stats=new.batch_stats,
             opt_state=opt_state,
-            ema=_averaged(state, params, config.train.ema),
+            ema=_averaged(state, params, train.ema),
         )
         return new_state, metrics
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ava_jax import people
 from ava_jax.errors import UserError
-from ava_jax.inference.prefetch import ahead
+from ava_jax.inference.prefetch import prefetch
 from ava_jax.inference.video_predictor import KeyFrameResult
 from ava_jax.video.reader import VideoReader, is_live
 from ava_jax.visualization.interpolation import with_people
@@ -111,7 +111,7 @@ def open_film(
         return Film(shots, found, 1 / options.every, None, True, None)
     joined = with_people(video, results)
     # Decoded while the one before is drawn and encoded.
-    shots = ahead((Shot(f.time, f.rgb, who) for f, who in joined), _WAITING)
+    shots = prefetch((Shot(f.time, f.rgb, who) for f, who in joined), _WAITING)
     shots = stack.enter_context(contextlib.closing(shots))
     return Film(shots, found, video.fps or _FPS, video.duration, False, source)
 

@@ -15,10 +15,11 @@ import sys
 import tempfile
 import time
 
+from benchmarks.training_step import make_sgd, make_step
+
 from ava_jax import config as ava_config
 from ava_jax.errors import UserError
 from ava_jax.training.train_state import init_state
-from ava_jax.training.train_step import batch_spec, make_train_step
 
 NAME = "communication"
 HELP = "bytes that a training step exchanges, by number of devices"
@@ -126,21 +127,19 @@ def lower_step(config_path: str, batch: int):
     """
     import jax
 
-    from ava_jax.models import build_detector
     from ava_jax.models.detector import variable_shapes
     from ava_jax.runtime import sharding
-    from ava_jax.training import optimizer
 
     config = ava_config.load(config_path)
     config.train.batch = batch
     mesh = sharding.make_mesh()
-    sgd = optimizer.sgd(config, optimizer.learning_rates(config, steps_per_epoch=1000))
+    sgd = make_sgd(config)
     state = jax.eval_shape(
         lambda variables: init_state(variables, sgd, mesh),
         variable_shapes(config.model),
     )
-    train_step = make_train_step(build_detector(config.model), sgd, config, mesh)
-    traced = train_step.trace(state, batch_spec(config, mesh))
+    train_step, spec = make_step(config, sgd, mesh)
+    traced = train_step.trace(state, spec)
     return traced.lower(lowering_platforms=("cuda",))
 
 

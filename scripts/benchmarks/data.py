@@ -152,15 +152,27 @@ def _pure_loop(config) -> Callable[[], Iterator[int]]:
     return loop
 
 
+def _train_batches(split, config) -> Iterator[dict[str, np.ndarray]]:
+    from ava_jax.data import pipeline
+
+    return pipeline.train_batches(
+        split,
+        config.data,
+        batch=config.train.batch,
+        seed=config.seed,
+        first_step=0,
+        steps=10**6,
+        rows=range(config.train.batch),
+    )
+
+
 def _training(config) -> Callable[[], Iterator[int]]:
-    from ava_jax.data import dataset, pipeline
+    from ava_jax.data import dataset
 
     split = dataset.load_split(config, "train")
 
     def loop():
-        for batch in pipeline.train_batches(
-            split, config, first_step=0, steps=10**6, rows=range(config.train.batch)
-        ):
+        for batch in _train_batches(split, config):
             yield len(batch["clip"])
 
     return loop
@@ -173,8 +185,14 @@ def _evaluation(config) -> Callable[[], Iterator[int]]:
 
     def loop():
         while True:
-            rows = range(config.eval.batch)
-            for batch in pipeline.eval_batches(split, config, rows=rows):
+            batches = pipeline.eval_batches(
+                split,
+                config.data,
+                batch=config.eval.batch,
+                short_side=config.data.test_short_side,
+                rows=range(config.eval.batch),
+            )
+            for batch in batches:
                 yield len(batch["clip"])
 
     return loop
@@ -187,7 +205,7 @@ def _unshared(config) -> Callable[[], Iterator[int]]:
     from ava_jax.data import dataset, examples, transforms
 
     split = dataset.load_split(config, "val")
-    made = examples.Examples(split, config)
+    made = examples.Examples(split, config.data)
     size = transforms.size_for_short_side(
         *split.frames.size[0].tolist(), config.data.test_short_side
     )
@@ -209,15 +227,13 @@ def _unshared(config) -> Callable[[], Iterator[int]]:
 
 def _remote(config, latency: float, clips: int) -> dict[str, float]:
     """Training from storage that takes its time for every read."""
-    from ava_jax.data import dataset, pipeline
+    from ava_jax.data import dataset
 
     split = dataset.load_split(config, "train")
     slow = _SlowFolders if config.data.frame_store == "folder" else _slow_packed
     log = _ReadLog(latency)
     split = dataclasses.replace(split, frames=slow(split.frames, log))
-    batches = pipeline.train_batches(
-        split, config, first_step=0, steps=10**6, rows=range(config.train.batch)
-    )
+    batches = _train_batches(split, config)
     seconds, _ = _seconds_per_clip((len(batch["clip"]) for batch in batches), clips)
     return {
         "reads_per_clip": float(np.mean([reads for reads, _ in log.clips])),

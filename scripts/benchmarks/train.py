@@ -9,12 +9,14 @@ import time
 from collections.abc import Iterator
 
 import jax
+from benchmarks.training_step import make_sgd, make_step
 
 from ava_jax import config as ava_config
 from ava_jax.checkpoints.store import Store
 from ava_jax.models import build_detector, init_variables
 from ava_jax.runtime import sharding
-from ava_jax.training import compilation, dry_run, optimizer, train_step
+from ava_jax.training.compilation import compile_step
+from ava_jax.training.random_batch import random_batch
 from ava_jax.training.train_state import init_state
 
 NAME = "train"
@@ -52,7 +54,7 @@ def run(args) -> dict:
         "dtype": config.model.dtype,
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "cpus": len(os.sched_getaffinity(0)),
-        "compile_seconds": training.step.plan.compile_seconds,
+        "compile_seconds": training.step.cost.compile_seconds,
         "steps": {
             name: {
                 "seconds": seconds,
@@ -98,18 +100,16 @@ class _Training:
         self.mesh = sharding.make_mesh()
         self.folder = folder
         module = build_detector(config.model)
-        sgd = optimizer.sgd(config, optimizer.learning_rates(config, 1000))
+        sgd = make_sgd(config)
         variables = init_variables(config.model, jax.random.key(0))
         variables = sharding.replicate(variables, self.mesh)
         self.state = init_state(variables, sgd, self.mesh)
-        step = train_step.make_train_step(module, sgd, config, self.mesh)
-        self.step = compilation.compile_step(
-            module, step, self.state, config, self.mesh
+        step, spec = make_step(config, sgd, self.mesh)
+        self.step = compile_step(
+            module, step, self.state, spec, train=config.train, model=config.model
         )
         rows = sharding.rows_of_this_host(config.train.batch, "batch")
-        self.inputs = {
-            "synthetic": itertools.repeat(dry_run.random_batch(config, len(rows)))
-        }
+        self.inputs = {"synthetic": itertools.repeat(random_batch(spec, len(rows)))}
         if has_data:
             self._read(config, module, rows)
 
@@ -119,10 +119,16 @@ class _Training:
         from ava_jax.evaluate import Evaluator
         from ava_jax.prepare import sources
 
-        config = sources.prepare(config, self.folder)
+        config.data.root = sources.prepare(config.data, self.folder)
         split = dataset.load_split(config, "train")
         self.inputs["pipeline"] = pipeline.train_batches(
-            split, config, first_step=0, steps=10**6, rows=rows
+            split,
+            config.data,
+            batch=config.train.batch,
+            seed=config.seed,
+            first_step=0,
+            steps=10**6,
+            rows=rows,
         )
         self._evaluator = Evaluator(config, self.mesh, module)
 

@@ -15,9 +15,10 @@ import numpy as np
 from ava_jax import config as ava_config
 from ava_jax import people
 from ava_jax.annotations.label_map import class_names
-from ava_jax.inference.clip_sampler import moments
+from ava_jax.inference.clip_sampler import sample_clips
 from ava_jax.inference.clip_scorer import ClipScorer
 from ava_jax.models.detector import variable_shapes
+from ava_jax.models.preprocessing import Normalization
 from ava_jax.predict import Detector
 from ava_jax.video.reader import VideoReader
 from ava_jax.video.writer import VideoWriter
@@ -111,11 +112,16 @@ def _time_stages(config, path, args):
     with VideoReader(path) as video:
         fps = video.fps
         clips, decode = _timed(
-            lambda: list(moments(video, detector.sampling(args.every)))
+            lambda: list(sample_clips(video, detector.sampling(args.every)))
         )
     find = people.open_detector(args.people)
     _, search = _timed(lambda: [find(clip.frame) for clip in clips])
-    scorer = ClipScorer(config, variables)
+    scorer = ClipScorer(
+        config.model,
+        variables,
+        normalize=Normalization.from_config(config.data),
+        max_boxes=config.data.max_boxes,
+    )
     boxes = np.array([[0, 0, *clips[0].frame.shape[1::-1]]], np.float32)
     _score(scorer, clips[:1], boxes, args.batch)  # compiles
     _, score = _timed(lambda: _score(scorer, clips, boxes, args.batch))

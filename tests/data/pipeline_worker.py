@@ -1,9 +1,10 @@
 """One host of test_pipeline.py: its rows of the batches."""
 
+import from_config
 import numpy as np
 
 from ava_jax import workdir
-from ava_jax.data import dataset, pipeline
+from ava_jax.data import dataset
 
 
 def read(config, host, hosts, first_step, steps):
@@ -13,7 +14,7 @@ def read(config, host, hosts, first_step, steps):
         share = batch // hosts
         return range(host * share, (host + 1) * share)
 
-    train = pipeline.train_batches(
+    train = from_config.train_batches(
         dataset.load_split(config, "train"),
         config,
         first_step=first_step,
@@ -24,7 +25,7 @@ def read(config, host, hosts, first_step, steps):
     for step, batch in enumerate(train, first_step):
         arrays |= {f"train {step} {name}": array for name, array in batch.items()}
     val = dataset.load_split(config, "val")
-    evaluated = pipeline.eval_batches(val, config, rows=rows(config.eval.batch))
+    evaluated = from_config.eval_batches(val, config, rows=rows(config.eval.batch))
     # Batches are others on other numbers of hosts; what is in them is the same.
     for batch in evaluated:
         scored = slice(rows(config.eval.batch).start, rows(config.eval.batch).stop)

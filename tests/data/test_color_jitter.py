@@ -2,11 +2,12 @@
 
 import itertools
 
+import from_config
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ava_jax.data import color_jitter, dataset, pipeline
+from ava_jax.data import color_jitter, dataset
 
 
 def reference(image, change, used, contrast_first):
@@ -82,7 +83,7 @@ def test_draws():
 def test_training_uses_it_if_asked_to(tiny_config):
     def batch():
         split = dataset.load_split(tiny_config, "train")
-        batches = pipeline.train_batches(
+        batches = from_config.train_batches(
             split, tiny_config, first_step=0, steps=1, rows=range(4)
         )
         return next(batches)

@@ -2,10 +2,11 @@
 
 import pathlib
 
+import from_config
 import numpy as np
 import pytest
 
-from ava_jax.data import clips, dataset, pipeline
+from ava_jax.data import clips, dataset
 from ava_jax.data.dataset import check_data
 from ava_jax.errors import UserError
 from ava_jax.runtime import multihost
@@ -216,16 +217,16 @@ def test_training_batches(tiny_config):
     tiny_config.data.clips_per_second = 5
     split = dataset.load_split(tiny_config, "train")
     assert len(split) > 3 * len(plain)
-    assert pipeline.steps_per_epoch(split, tiny_config) == -(-len(split) // 4)
+    assert from_config.steps_per_epoch(split, tiny_config) == -(-len(split) // 4)
     tiny_config.data.min_visible = 0.0
     tiny_config.data.positive_iou = 2.0  # none: only ground truth has labels
     steps = 4
     batches = list(
-        pipeline.train_batches(
+        from_config.train_batches(
             split, tiny_config, first_step=0, steps=steps, rows=range(4)
         )
     )
-    keys = [pipeline.key_frames(split, tiny_config, step) for step in range(steps)]
+    keys = [from_config.key_frames(split, tiny_config, step) for step in range(steps)]
     assert (np.concatenate(keys) >= len(plain)).any()
     for key_frames, batch in zip(keys, batches):
         for k, mask, labels in zip(key_frames, batch["box_mask"], batch["labels"]):

@@ -8,13 +8,14 @@ import shutil
 import sys
 
 import cv2
+import from_config
 import numpy as np
 import pytest
 import tensorflow as tf
 import video_files
 
 from ava_jax import config as ava_config
-from ava_jax.data import dataset, pipeline
+from ava_jax.data import dataset
 from ava_jax.data.frames import open_frames
 from ava_jax.data.frames.folders import open_folders
 from ava_jax.data.frames.store import BadFrame
@@ -79,7 +80,7 @@ def clip(store, video, indices):
 
 def test_stores_give_the_same_batches(tiny_config, other):
     def batches(config):
-        train = pipeline.train_batches(
+        train = from_config.train_batches(
             dataset.load_split(config, "train"),
             *(config,),
             first_step=0,
@@ -87,7 +88,7 @@ def test_stores_give_the_same_batches(tiny_config, other):
             rows=range(4),
         )
         val = dataset.load_split(config, "val")
-        return [*train, *pipeline.eval_batches(val, config, rows=range(4))]
+        return [*train, *from_config.eval_batches(val, config, rows=range(4))]
 
     for a, b in zip(batches(tiny_config), batches(other), strict=True):
         for name in a:
@@ -246,12 +247,12 @@ def test_bad_frames(own, damage, name, caplog):
 
     def clips(split):
         if name == "train":
-            steps = pipeline.steps_per_epoch(split, own)
-            batches = pipeline.train_batches(
+            steps = from_config.steps_per_epoch(split, own)
+            batches = from_config.train_batches(
                 split, own, first_step=0, steps=steps, rows=range(4)
             )
         else:
-            batches = pipeline.eval_batches(split, own, rows=range(4))
+            batches = from_config.eval_batches(split, own, rows=range(4))
         return np.concatenate([batch["clip"] for batch in batches])
 
     with pytest.raises(UserError, match=rf"{path}.*check_ava\.py.*on_bad_frame"):

@@ -3,12 +3,12 @@
 import pathlib
 
 import cv2
+import from_config
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ava_jax.data import dataset, multi_scale_crop, pipeline
-from ava_jax.data.examples import Examples
+from ava_jax.data import dataset, multi_scale_crop
 from ava_jax.errors import UserError
 
 SCALES = (1.0, 0.875, 0.75, 0.66)
@@ -71,7 +71,7 @@ def white(own):
 
 def examples(config, positions):
     split = dataset.load_split(config, "train")
-    made = Examples(split, config)
+    made = from_config.new_examples(split, config)
     # In a graph, as in training.
     training = tf.function(lambda position: made.training(tf.constant(0), position))
     return [
@@ -136,7 +136,7 @@ def test_the_same_place_in_the_stream_is_the_same(tiny_config):
         split = dataset.load_split(tiny_config, "train")
         rows = range(tiny_config.train.batch)
         return list(
-            pipeline.train_batches(
+            from_config.train_batches(
                 split, tiny_config, first_step=first_step, steps=steps, rows=rows
             )
         )

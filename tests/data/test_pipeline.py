@@ -3,6 +3,7 @@
 import dataclasses
 
 import cv2
+import from_config
 import host_processes
 import numpy as np
 import pipeline_worker
@@ -10,13 +11,13 @@ import pytest
 import tensorflow as tf
 
 from ava_jax import workdir
-from ava_jax.data import dataset, eval_clips, pipeline, target_assignment, transforms
+from ava_jax.data import dataset, eval_clips, target_assignment, transforms
 from ava_jax.errors import UserError
 
 
 def take(split, config, first_step=0, steps=4, rows=None):
     rows = range(config.train.batch) if rows is None else rows
-    batches = pipeline.train_batches(
+    batches = from_config.train_batches(
         split, config, first_step=first_step, steps=steps, rows=rows
     )
     return list(batches)
@@ -125,7 +126,7 @@ def test_evaluation_reads_shared_frames_once(
     counted = CountedFrames(train_split.frames)
     split = dataclasses.replace(train_split, frames=counted)
     seen = set()
-    for batch in pipeline.eval_batches(split, tiny_config, rows=range(3)):
+    for batch in from_config.eval_batches(split, tiny_config, rows=range(3)):
         for first, count, clip in zip(
             batch["first_box"], batch["count"], batch["clip"]
         ):
@@ -176,7 +177,7 @@ def test_frozen_motion_repeats_the_centre_frame(tiny_config, val_split):
         return np.concatenate(
             [
                 batch["clip"]
-                for batch in pipeline.eval_batches(val_split, config, rows=range(4))
+                for batch in from_config.eval_batches(val_split, config, rows=range(4))
             ]
         )
 
@@ -191,7 +192,7 @@ def test_frozen_motion_repeats_the_centre_frame(tiny_config, val_split):
 def test_evaluation_covers_every_proposal_once(tiny_config, val_split):
     tiny_config.data.max_boxes = 2  # so that key-frames take several rows
     seen = np.zeros(len(val_split.proposal_boxes), int)
-    for batch in pipeline.eval_batches(val_split, tiny_config, rows=range(4)):
+    for batch in from_config.eval_batches(val_split, tiny_config, rows=range(4)):
         height, width = batch["clip"].shape[2:4]
         for first, count, boxes in zip(
             batch["first_box"], batch["count"], batch["boxes"]
@@ -214,7 +215,7 @@ def test_evaluation_groups_frames_by_shape(tiny_config, val_split):
     split = dataclasses.replace(
         val_split, frames=store, video=np.arange(len(val_split)) % 2
     )
-    plan = dict(eval_clips.plan(split, tiny_config, rows=4))
+    plan = dict(from_config.eval_plan(split, tiny_config, rows=4))
     assert plan.keys() == {(64, 85), (64, 107)}
     for (_, width), rows in plan.items():
         videos = split.video[rows[..., 0]]
@@ -223,7 +224,7 @@ def test_evaluation_groups_frames_by_shape(tiny_config, val_split):
 
 def test_a_clip_is_made_of_the_right_frames(tiny_config, val_split):
     tiny_config.data.test_short_side = 72  # the frames' own size
-    batch = next(pipeline.eval_batches(val_split, tiny_config, rows=range(4)))
+    batch = next(from_config.eval_batches(val_split, tiny_config, rows=range(4)))
     centre = int(val_split.centre[0])
     folder = val_split.frames.root / val_split.frames.videos[0]
     for t, index in enumerate(np.maximum(centre + 2 * np.arange(-2, 2), 1)):
@@ -259,7 +260,7 @@ def test_a_frame_that_vanishes_is_named(tiny_config, val_split, tmp_path):
     store = dataclasses.replace(val_split.frames, root=tmp_path)
     split = dataclasses.replace(val_split, frames=store)
     with pytest.raises(UserError, match=r"img_\d{5}\.jpg"):
-        next(pipeline.eval_batches(split, tiny_config, rows=range(4)))
+        next(from_config.eval_batches(split, tiny_config, rows=range(4)))
 
 
 def test_people_outside_the_crop(tiny_config, train_split):

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ava_jax.inference.prefetch import ahead
+from ava_jax.inference.prefetch import prefetch
 
 
 def alive():
@@ -12,7 +12,7 @@ def alive():
 
 
 def test_items_keep_their_order():
-    nested = ahead(ahead(range(200), 3), 1)
+    nested = prefetch(prefetch(range(200), 3), 1)
     assert list(nested) == list(range(200))
 
 
@@ -25,7 +25,7 @@ def test_no_more_than_asked_for_is_taken():
             produced.release()
             yield i
 
-    stream = ahead(source(), 2)
+    stream = prefetch(source(), 2)
     assert next(stream) == 0
     for _ in range(4):  # what was used, two that wait, one in the thread's hand
         assert produced.acquire(timeout=10)
@@ -44,7 +44,7 @@ def test_the_newest_stay_if_none_may_wait():
         ended.set()
 
     started = threading.Event()
-    stream = ahead(source(), 2, drop=True)
+    stream = prefetch(source(), 2, drop=True)
     assert next(stream) == 0
     started.set()
     assert ended.wait(10)
@@ -59,7 +59,7 @@ def test_an_error_comes_behind_the_items():
 
     found = []
     with pytest.raises(ValueError, match="broken"):
-        for item in ahead(source(), 5):
+        for item in prefetch(source(), 5):
             found.append(item)
     assert found == [1, 2]
 
@@ -74,8 +74,8 @@ def test_closing_ends_the_threads_and_closes_the_source():
         finally:
             closed.set()
 
-    inner = ahead(source(), 2)
-    outer = ahead(inner, 2)
+    inner = prefetch(source(), 2)
+    outer = prefetch(inner, 2)
     next(outer)
     outer.close()
     assert closed.is_set()

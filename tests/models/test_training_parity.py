@@ -7,6 +7,7 @@ that flips changes a whole path.
 """
 
 import flax.traverse_util
+import from_config
 import jax
 import numpy as np
 import optax
@@ -16,7 +17,6 @@ import reference_data
 from ava_jax.checkpoints.pytorch import key_names
 from ava_jax.checkpoints.pytorch.converter import convert_state_dict
 from ava_jax.models import action_loss, action_metrics, build_detector
-from ava_jax.training import optimizer
 
 pytestmark = pytest.mark.slow
 LONG = pytest.mark.long
@@ -193,7 +193,7 @@ def _check_update(config, params, gradients, numbers):
     ):
         config.optim.clip_norm = max_norm
         assert config.optim.lr == numbers["optimizer"]["lr"]
-        sgd = optimizer.sgd(config, np.array([config.optim.lr]))
+        sgd = from_config.sgd(config, np.array([config.optim.lr]))
         updates, _ = sgd.update(gradients, sgd.init(params), params)
         after = _by_key(optax.apply_updates(params, updates))
         updates = _by_key(updates)

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+import from_config
 import jax
 import numpy as np
 import pytest
@@ -12,12 +13,12 @@ from ava_jax import config as ava_config
 from ava_jax.errors import UserError
 from ava_jax.runtime import sharding
 from ava_jax.runtime.compilation_cache import use_cache
-from ava_jax.training import compilation, memory, optimizer, train_step
-from ava_jax.training.step_cost import GIB, Plan, as_table, plan_lines
+from ava_jax.training import compilation, memory
+from ava_jax.training.step_cost import GIB, StepCost, as_table, cost_lines
 from ava_jax.training.train_state import init_state
 
 # 16 clips need 93 GiB: 5.5 GiB a clip and 5 GiB of state.
-PLAN = Plan(
+COST = StepCost(
     parameters=int(0.5 * GIB),
     state_bytes=5 * GIB,
     gflops_per_clip=100.0,
@@ -39,13 +40,13 @@ def compiled(**changes):
     config = step_cases.small_config(**changes)
     mesh = sharding.make_mesh()
     module = step_cases.small_network(config)
-    sgd = optimizer.sgd(config, np.full(9, 0.1))
+    sgd = from_config.sgd(config, np.full(9, 0.1))
     variables = step_cases.small_variables(config)
     variables = jax.device_put(variables, sharding.replicated(mesh))
     state = init_state(variables, sgd, mesh)
-    step = train_step.make_train_step(module, sgd, config, mesh)
+    step = from_config.make_train_step(module, sgd, config, mesh)
     batch = sharding.to_devices(step_cases.small_batch(config), mesh)
-    return compilation.compile_step(module, step, state, config, mesh), state, batch
+    return from_config.compile_step(module, step, state, config, mesh), state, batch
 
 
 @pytest.fixture(scope="module")
@@ -72,22 +73,22 @@ def test_what_was_compiled_is_what_runs(small_step):
 
 def test_the_plan_is_of_the_program(small_step):
     step, state, batch = small_step
-    plan = step.plan
-    assert plan.parameters == sum(x.size for x in jax.tree.leaves(state.params))
+    cost = step.cost
+    assert cost.parameters == sum(x.size for x in jax.tree.leaves(state.params))
     clips = batch["clip"].nbytes
-    assert plan.bytes_per_device > plan.state_bytes + clips
+    assert cost.bytes_per_device > cost.state_bytes + clips
     # Two convolutions of 3 x 3 x 3 and 3 x 8 multiplications a value, on 8 x 8 x 2.
     multiplications = 2 * 8 * 8 * 8 * (3 * 3 * 3 + 3 * 8)
     np.testing.assert_allclose(
-        plan.gflops_per_clip, 2 * multiplications / 1e9, rtol=0.5
+        cost.gflops_per_clip, 2 * multiplications / 1e9, rtol=0.5
     )
-    assert plan.compile_seconds > 0
-    assert plan.device_bytes is None  # CPUs do not tell
+    assert cost.compile_seconds > 0
+    assert cost.device_bytes is None  # CPUs do not tell
 
 
 def test_a_user_sees_all_that_matters():
     config = config_of(**{"train.accumulate": 2, "optim.lr": 0.1, "optim.lr_batch": 8})
-    text = as_table(plan_lines(PLAN, config, sharding.make_mesh()))
+    text = as_table(cost_lines(COST, config.optim, config.train, sharding.make_mesh()))
     for line in (
         r"devices +1 x cpu: 1 along 'data'",
         r"batch +16 clips a step, 16 a device in 2 parts",
@@ -98,38 +99,44 @@ def test_a_user_sees_all_that_matters():
         r"learning rate +0.2: 0.1 at 8 clips, scaled to 16",
     ):
         assert re.search(line, text), text
-    unknown = dataclasses.replace(PLAN, device_bytes=None)
-    text = as_table(plan_lines(unknown, config, sharding.make_mesh()))
+    unknown = dataclasses.replace(COST, device_bytes=None)
+    text = as_table(
+        cost_lines(unknown, config.optim, config.train, sharding.make_mesh())
+    )
     assert "93 GiB a device (what it has is not known)" in text
+
+
+def check(cost, config):
+    memory.check(cost, config.train, config.model)
 
 
 ADVICE = {
     # 80 * 0.95 - 5 GiB hold 12 clips; with 2 GiB of gradients, 8 are 51.
     "too large": (
-        PLAN,
+        COST,
         {},
         ["batch=12:", "accumulate=2:", r"remat=\(2,\)", "bfloat16"],
     ),
     "much too large": (
-        dataclasses.replace(PLAN, bytes_per_device=(5 + 16 * 30) * GIB),
+        dataclasses.replace(COST, bytes_per_device=(5 + 16 * 30) * GIB),
         {},
         ["batch=2:", "accumulate=8:"],
     ),
     # 16 clips in 2 parts are 8 at a time: 11 GiB each; an even number of clips.
     "in parts already": (
-        PLAN,
+        COST,
         {"train.accumulate": 2},
         ["batch=12:", "accumulate=4:"],
     ),
-    "recomputed already": (PLAN, {"model.remat": (2, 3)}, [r"remat=\(2, 3, 4\)"]),
+    "recomputed already": (COST, {"model.remat": (2, 3)}, [r"remat=\(2, 3, 4\)"]),
 }
 
 
 @pytest.mark.parametrize("name", ADVICE)
 def test_too_large_a_step_is_told_with_what_fits(name):
-    plan, changes, expected = ADVICE[name]
+    cost, changes, expected = ADVICE[name]
     with pytest.raises(UserError) as error:
-        memory.check(plan, config_of(**changes))
+        check(cost, config_of(**changes))
     message = str(error.value)
     assert re.search(r"16 clips .* needs [\d.]+ GiB .* JAX may use 80.0", message)
     for text in expected:
@@ -137,10 +144,10 @@ def test_too_large_a_step_is_told_with_what_fits(name):
 
 
 def test_nothing_is_advised_that_cannot_help():
-    state_only = dataclasses.replace(PLAN, state_bytes=90 * GIB)
+    state_only = dataclasses.replace(COST, state_bytes=90 * GIB)
     config = config_of(**{"model.remat": (2, 3, 4, 5), "model.dtype": "bfloat16"})
     with pytest.raises(UserError) as error:
-        memory.check(state_only, config)
+        check(state_only, config)
     assert "train.batch" not in str(error.value)
     assert "remat" not in str(error.value)
     assert "model.width" in str(error.value)
@@ -148,8 +155,8 @@ def test_nothing_is_advised_that_cannot_help():
 
 @pytest.mark.parametrize("device_bytes", [None, 93 * GIB])
 def test_what_fits_or_is_not_known_is_left_alone(device_bytes):
-    plan = dataclasses.replace(PLAN, device_bytes=device_bytes)
-    memory.check(plan, config_of())
+    cost = dataclasses.replace(COST, device_bytes=device_bytes)
+    check(cost, config_of())
 
 
 ERRORS = {
@@ -168,9 +175,9 @@ ERRORS = {
 @pytest.mark.parametrize("text", ERRORS)
 def test_running_out_of_memory_is_explained(text):
     error = jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {text}")
-    plan = dataclasses.replace(PLAN, bytes_per_device=0)
+    cost = dataclasses.replace(COST, bytes_per_device=0)
     with pytest.raises(UserError) as raised:
-        memory.explain(error, plan, config_of())
+        memory.explain(error, cost, config_of().train, config_of().model)
     for expected in ERRORS[text]:
         assert re.search(expected, str(raised.value))
     assert raised.value.__cause__ is error
@@ -183,7 +190,9 @@ def test_errors_of_the_first_step(message, small_step):
     def program(state, batch):
         raise jax.errors.JaxRuntimeError(message)
 
-    failing = compilation.CompiledStep(program, step.plan, config_of())
+    failing = compilation.CompiledStep(
+        program, step.cost, config_of().train, config_of().model
+    )
     about_memory = message.startswith("RESOURCE")
     expected = UserError if about_memory else jax.errors.JaxRuntimeError
     with pytest.raises(expected, match="accumulate" if about_memory else "bug"):
@@ -193,14 +202,14 @@ def test_errors_of_the_first_step(message, small_step):
 def test_the_advised_batch_does_fit(monkeypatch, small_step):
     """Of a device that has two thirds of what the step needs."""
     step, *_ = small_step
-    has = int(step.plan.bytes_per_device * 2 / 3)
+    has = int(step.cost.bytes_per_device * 2 / 3)
     monkeypatch.setattr(memory, "device_bytes", lambda: has)
     with pytest.raises(UserError) as error:
         compiled()
     batch = int(re.search(r"train.batch=(\d+)", str(error.value))[1])
     assert 1 < batch < step_cases.BATCH
     smaller, *_ = compiled(**{"train.batch": batch})
-    assert smaller.plan.bytes_per_device <= has
+    assert smaller.cost.bytes_per_device <= has
 
 
 @pytest.fixture

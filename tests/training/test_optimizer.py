@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import from_config
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +28,7 @@ GET_CONFIG = dict.fromkeys(slowfast.VARIANTS, slowfast.get_config) | dict.fromke
 def test_learning_rates_equal_mmcv(name, length):
     config = GET_CONFIG[name](name)
     expected = SCHEDULES[name][length]
-    rates = optimizer.learning_rates(config, expected["iters_per_epoch"])
+    rates = from_config.learning_rates(config, expected["iters_per_epoch"])
     assert len(rates) == config.train.epochs * expected["iters_per_epoch"]
     # 1e-12: both are float64, in another order of operations; the absolute part
     # is for the last values of a cosine, where 1 + cos cancels.
@@ -45,9 +46,9 @@ def test_every_published_recipe_has_a_schedule():
 
 def test_the_rate_grows_with_the_batch():
     config = slowfast.get_config()
-    rates = optimizer.learning_rates(config, 100)
+    rates = from_config.learning_rates(config, 100)
     config.train.batch *= 2
-    np.testing.assert_allclose(optimizer.learning_rates(config, 100), 2 * rates)
+    np.testing.assert_allclose(from_config.learning_rates(config, 100), 2 * rates)
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -57,7 +58,7 @@ def test_sgd_is_torchs(nesterov):
     config.optim.weight_decay = 0.01
     config.optim.clip_norm = 1.0
     rates = np.array([0.1, 0.3, 0.2])
-    sgd = optimizer.sgd(config, rates)
+    sgd = from_config.sgd(config, rates)
     parameter = np.array([1.0, -2.0])
     params = {"w": jnp.asarray(parameter, jnp.float32)}
     state = sgd.init(params)
@@ -77,7 +78,7 @@ def test_unknown_schedule_names_the_field():
     config = slowfast.get_config()
     config.optim.schedule = "polynomial"
     with pytest.raises(UserError, match="config.optim.schedule"):
-        optimizer.learning_rates(config, 100)
+        from_config.learning_rates(config, 100)
 
 
 PARAMS = {
@@ -109,7 +110,7 @@ def test_a_factor_acts_on_the_rate_alone():
 
     def updates(multipliers):
         config.optim.lr_multipliers = multipliers
-        sgd = optimizer.sgd(config, rates)
+        sgd = from_config.sgd(config, rates)
         params = jax.tree.map(jnp.asarray, PARAMS)
         state, found = sgd.init(params), []
         for gradient in (30.0, -50.0, 1.0):

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 
+import from_config
 import jax
 import numpy as np
 import pytest
@@ -23,9 +24,8 @@ from ava_jax.errors import UserError
 from ava_jax.models import action_loss, build_detector
 from ava_jax.models.batch_norm import DATA_AXIS
 from ava_jax.models.detector import variable_shapes
-from ava_jax.models.preprocessing import normalise
 from ava_jax.runtime import sharding
-from ava_jax.training import gradients, optimizer, precise_bn, train_step
+from ava_jax.training import gradients, precise_bn
 from ava_jax.training.train_state import init_state
 
 TESTS = pathlib.Path(__file__).parents[1]
@@ -83,7 +83,7 @@ def by_device(config, shards):
         def forward(clip, boxes):
             return module.apply(
                 variables | {"params": params},
-                normalise(clip, config),
+                from_config.normalization(config)(clip),
                 boxes,
                 train=True,
                 mutable=["batch_stats"],
@@ -126,7 +126,7 @@ def test_parts_are_normalised_one_after_the_other(eight):
 
     half = small_config(**{"train.batch": step_cases.BATCH // 2})
     module = step_cases.small_network(half)
-    compute = jax.jit(gradients.make_gradients(module, half, sharding.make_mesh()))
+    compute = jax.jit(from_config.make_gradients(module, half, sharding.make_mesh()))
     variables, batch = small_variables(config), small_batch(config)
     stats, key = variables["batch_stats"], jax.random.key(0)
     found, weights = [], []
@@ -175,13 +175,13 @@ def test_detectors_can_be_divided():
     config.model.update(depth=10, width=8, remat=(2,))
     config.model.update(slow_stride=2, context=True, focal_gamma=1.0)
     mesh = sharding.make_mesh()
-    compute = gradients.make_gradients(build_detector(config.model), config, mesh)
+    compute = from_config.make_gradients(build_detector(config.model), config, mesh)
     variables = variable_shapes(config.model)
     result = jax.eval_shape(
         compute,
         variables["params"],
         variables["batch_stats"],
-        train_step.batch_spec(config, mesh),
+        from_config.batch_spec(config, mesh),
         jax.random.key(0),
     )
     assert jax.tree.map(lambda x: x.shape, result.grads) == jax.tree.map(
@@ -236,12 +236,12 @@ def test_metrics_are_of_the_step(trained):
 def test_the_old_state_is_donated():
     config = small_config()
     mesh = sharding.make_mesh()
-    sgd = optimizer.sgd(config, np.ones(1))
+    sgd = from_config.sgd(config, np.ones(1))
     variables = jax.device_put(small_variables(config), sharding.replicated(mesh))
     state = init_state(variables, sgd, mesh, ema=True)
     config.train.ema = 0.5
     module = step_cases.small_network(config)
-    step = train_step.make_train_step(module, sgd, config, mesh)
+    step = from_config.make_train_step(module, sgd, config, mesh)
     batch = sharding.to_devices(small_batch(config), mesh)
     with jax.transfer_guard("disallow"):
         compiled = step.lower(state, batch).compile()
@@ -253,7 +253,10 @@ def test_precise_statistics_are_those_that_training_mixes_in(trained):
     states, _ = trained
     config = small_config()
     moments_step = precise_bn.make_moments_step(
-        step_cases.small_network(config), config, sharding.make_mesh()
+        step_cases.small_network(config),
+        from_config.normalization(config),
+        sharding.make_mesh(),
+        config.model.bn,
     )
     batch = small_batch(config)
     before, after = states[:2]
@@ -279,9 +282,9 @@ MISTAKES = {
 def test_mistakes_are_told_before_anything_is_compiled(name):
     changes, message = MISTAKES[name]
     config = small_config(**changes)
-    sgd = optimizer.sgd(config, np.ones(1))
+    sgd = from_config.sgd(config, np.ones(1))
     with pytest.raises(UserError, match=message):
-        train_step.make_train_step(
+        from_config.make_train_step(
             step_cases.small_network(config), sgd, config, sharding.make_mesh()
         )
 

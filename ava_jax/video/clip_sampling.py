@@ -1,0 +1,32 @@
+"""Which frames make a clip: MMAction2's `SampleAVAFrames`."""
+
+import dataclasses
+
+import ml_collections
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipSampling:
+    """The frames of a clip around its key frame.
+
+    Attributes:
+      fps: frames a second.
+      clip_len: frames of a clip.
+      interval: frames of the video from one frame of a clip to the next; 0 repeats
+        the key frame.
+    """
+
+    fps: float
+    clip_len: int
+    interval: int
+
+    @classmethod
+    def from_config(cls, data: ml_collections.ConfigDict) -> "ClipSampling":
+        """The one that `config.data` describes."""
+        interval = 0 if data.freeze_motion else data.frame_interval
+        return cls(data.fps, data.clip_len, interval)
+
+    def offsets(self) -> np.ndarray:
+        """(clip_len,) int64, from the key frame, which is number clip_len // 2."""
+        return (np.arange(self.clip_len) - self.clip_len // 2) * self.interval
