@@ -83,7 +83,7 @@ def use_own_data(flags, config, checkpoint: str, folder: str) -> None:
     from ava_jax.prepare.sample_video import make_film
 
     config.data.root = config.data.root or os.path.join(checkpoint, "data")
-    flags.video = str(make_film(config, folder))
+    flags.video = str(make_film(config.data, folder))
     proposals = os.path.join(config.data.root, config.data.val.proposals)
     flags.detector = flags.detector or proposals
     if flags.start is None:

@@ -50,7 +50,7 @@ def _extract(_: list[str]) -> None:
     from ava_jax.prepare import extract, extract_movie
 
     options = (_END.value, _SHORT_SIDE.value, _QUALITY.value)
-    recipe = extract_movie.recipe_of(config, *options)
+    recipe = extract_movie.recipe_of(config.data, *options)
     videos = extract.find_videos(folder)
     root = os.path.join(config.data.root, config.data.frames)
     movies = extract.extract_movies(
@@ -64,14 +64,14 @@ def _proposals(_: list[str]) -> None:
     from ava_jax.prepare.detect_people import write_proposals
 
     bar = _bar("key-frames")
-    print(write_proposals(_CONFIG.value, _SPLIT.value, _DETECTOR.value, bar))
+    print(write_proposals(_CONFIG.value.data, _SPLIT.value, _DETECTOR.value, bar))
 
 
 def _pack(beam: list[str]) -> None:
     out = _needed(_OUT)
     from ava_jax.prepare import ava_builder
 
-    ava_builder.pack(_CONFIG.value, out, name=_NAME.value, beam_arguments=beam)
+    ava_builder.pack(_CONFIG.value.data, out, name=_NAME.value, beam_arguments=beam)
     print(f"{out}: add --config.data.root={out} --config.data.frame_store=packed")
 
 

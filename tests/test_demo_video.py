@@ -21,7 +21,7 @@ from ava_jax.annotations import read_boxes, read_proposals
 from ava_jax.checkpoints import store
 from ava_jax.models import detector
 from ava_jax.prepare.sample_video import make_film
-from ava_jax.training import compilation
+from ava_jax.runtime import compilation_cache
 from ava_jax.visualization.annotate_video import Options, annotate_video
 from ava_jax.visualization.video_visualizer import track_color
 
@@ -223,7 +223,7 @@ def test_shows_a_movie_of_the_models_own_data(tmp_path, trained, monkeypatch, ca
     arguments = ["demo_video.py", "--checkpoint", str(trained), "--out", str(out)]
     monkeypatch.setattr(sys, "argv", [*arguments, "--raw"])
     # It would be this whole process's.
-    monkeypatch.setattr(compilation, "use_cache", lambda: None)
+    monkeypatch.setattr(compilation_cache, "use_cache", lambda: None)
     runpy.run_path(str(ROOT / "scripts" / "demo_video.py"), run_name="__main__")
     assert str(out) in capsys.readouterr().out
     config = workdir.from_dict(workdir.read_json(trained / "config.json"))
@@ -247,7 +247,7 @@ def test_shows_a_movie_of_the_models_own_data(tmp_path, trained, monkeypatch, ca
 def test_without_its_data_a_model_needs_a_video(tmp_path, tiny_config):
     tiny_config.data.root = str(tmp_path / "elsewhere")
     with pytest.raises(errors.UserError, match="Give a video: .*elsewhere"):
-        make_film(tiny_config, tmp_path)
+        make_film(tiny_config.data, tmp_path)
 
 
 def test_imports_neither_tensorflow_nor_jax():

@@ -170,7 +170,7 @@ def save_variables(path: str | os.PathLike, variables: dict[str, Any]) -> None:
 
 
 def load_variables(
-    path: str | os.PathLike, config: ml_collections.ConfigDict, like: dict[str, Any]
+    path: str | os.PathLike, model: ml_collections.ConfigDict, like: dict[str, Any]
 ) -> dict[str, Any]:
     """Parameters and statistics of a working directory's newest checkpoint.
 
@@ -179,7 +179,7 @@ def load_variables(
 
     Args:
       path: a working directory, one that the converter wrote, or a PyTorch file.
-      config: the model's, `config.model`.
+      model: `config.model`.
       like: variables of the model, to train on from; or their
         `jax.ShapeDtypeStruct`s, and then everything must fit. The result has their
         shapes and layout.
@@ -190,7 +190,7 @@ def load_variables(
     whole = any(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(like))
     if pathlib.Path(path).is_file():
         tensors = reader.read_pytorch(path)
-        _check_conventions(path, tensors, config, whole)
+        _check_conventions(path, tensors, model, whole)
         return _convert(path, tensors, like, whole)
     folder = pathlib.Path(path).absolute() / FOLDER
     if not folder.is_dir():
@@ -212,8 +212,8 @@ def load_variables(
     return _convert(path, converter.to_state_dict(variables), like, whole)
 
 
-def _check_conventions(path, tensors, config, whole) -> None:
-    note = converter.broken_conventions(tensors, config)
+def _check_conventions(path, tensors, model, whole) -> None:
+    note = converter.broken_conventions(tensors, model)
     if note and whole:
         raise UserError(
             f"{path}: {note} Give the configuration of the model that it holds, or "

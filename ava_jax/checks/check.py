@@ -265,7 +265,7 @@ def _look_at_store(config, root, videos, every_frame, progress):
     strict.data.on_bad_frame = "error"  # bad frames are to be seen
     store, found = None, []
     with _told_as("frames", found):
-        store = frames.open_frames(strict, videos)
+        store = frames.open_frames(strict.data, videos)
     if store and every_frame:
         found += frame_stores.check_store(store, progress)
     return store, found

@@ -84,7 +84,7 @@ def load_split(config: ml_collections.ConfigDict, name: str) -> Split:
 def _frames(config, index, kept) -> dict[str, Any]:
     """Where the kept key-frames are."""
     used, video = np.unique(index.video[kept], return_inverse=True)
-    store = frames.open_frames(config, [index.videos[v] for v in used])
+    store = frames.open_frames(config.data, [index.videos[v] for v in used])
     second, start = index.timestamp[kept], config.data.timestamp_start
     return {
         "frames": store,

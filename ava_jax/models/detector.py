@@ -159,66 +159,66 @@ class Detector(nn.Module):
         return self.roi_head(maps, boxes, train)
 
 
-def build_detector(config: ml_collections.ConfigDict) -> Detector:
-    """The detector that `config` (a `config.model`) describes.
+def build_detector(model: ml_collections.ConfigDict) -> Detector:
+    """The detector that `config.model` describes.
 
     Raises:
       UserError: a field has a value that is not known; names field and values.
     """
-    _check_config(config)
-    if config.backbone == "slowonly":
-        backbone = _slowonly(config)
+    _check_config(model)
+    if model.backbone == "slowonly":
+        backbone = _slowonly(model)
     else:
         backbone = SlowFast(
-            _slow_pathway(config), _fast_pathway(config), config.slow_sampling
+            _slow_pathway(model), _fast_pathway(model), model.slow_sampling
         )
     roi_head = RoIHead(
-        num_classes=config.num_classes,
-        dropout=config.dropout,
-        temporal_pool=config.temporal_pool,
-        context=config.context,
-        resolution=config.roi_resolution,
-        stride=16 * config.res5_stride,
-        aligned=config.roi_aligned,
+        num_classes=model.num_classes,
+        dropout=model.dropout,
+        temporal_pool=model.temporal_pool,
+        context=model.context,
+        resolution=model.roi_resolution,
+        stride=16 * model.res5_stride,
+        aligned=model.roi_aligned,
     )
     return Detector(backbone, roi_head)
 
 
-def init_variables(config: ml_collections.ConfigDict, rng: jax.Array) -> Any:
-    """Fresh variables of the detector that `config` describes.
+def init_variables(model: ml_collections.ConfigDict, rng: jax.Array) -> Any:
+    """Fresh variables of the detector that `config.model` describes.
 
     Convolutions: Kaiming normal (fan out). Scales: 1, and 0 at the end of a
     residual branch and of a non-local block. Linear layer: torch's default.
 
     Args:
-      config: a `config.model`.
+      model: `config.model`.
       rng: a `jax.random` key.
 
     Returns:
       {'params': ..., 'batch_stats': ...}, float32. They do not depend on the
       clip's size.
     """
-    init = build_detector(config).init
+    init = build_detector(model).init
     # It runs once. Every draw of numbers is a large program to a CPU's compiler: 35 s
     # for the miniature's, and 5 s without optimisation.
     on_cpu = jax.default_backend() == "cpu"
     options = {"xla_backend_optimization_level": 0} if on_cpu else None
-    return jax.jit(init, compiler_options=options)(rng, *_smallest_inputs(config))
+    return jax.jit(init, compiler_options=options)(rng, *_smallest_inputs(model))
 
 
-def variable_shapes(config: ml_collections.ConfigDict) -> Any:
+def variable_shapes(model: ml_collections.ConfigDict) -> Any:
     """Like `init_variables`, with `jax.ShapeDtypeStruct`s for arrays; fast."""
-    init = build_detector(config).init
-    return jax.eval_shape(init, jax.random.key(0), *_smallest_inputs(config))
+    init = build_detector(model).init
+    return jax.eval_shape(init, jax.random.key(0), *_smallest_inputs(model))
 
 
-def _smallest_inputs(config):
+def _smallest_inputs(model):
     # The smallest clip that leaves a pool of a non-local block a whole window.
-    clips = jnp.zeros((1, 2 * config.slow_stride, 64, 64, 3))
+    clips = jnp.zeros((1, 2 * model.slow_stride, 64, 64, 3))
     return clips, jnp.zeros((1, 1, 4))
 
 
-def trainable(config: ml_collections.ConfigDict, params: Any) -> Any:
+def trainable(model: ml_collections.ConfigDict, params: Any) -> Any:
     """Which parameters are not of frozen stages: a tree of bools like `params`.
 
     An optimiser must leave the others alone: their gradient is zero, but weight
@@ -226,11 +226,11 @@ def trainable(config: ml_collections.ConfigDict, params: Any) -> Any:
     frozen with it (MMAction2 leaves the one behind the stem trainable).
 
     Args:
-      config: a `config.model`.
+      model: `config.model`.
       params: of its detector.
     """
-    frozen = {"conv1", "conv1_lateral"} if config.frozen_stages >= 0 else set()
-    for i in range(1, config.frozen_stages + 1):
+    frozen = {"conv1", "conv1_lateral"} if model.frozen_stages >= 0 else set()
+    for i in range(1, model.frozen_stages + 1):
         frozen |= {f"layer{i}", f"layer{i}_lateral"}
 
     def is_trainable(path, _):
@@ -240,97 +240,95 @@ def trainable(config: ml_collections.ConfigDict, params: Any) -> Any:
     return jax.tree.map_with_path(is_trainable, params)
 
 
-def _slowonly(config):
-    return ResNet3d(stages=_stages(config, config.width, 2, True), **_common(config))
+def _slowonly(model):
+    return ResNet3d(stages=_stages(model, model.width, 2, True), **_common(model))
 
 
-def _slow_pathway(config):
+def _slow_pathway(model):
     return SlowPathway(
-        stages=_stages(config, config.width, 2, True),
-        fast_ratio=config.fast_ratio,
-        lateral_kernel=config.lateral_kernel,
-        lateral_norm=config.lateral_norm,
-        time_stride=config.slow_stride,
-        **_common(config),
+        stages=_stages(model, model.width, 2, True),
+        fast_ratio=model.fast_ratio,
+        lateral_kernel=model.lateral_kernel,
+        lateral_norm=model.lateral_norm,
+        time_stride=model.slow_stride,
+        **_common(model),
     )
 
 
-def _fast_pathway(config):
-    width = config.width // config.fast_ratio
-    common = _common(config) | {"width": width, "stem_time": 5}
-    return ResNet3d(stages=_stages(config, width, 0, False), **common)
+def _fast_pathway(model):
+    width = model.width // model.fast_ratio
+    common = _common(model) | {"width": width, "stem_time": 5}
+    return ResNet3d(stages=_stages(model, width, 0, False), **common)
 
 
-def _common(config):
-    frozen = config.frozen_stages >= 0
+def _common(model):
+    frozen = model.frozen_stages >= 0
     return {
-        "width": config.width,
+        "width": model.width,
         "stem_time": 1,
-        "frozen_stages": config.frozen_stages,
-        "stem_norm": "frozen" if frozen else config.bn,
-        "nonlocal_kind": NonLocal(config.nonlocal_mode, tuple(config.nonlocal_pool)),
-        "dtype": config.dtype,
+        "frozen_stages": model.frozen_stages,
+        "stem_norm": "frozen" if frozen else model.bn,
+        "nonlocal_kind": NonLocal(model.nonlocal_mode, tuple(model.nonlocal_pool)),
+        "dtype": model.dtype,
     }
 
 
-def _stages(config, width, first_temporal, with_nonlocal):
+def _stages(model, width, first_temporal, with_nonlocal):
     """Specs of res2..res5; those before `first_temporal` see single frames."""
-    block, counts = DEPTHS[config.depth]
-    limits = config.temporal_blocks or counts
+    block, counts = DEPTHS[model.depth]
+    limits = model.temporal_blocks or counts
     return tuple(
         StageSpec(
             block=block,
             blocks=counts[i],
             width=width * 2**i,
-            stride=(1, 2, 2, config.res5_stride)[i],
-            dilation=(1, 1, 1, config.res5_dilation)[i],
+            stride=(1, 2, 2, model.res5_stride)[i],
+            dilation=(1, 1, 1, model.res5_dilation)[i],
             temporal_blocks=limits[i] if i >= first_temporal else 0,
-            nonlocal_blocks=tuple(config.nonlocal_blocks[i]) if with_nonlocal else (),
-            norm="frozen" if i < config.frozen_stages else config.bn,
-            remat=i + 2 in config.remat,
+            nonlocal_blocks=tuple(model.nonlocal_blocks[i]) if with_nonlocal else (),
+            norm="frozen" if i < model.frozen_stages else model.bn,
+            remat=i + 2 in model.remat,
         )
         for i in range(4)
     )
 
 
-def _check_config(config):
+def _check_config(model):
     for field, values in CHOICES.items():
-        if config[field] not in values:
-            _refuse(config, field, "one of " + ", ".join(map(repr, values)))
+        if model[field] not in values:
+            _refuse(model, field, "one of " + ", ".join(map(repr, values)))
     for field, least in MINIMA.items():
-        if config[field] < least:
-            _refuse(config, field, f"{least} or more")
-    if config.frozen_stages > 4:
-        _refuse(config, "frozen_stages", "at most 4")
-    if not 0 <= config.dropout < 1:
-        _refuse(config, "dropout", "a rate of at least 0 and below 1")
-    if config.width % config.fast_ratio:
-        _refuse(
-            config, "fast_ratio", f"a divisor of config.model.width, {config.width}"
-        )
-    if config.lateral_kernel % 2 == 0:
-        _refuse(config, "lateral_kernel", "an odd number of frames")
-    if not set(config.remat) <= {2, 3, 4, 5}:
-        _refuse(config, "remat", "stages, of 2, 3, 4, 5")
-    _check_blocks(config)
+        if model[field] < least:
+            _refuse(model, field, f"{least} or more")
+    if model.frozen_stages > 4:
+        _refuse(model, "frozen_stages", "at most 4")
+    if not 0 <= model.dropout < 1:
+        _refuse(model, "dropout", "a rate of at least 0 and below 1")
+    if model.width % model.fast_ratio:
+        _refuse(model, "fast_ratio", f"a divisor of config.model.width, {model.width}")
+    if model.lateral_kernel % 2 == 0:
+        _refuse(model, "lateral_kernel", "an odd number of frames")
+    if not set(model.remat) <= {2, 3, 4, 5}:
+        _refuse(model, "remat", "stages, of 2, 3, 4, 5")
+    _check_blocks(model)
 
 
-def _check_blocks(config):
-    counts = DEPTHS[config.depth][1]
-    if len(config.temporal_blocks) not in (0, 4):
-        _refuse(config, "temporal_blocks", "a number for each of res2..res5, or ()")
-    if len(config.nonlocal_pool) != 3 or min(config.nonlocal_pool) < 1:
-        _refuse(config, "nonlocal_pool", "three sizes: time, height, width")
-    blocks = config.nonlocal_blocks
+def _check_blocks(model):
+    counts = DEPTHS[model.depth][1]
+    if len(model.temporal_blocks) not in (0, 4):
+        _refuse(model, "temporal_blocks", "a number for each of res2..res5, or ()")
+    if len(model.nonlocal_pool) != 3 or min(model.nonlocal_pool) < 1:
+        _refuse(model, "nonlocal_pool", "three sizes: time, height, width")
+    blocks = model.nonlocal_blocks
     if len(blocks) != 4 or any(
         not 0 <= block < count
         for stage, count in zip(blocks, counts, strict=True)
         for block in stage
     ):
         _refuse(
-            config,
+            model,
             "nonlocal_blocks",
-            f"four tuples of block indices; depth {config.depth} has {counts} blocks",
+            f"four tuples of block indices; depth {model.depth} has {counts} blocks",
         )
 
 
@@ -353,5 +351,5 @@ def _check_inputs(clips, boxes):
         )
 
 
-def _refuse(config, field, expected):
-    raise UserError(f"config.model.{field} is {config[field]!r}; expected: {expected}.")
+def _refuse(model, field, expected):
+    raise UserError(f"config.model.{field} is {model[field]!r}; expected: {expected}.")

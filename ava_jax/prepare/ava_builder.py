@@ -205,7 +205,7 @@ def _groups(frames: np.ndarray) -> list[np.ndarray]:
 
 
 def pack(
-    config: ml_collections.ConfigDict,
+    data: ml_collections.ConfigDict,
     out: str | os.PathLike,
     *,
     name: str = "own",
@@ -217,7 +217,7 @@ def pack(
     TFDS writes into a folder of another name and renames it when all is there.
 
     Args:
-      config: the whole configuration, of the frame folders.
+      data: `config.data`, of the frame folders.
       out: folder to write into.
       name: which AVA it is: 'v2.1', 'v2.2' or 'own'.
       beam_arguments: options of an Apache Beam pipeline, such as
@@ -230,8 +230,8 @@ def pack(
       UserError: the data set is not whole, `out` holds other movies, or the disk is
         full.
     """
-    out, root = pathlib.Path(out), pathlib.Path(config.data.root)
-    data = config.data.copy_and_resolve_references()
+    out, root = pathlib.Path(out), pathlib.Path(data.root)
+    data = data.copy_and_resolve_references()
     published = name in Ava.builder_configs
     builder = Ava(
         config=name if published else AvaConfig(name=name, data=data),

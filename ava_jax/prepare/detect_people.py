@@ -17,7 +17,7 @@ Detector = Callable[[np.ndarray], np.ndarray]
 
 
 def write_proposals(
-    config: ml_collections.ConfigDict,
+    data: ml_collections.ConfigDict,
     split: str,
     detector: str,
     progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
@@ -25,7 +25,7 @@ def write_proposals(
     """Detects people on the annotated key-frames of a split, into a CSV file.
 
     Args:
-      config: the whole configuration; it names the file.
+      data: `config.data`; it names the file.
       split: 'train' or 'val'.
       detector: a name for `people.open_detector`.
       progress: wraps an iterable of a known length, to show how far it is.
@@ -37,17 +37,17 @@ def write_proposals(
       UserError: the file is there or no CSV file; there is no such detector;
         annotations or frames cannot be read.
     """
-    path = _check_output(config, split)
-    table = propose(config, split, people.open_detector(detector), progress)
+    path = _check_output(data, split)
+    table = propose(data, split, people.open_detector(detector), progress)
     annotations.write_detections(path, table)
     nobody = len(table.keyframe_video)
     return f"{path}: {len(table):,} boxes; {nobody:,} key-frames without anyone"
 
 
-def _check_output(config, split: str) -> pathlib.Path:
+def _check_output(data, split: str) -> pathlib.Path:
     """The file to write."""
-    name = config.data[split].proposals
-    path = pathlib.Path(config.data.root, name)
+    name = data[split].proposals
+    path = pathlib.Path(data.root, name)
     if not name.endswith((".csv", ".csv.gz")):
         raise UserError(
             f"config.data.{split}.proposals is {name!r}; a CSV file is written here: "
@@ -60,7 +60,7 @@ def _check_output(config, split: str) -> pathlib.Path:
 
 
 def propose(
-    config: ml_collections.ConfigDict,
+    data: ml_collections.ConfigDict,
     split: str,
     detector: Detector,
     progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
@@ -68,7 +68,7 @@ def propose(
     """Detects people on the annotated key-frames of a split.
 
     Args:
-      config: the whole configuration.
+      data: `config.data`.
       split: 'train' or 'val'.
       detector: finds people.
       progress: wraps an iterable of a known length, to show how far it is.
@@ -80,12 +80,11 @@ def propose(
     Raises:
       UserError: annotations or frames cannot be read.
     """
-    data = config.data
     path = os.path.join(data.root, data[split].boxes)
     index = annotations.index_frames(annotations.read_boxes(path))
     used, video = np.unique(index.video, return_inverse=True)
     names = [index.videos[number] for number in used]
-    store = frames.open_frames(config, names)
+    store = frames.open_frames(data, names)
     found = []
     centres = clips.centre_frames(
         index.timestamp, data.fps, data.timestamp_start, store.origin[video]

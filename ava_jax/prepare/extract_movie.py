@@ -59,7 +59,7 @@ class Recipe:
 
 
 def recipe_of(
-    config: ml_collections.ConfigDict,
+    data: ml_collections.ConfigDict,
     end: float = 0,
     short_side: int = 0,
     quality: int = 95,
@@ -67,12 +67,11 @@ def recipe_of(
     """The recipe of the frames that a configuration reads.
 
     Args:
-      config: the whole configuration.
+      data: `config.data`.
       end: timestamp at which to stop; 0: at the end of each video.
       short_side: see `Recipe`.
       quality: see `Recipe`.
     """
-    data = config.data
     usual = data.frame_name == "auto"
     return Recipe(
         fps=data.fps,

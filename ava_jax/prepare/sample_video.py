@@ -14,21 +14,20 @@ _LONGEST = 60.0  # seconds
 
 
 def make_film(
-    config: ml_collections.ConfigDict, folder: str | os.PathLike
+    data: ml_collections.ConfigDict, folder: str | os.PathLike
 ) -> pathlib.Path:
     """Makes a video of the first minute of the first validation movie.
 
     Args:
-      config: the whole configuration; `data.root` is the folder of the data set.
+      data: `config.data`; `root` is the folder of the data set.
       folder: where the video goes; its name will be the movie's.
 
     Returns:
-      The path of the video, which starts at `data.timestamp_start`.
+      The path of the video, which starts at `timestamp_start`.
 
     Raises:
       UserError: the data set, or its frames, are not there.
     """
-    data = config.data
     boxes = pathlib.Path(data.root, data.val.boxes)
     if not boxes.is_file():
         raise UserError(
@@ -36,7 +35,7 @@ def make_film(
             "not exist)."
         )
     movie = read_boxes(boxes).videos[0]
-    store = open_frames(config, [movie])
+    store = open_frames(data, [movie])
     first = int(store.origin[0])
     last = min(int(store.last[0]), first + round(_LONGEST * data.fps) - 1)
     film = pathlib.Path(folder, f"{movie}.mp4")

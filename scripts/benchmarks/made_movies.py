@@ -35,7 +35,7 @@ def write(args, root: pathlib.Path) -> dict[str, ml_collections.ConfigDict]:
     for store, own in configs.items():
         own.data.frame_store = store
     if "packed" in args.stores:
-        ava_builder.pack(config, root / "packed")
+        ava_builder.pack(config.data, root / "packed")
         configs["packed"].data.root = str(root / "packed")
     if "video" in args.stores:
         configs["video"].data.frames = "videos"

@@ -523,7 +523,7 @@ def test_packed_frames_are_read_when_asked(own, tmp_path):
 
     whole = frame(own, "mini_train_00", 20).read_bytes()
     frame(own, "mini_train_00", 20).write_bytes(whole[: len(whole) // 2])
-    ava_builder.pack(own, tmp_path / "packed")
+    ava_builder.pack(own.data, tmp_path / "packed")
     own.data.root, own.data.frame_store = str(tmp_path / "packed"), "packed"
     assert check.examine(own).verdict.is_clean
     verdict = check.examine(own, every_frame=True).verdict

@@ -34,7 +34,7 @@ def packed(tiny_root, tmp_path_factory):
     out = tmp_path_factory.mktemp("packed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ava_builder, "_SHARD_FRAMES", 50)
-        ava_builder.pack(tiny_configuration(tiny_root), out)
+        ava_builder.pack(tiny_configuration(tiny_root).data, out)
     return out
 
 
@@ -96,7 +96,7 @@ def test_stores_give_the_same_batches(tiny_config, other):
 
 
 def test_stores_know_the_same(tiny_config, other):
-    expected, store = (open_frames(c, MOVIES) for c in (tiny_config, other))
+    expected, store = (open_frames(c.data, MOVIES) for c in (tiny_config, other))
     for name in ("first", "last", "size", "missing", "origin"):
         np.testing.assert_array_equal(getattr(expected, name), getattr(store, name))
     for video, index in ((0, 1), (1, 33), (2, expected.last[2])):
@@ -313,7 +313,7 @@ def test_a_frame_without_neighbours(own):
 def test_unknown_options(tiny_config, field, known):
     tiny_config.data[field] = "guess"
     with pytest.raises(UserError, match=rf"config\.data\.{field} is 'guess'.*{known}"):
-        open_frames(tiny_config, MOVIES)
+        open_frames(tiny_config.data, MOVIES)
 
 
 # -------------------------------------------------------------------- packed
@@ -361,16 +361,16 @@ def test_packing_ava(tiny_root, tmp_path):
     config = ava_config.default()
     ava_config.use_ava22(config)
     config.data.root = str(root)
-    folder = ava_builder.pack(config, tmp_path / "packed", name="v2.2")
+    folder = ava_builder.pack(config.data, tmp_path / "packed", name="v2.2")
     assert folder.relative_to(tmp_path).parts[1:] == (
         "rawframes",
         "ava",
         "v2.2",
         "1.0.0",
     )
-    expected = open_frames(config, MOVIES)
+    expected = open_frames(config.data, MOVIES)
     config.data.root, config.data.frame_store = str(tmp_path / "packed"), "packed"
-    store = open_frames(config, MOVIES)
+    store = open_frames(config.data, MOVIES)
     # A record holds 30 frames here, and the movies' lengths are no multiples of that.
     indices = np.array([1, 30, 31, store.last[1]])
     np.testing.assert_array_equal(clip(expected, 1, indices), clip(store, 1, indices))
@@ -378,13 +378,13 @@ def test_packing_ava(tiny_root, tmp_path):
 
 def test_packing_again(tiny_root, packed, own):
     before = sorted((p, p.stat().st_mtime_ns) for p in packed.rglob("*.array_record*"))
-    ava_builder.pack(tiny_configuration(tiny_root), packed)
+    ava_builder.pack(tiny_configuration(tiny_root).data, packed)
     after = sorted((p, p.stat().st_mtime_ns) for p in packed.rglob("*.array_record*"))
     assert before == after
     store = open_folders(f"{own.data.root}/rawframes", MOVIES)
     remove(store.path(0, store.last[0]))
     with pytest.raises(UserError, match="holds other movies"):
-        ava_builder.pack(own, packed)
+        ava_builder.pack(own.data, packed)
 
 
 @pytest.fixture
@@ -398,10 +398,10 @@ def full_disk():
 
 def test_a_disk_that_is_full(tiny_root, tmp_path, full_disk):
     with pytest.raises(UserError, match="Nothing of the packed frames was kept"):
-        ava_builder.pack(tiny_configuration(tiny_root), tmp_path)
+        ava_builder.pack(tiny_configuration(tiny_root).data, tmp_path)
     assert not list(tmp_path.rglob("*array_record*"))
     with pytest.raises(UserError, match="holds no packed data set"):
-        open_frames(tiny_configuration(tmp_path, "packed"), MOVIES)
+        open_frames(tiny_configuration(tmp_path, "packed").data, MOVIES)
 
 
 def test_half_packed_data_is_not_taken_for_whole(tiny_root, packed, tmp_path):
@@ -411,12 +411,12 @@ def test_half_packed_data_is_not_taken_for_whole(tiny_root, packed, tmp_path):
     whole.rename(whole.with_name("incomplete.ABCDEF_1.0.0"))
     config = tiny_configuration(tmp_path, "packed")
     with pytest.raises(UserError, match="holds no packed data set"):
-        open_frames(config, MOVIES)
+        open_frames(config.data, MOVIES)
 
 
 def test_movies_that_were_not_packed(packed):
     with pytest.raises(UserError, match="lacks 1 of 2 movies: elsewhere"):
-        open_frames(tiny_configuration(packed, "packed"), ["elsewhere", MOVIES[0]])
+        open_frames(tiny_configuration(packed, "packed").data, ["elsewhere", MOVIES[0]])
 
 
 def test_packing_with_beam(tiny_root, packed, tmp_path, monkeypatch):
@@ -424,7 +424,7 @@ def test_packing_with_beam(tiny_root, packed, tmp_path, monkeypatch):
     pytest.importorskip("apache_beam", reason="apache-beam is not installed")
     monkeypatch.setattr(ava_builder, "_SHARD_FRAMES", 50)
     config = tiny_configuration(tiny_root)
-    ava_builder.pack(config, tmp_path, beam_arguments=["--runner=DirectRunner"])
+    ava_builder.pack(config.data, tmp_path, beam_arguments=["--runner=DirectRunner"])
     files = sorted(path for path in packed.rglob("*") if path.is_file())
     assert len([path for path in files if "array_record" in path.name]) == 3
     for path in files:
@@ -436,7 +436,7 @@ def test_packing_with_beam_where_there_is_none(tiny_root, tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(UserError, match=r"ava_jax\[beam\]"):
         ava_builder.pack(
-            tiny_configuration(tiny_root), tmp_path, beam_arguments=["--runner=X"]
+            tiny_configuration(tiny_root).data, tmp_path, beam_arguments=["--runner=X"]
         )
 
 
@@ -472,9 +472,9 @@ def test_video_frames_are_those_of_extraction(tmp_path, video, fps):
 
 def test_videos_that_begin_earlier_than_the_annotations(filmed):
     config = tiny_configuration(filmed, "video")
-    whole = open_frames(config, MOVIES)
+    whole = open_frames(config.data, MOVIES)
     config.data.video_start = 98
-    later = open_frames(config, MOVIES)
+    later = open_frames(config.data, MOVIES)
     np.testing.assert_array_equal(whole.read(0, 25), later.read(0, 5))
     assert later.last.tolist() == (whole.last - 20).tolist()
 

@@ -135,9 +135,9 @@ def test_a_video_that_begins_late_has_no_first_frames(tmp_path):
 def test_the_recipe_is_the_configurations(tiny_config):
     data = tiny_config.data
     data.fps, data.timestamp_start, data.video_start = 30, 900, 0
-    assert recipe_of(tiny_config, end=1801) == Recipe(fps=30, start=900, end=1801)
+    assert recipe_of(tiny_config.data, end=1801) == Recipe(fps=30, start=900, end=1801)
     data.video_start, data.frame_name = 900, "{video}_{:06}.jpg"
-    assert recipe_of(tiny_config, end=1801) == Recipe(
+    assert recipe_of(tiny_config.data, end=1801) == Recipe(
         fps=30, start=0, end=901, frame_name="{video}_{:06}.jpg"
     )
 
@@ -328,7 +328,7 @@ def test_proposals_of_a_detector(tiny_config, tiny_root, tmp_path, monkeypatch):
         return np.array([[0, 0, width / 2, height, 0.75]] * (len(seen) % 2), np.float32)
 
     monkeypatch.setattr(people, "open_detector", {"mine": detector}.get)
-    said = detect_people.write_proposals(config, "train", "mine")
+    said = detect_people.write_proposals(config.data, "train", "mine")
     truth = annotations.read_boxes(tiny_root / "annotations/mini_train.csv")
     frames = annotations.index_frames(truth)
     assert seen == [(72, 96, 3)] * len(frames.video)
@@ -341,14 +341,16 @@ def test_proposals_of_a_detector(tiny_config, tiny_root, tmp_path, monkeypatch):
     half = len(keys) // 2
     assert said.endswith(f"{len(keys) - half} boxes; {half} key-frames without anyone")
     with pytest.raises(UserError, match=r"found\.csv is there"):
-        detect_people.write_proposals(config, "train", "mine")
+        detect_people.write_proposals(config.data, "train", "mine")
 
 
 def test_the_detector_sees_the_key_frame(tiny_config):
     split = dataset.load_split(tiny_config, "val")
     pictures = []
     detect_people.propose(
-        tiny_config, "val", lambda image: pictures.append(image) or np.zeros((0, 5))
+        tiny_config.data,
+        "val",
+        lambda image: pictures.append(image) or np.zeros((0, 5)),
     )
     for k, picture in enumerate(pictures):
         expected = split.frames.read(split.video[k], split.centre[k])
@@ -357,7 +359,7 @@ def test_the_detector_sees_the_key_frame(tiny_config):
 
 def test_proposals_are_written_as_csv(tiny_config):
     with pytest.raises(UserError, match=r"a CSV file is written here"):
-        detect_people.write_proposals(tiny_config, "train", "hog")
+        detect_people.write_proposals(tiny_config.data, "train", "hog")
 
 
 # The command line

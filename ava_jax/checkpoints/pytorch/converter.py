@@ -40,7 +40,7 @@ class Report:
 
 def convert_state_dict(
     state_dict: Mapping[str, np.ndarray],
-    config: ml_collections.ConfigDict,
+    model: ml_collections.ConfigDict,
     *,
     strict: bool = True,
 ) -> tuple[Variables, Report]:
@@ -53,7 +53,7 @@ def convert_state_dict(
 
     Args:
       state_dict: key -> array, in torch's layouts.
-      config: the detector's `config.model`.
+      model: `config.model`.
       strict: refuse a detector's head that does not fit, and a configuration
         whose network differs in what no shape shows (RoIAlign, slow frames). If
         not, such a head is initialised afresh, too, and the report says so.
@@ -65,9 +65,9 @@ def convert_state_dict(
       UserError: the checkpoint is of another network, or of an unknown project.
     """
     source = source_state.rename(state_dict)
-    shapes = flax.traverse_util.flatten_dict(detector.variable_shapes(config))
+    shapes = flax.traverse_util.flatten_dict(detector.variable_shapes(model))
     _check_backbone(source, _expected_shapes(shapes))
-    notes = _broken_conventions(source, config)
+    notes = _broken_conventions(source, model)
     if strict and notes:
         raise UserError(
             f"{notes[0]} Use a variant of {source.family.configs}, or take the "
@@ -104,19 +104,19 @@ def convert_like(
 
 
 def broken_conventions(
-    state_dict: Mapping[str, np.ndarray], config: ml_collections.ConfigDict
+    state_dict: Mapping[str, np.ndarray], model: ml_collections.ConfigDict
 ) -> str:
     """What a network computes otherwise than the one that was trained.
 
     Args:
       state_dict: as for `convert_state_dict`.
-      config: the detector's `config.model`.
+      model: `config.model`.
 
     Returns:
-      A sentence on the fields of `config` that no tensor's shape shows, '' if there
-      are none.
+      A sentence on the fields of `config.model` that no tensor's shape shows; '' if
+      there is none.
     """
-    return " ".join(_broken_conventions(source_state.rename(state_dict), config))
+    return " ".join(_broken_conventions(source_state.rename(state_dict), model))
 
 
 def to_state_dict(variables: Variables) -> dict[str, np.ndarray]:
@@ -247,7 +247,7 @@ def _listed(differing):
     )
 
 
-def _broken_conventions(source, config):
+def _broken_conventions(source, model):
     """What the configuration does otherwise though no shape shows it, in a note."""
     if not source.has_head:
         return ()
@@ -258,9 +258,9 @@ def _broken_conventions(source, config):
     if not any(fields["nonlocal_blocks"]):
         ignored |= {"nonlocal_mode", "nonlocal_pool"}
     differing = {
-        field: (value, config[field])
+        field: (value, model[field])
         for field, value in source.family.conventions.items()
-        if field not in ignored and _plain(config[field]) != value
+        if field not in ignored and _plain(model[field]) != value
     }
     if not differing:
         return ()

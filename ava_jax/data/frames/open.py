@@ -13,18 +13,17 @@ _STORES = ("folder", "packed", "video")
 _POLICIES = ("error", "nearest")
 
 
-def open_frames(config: ml_collections.ConfigDict, videos: Sequence[str]) -> FrameStore:
+def open_frames(data: ml_collections.ConfigDict, videos: Sequence[str]) -> FrameStore:
     """Looks at the frames of some movies, without reading them.
 
     Args:
-      config: the whole configuration; `data.frame_store` says what is in the folder
-        `data.frames`, `data.on_bad_frame` what to do about frames that are bad.
+      data: `config.data`; `frame_store` says what is in the folder `frames`,
+        `on_bad_frame` what to do about frames that are bad.
       videos: names of the movies.
 
     Raises:
       UserError: movies are missing or damaged, or the configuration is wrong.
     """
-    data = config.data
     _check("frame_store", data.frame_store, _STORES)
     _check("on_bad_frame", data.on_bad_frame, _POLICIES)
     root = pathlib.Path(data.root, data.frames)
