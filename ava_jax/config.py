@@ -213,7 +213,7 @@ def data() -> ml_collections.ConfigDict:
     config.clip_len = 32
     config.frame_interval = 2
     # Training clips a second: from 2 on there are some between the annotated
-    # key-frames, of the people who have an id there. 0 or 1: the annotated ones alone.
+    # key frames, of the people who have an id there. 0 or 1: the annotated ones alone.
     config.clips_per_second = 0
     config.frame_jitter = True  # shift each frame of a training clip at random
     config.train_short_side = (256, 320)  # drawn from, ends included
@@ -242,7 +242,7 @@ def split(name: str) -> ml_collections.ConfigDict:
     """Annotation files of one split of AVA 2.1."""
     config = ml_collections.ConfigDict()
     config.boxes = f"annotations/ava_{name}_v2.1.csv"
-    # Key-frames to leave out; empty: none.
+    # Key frames to leave out; empty: none.
     config.exclusions = f"annotations/ava_{name}_excluded_timestamps_v2.1.csv"
     config.proposals = f"annotations/ava_dense_proposals_{name}.FAIR.recall_93.9.pkl"
     return config
@@ -291,7 +291,7 @@ def evaluation() -> ml_collections.ConfigDict:
     """When and how the validation split is scored."""
     config = ml_collections.ConfigDict()
     config.every_epochs = 1  # 0: only at the end
-    # During training, score only key-frames whose whole second is a multiple of this
+    # During training, score only key frames whose whole second is a multiple of this
     # (4 is PySlowFast's estimate); 0: all. At the end it is always all.
     config.stride_seconds = 0
     # Test-time augmentation: each box has the mean of its scores in clips of these

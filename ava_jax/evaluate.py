@@ -30,7 +30,7 @@ from ava_jax.report.tables import headline
 from ava_jax.runtime import multihost, sharding
 from ava_jax.workdir import Workdir, write_json
 
-# Key-frames in the report's contact sheet.
+# Key frames in the report's contact sheet.
 _SHOWN = 12
 
 
@@ -43,7 +43,7 @@ class Results:
       scores: (P, num_classes) float32, of the split's proposals.
       detections: a row for every action of every box above the threshold.
       metrics: the contents of `metrics.json`; `stride_seconds` is among them if
-        only some of the key-frames were scored.
+        only some of the key frames were scored.
     """
 
     split: Split
@@ -91,16 +91,16 @@ class Evaluator:
         self._rows = sharding.rows_of_this_host(config.eval.batch, "config.eval.batch")
 
     def evaluate(self, variables: dict[str, Any]) -> Results:
-        """Scores all key-frames."""
+        """Scores all key frames."""
         return self._results(self.split, self._scores(self.split, variables))
 
     def estimate(self, variables: dict[str, Any]) -> Results:
-        """Scores the key-frames that `eval.stride_seconds` leaves."""
+        """Scores the key frames that `eval.stride_seconds` leaves."""
         split = self._thinned.split
         return self._results(split, self._scores(split, variables))
 
     def thin(self, results: Results) -> Results:
-        """What `estimate` would have given, of the results of all key-frames."""
+        """What `estimate` would have given, of the results of all key frames."""
         if self._thinned.split is self.split:
             return results
         return self._results(self._thinned.split, results.scores[self._thinned.rows])
@@ -113,7 +113,7 @@ class Evaluator:
         The first host writes, `metrics.json` last; the others wait for it.
 
         Args:
-          results: of all key-frames.
+          results: of all key frames.
           workdir: where to write.
           history: of the training, for its curves.
         """
@@ -149,7 +149,7 @@ class Evaluator:
         return split.frames.read(split.video[k], split.centre[k])
 
     def examples(self, results: Results, count: int) -> list[KeyFrame]:
-        """So many key-frames, from the whole of the split."""
+        """So many key frames, from the whole of the split."""
         total = len(results.split)
         count = min(count, total)
         shown = [i * total // count for i in range(count)]
@@ -214,7 +214,7 @@ class Evaluator:
         return Results(split, scores, detections, metrics)
 
     def _detections(self, split, scores: np.ndarray) -> annotations.BoxTable:
-        """In the order of the key-frames, their boxes, and the classes."""
+        """In the order of the key frames, their boxes, and the classes."""
         threshold = self._eval.action_threshold
         if np.isnan(scores).any():
             raise UserError(

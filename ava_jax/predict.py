@@ -92,7 +92,7 @@ class Detector:
 
         Args:
           frames: (T, H, W, 3) uint8 RGB, `config.data.clip_len` frames,
-            `frame_interval` apart at `fps`; the key-frame is number T // 2. They
+            `frame_interval` apart at `fps`; the key frame is number T // 2. They
             are scaled to `config.data.test_short_side`, as in evaluation; its
             test-time augmentation is not done.
           boxes: (N, 4) xyxy in pixels of these frames; any number, also none.
@@ -125,7 +125,7 @@ class Detector:
         smooth: bool = False,
         live: bool | None = None,
     ) -> Iterator[KeyFrameResult]:
-        """Scores the people of a video, key-frame by key-frame, while it is read.
+        """Scores the people of a video, key frame by key frame, while it is read.
 
         The video is taken at `config.data.fps` frames a second, whatever its own
         rate (`video.frame_rate`), and clips are cut from it as from a data set
@@ -139,15 +139,15 @@ class Detector:
             from the RGB frame (H, W, 3) to (N, 5): xyxy in pixels and a score. An
             object whose `at(seconds)` gives the same. An array (N, 4), for a
             camera and people that do not move.
-          every: seconds from one key-frame to the next; the first is at 0.
+          every: seconds from one key frame to the next; the first is at 0.
           batch: clips that the device scores at a time; above 1, results come
             when so many are there.
           smooth: average each person's scores over time (`people.Tracker.smooth`).
-          live: leave key-frames out rather than fall behind. None: for cameras
+          live: leave key frames out rather than fall behind. None: for cameras
             and endless addresses.
 
         Yields:
-          One result a key-frame, in the order of time.
+          One result a key frame, in the order of time.
 
         Raises:
           UserError: the source is not a video, or the boxes are not boxes.

@@ -29,11 +29,11 @@ def score_tables(
     """Both protocols' AP and mAP, ready for JSON.
 
     Args:
-      ground_truth: boxes with labels; its key-frames without boxes are counted.
+      ground_truth: boxes with labels; its key frames without boxes are counted.
       detections: boxes with labels and scores; rows without a score have 1.
       class_names: the actions to score; rows with other labels are ignored.
       groups: action ids by group, from `annotations.read_action_groups`.
-      exclusions: (video, seconds) of key-frames to leave out.
+      exclusions: (video, seconds) of key frames to leave out.
       protocol: whose numbers stand first.
       max_per_frame: keep this many highest-scored detections of a frame.
       iou_threshold: above 0, at most 1.
@@ -83,7 +83,7 @@ def compare_tables(
       first: detections.
       second: other detections for the same ground truth.
       class_names: the actions to score.
-      exclusions: (video, seconds) of key-frames to leave out.
+      exclusions: (video, seconds) of key frames to leave out.
       protocol: 'activitynet' or 'mmaction2'.
       max_per_frame: keep this many highest-scored detections of a frame.
       resamples: how often the videos are drawn anew.

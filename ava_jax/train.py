@@ -36,7 +36,7 @@ from ava_jax.training.train_step import batch_spec, make_train_step
 from ava_jax.workdir import Workdir, read_json, write_json
 
 _DRY_STEPS = 2
-_SHOWN = 4  # key-frames whose predictions are written at every evaluation
+_SHOWN = 4  # key frames whose predictions are written at every evaluation
 
 
 def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
             state = statistics.update(state)
             results = evaluator.evaluate(state.variables)
         _report_eval(total, evaluator, results, writer, workdir)
-        # Of the same key-frames as those of the checkpoints before.
+        # Of the same key frames as those of the checkpoints before.
         mean_ap = evaluator.thin(results).metrics["mAP"]
         checkpoints.save(state, mean_ap)
     evaluator.write(results, workdir, workdir.history())

@@ -37,7 +37,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--labels", metavar="FILE", help="label map (default: the checkpoint's)")
     add("--detector", help="of people: hog, onnx:FILE, or a file of boxes")
     add("--person-score", type=float, default=0.5, help="least score of a person")
-    add("--every", type=float, default=1.0, help="seconds between key-frames")
+    add("--every", type=float, default=1.0, help="seconds between key frames")
     add("--threshold", type=float, default=0.3, help="least score of a shown action")
     add("--batch", type=int, default=1, help="clips scored at a time")
     add("--raw", action="store_true", help="don't average scores over time")
@@ -80,10 +80,10 @@ def options(flags: argparse.Namespace) -> dict:
 def use_own_data(flags, config, checkpoint: str, folder: str) -> None:
     """Fills in a movie of the data set, with its proposals as people."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from ava_jax.prepare.sample_video import make_film
+    from ava_jax.prepare.sample_video import make_video
 
     config.data.root = config.data.root or os.path.join(checkpoint, "data")
-    flags.video = str(make_film(config.data, folder))
+    flags.video = str(make_video(config.data, folder))
     proposals = os.path.join(config.data.root, config.data.val.proposals)
     flags.detector = flags.detector or proposals
     if flags.start is None:

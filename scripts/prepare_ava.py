@@ -3,7 +3,7 @@
 python scripts/prepare_ava.py STEP --config configs/own.py, where STEP is
   list       prints a script that downloads AVA's videos (needs no --config)
   extract    writes the frames of videos
-  proposals  finds people on annotated key-frames
+  proposals  finds people on annotated key frames
   pack       puts a second's frames into one record; what follows `--` is for Beam
 """
 
@@ -63,7 +63,7 @@ def _extract(_: list[str]) -> None:
 def _proposals(_: list[str]) -> None:
     from ava_jax.prepare.detect_people import write_proposals
 
-    bar = _bar("key-frames")
+    bar = _bar("key frames")
     print(write_proposals(_CONFIG.value.data, _SPLIT.value, _DETECTOR.value, bar))
 
 

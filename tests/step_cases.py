@@ -11,7 +11,7 @@ import sys
 
 if __name__ == "__main__":
     os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
-    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "0"  # see `compilation.use_cache`
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "0"  # see `runtime.compilation_cache`
 
 import flax
 import flax.linen as nn

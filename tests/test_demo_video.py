@@ -20,7 +20,7 @@ from ava_jax import errors, workdir
 from ava_jax.annotations import read_boxes, read_proposals
 from ava_jax.checkpoints import store
 from ava_jax.models import detector
-from ava_jax.prepare.sample_video import make_film
+from ava_jax.prepare.sample_video import make_video
 from ava_jax.runtime import compilation_cache
 from ava_jax.visualization.annotate_video import Options, annotate_video
 from ava_jax.visualization.video_visualizer import track_color
@@ -31,7 +31,7 @@ SIZE = (64, 48)
 
 
 class FakeDetector:
-    """Sees number 1 walk at every key-frame; notes how it was asked."""
+    """Sees number 1 walk at every key frame; notes how it was asked."""
 
     class_ids = (0, 12, 14, 79)
     config = types.SimpleNamespace(eval=types.SimpleNamespace(action_threshold=0.002))
@@ -71,7 +71,7 @@ def test_writes_video_page_and_data(tmp_path, film):
     assert names_in(out.parent) == [
         *("result.csv", "result.html", "result.jsonl", "result.mp4")
     ]
-    assert "1 person was found at 5 key-frames." in told
+    assert "1 person was found at 5 key frames." in told
     assert "5.0 s of video" in told and str(out) in told
     frames = frames_of(out)
     np.testing.assert_allclose([time for time, _ in frames], np.arange(50) / 10)
@@ -109,7 +109,7 @@ def test_options_reach_the_detector(tmp_path, film):
 def test_nobody_is_a_result(tmp_path, film):
     out = tmp_path / "result.mp4"
     told = annotate_video(FakeDetector(people=False), film, out, Options())
-    assert "Nobody was found at 5 key-frames." in told
+    assert "Nobody was found at 5 key frames." in told
     assert "onnx:FILE" in told
     assert len(frames_of(out)) == 50
     assert (tmp_path / "result.csv").read_text() == ""
@@ -120,7 +120,7 @@ def test_one_frame(tmp_path, size):
     film = write_video(tmp_path / "film.mov", np.full((1, *size, 3), 90, np.uint8))
     out = tmp_path / "result.mp4"
     told = annotate_video(FakeDetector(seconds=1), str(film), out, Options())
-    assert "1 person was found at 1 key-frame." in told
+    assert "1 person was found at 1 key frame." in told
     assert len(frames_of(out)) == 1
 
 
@@ -131,7 +131,7 @@ def test_an_interrupted_video_is_whole_so_far(tmp_path, film):
     out = tmp_path / "out" / "result.mp4"
     told = annotate_video(FakeDetector(at={3: interrupt}), film, out, Options())
     assert told.startswith("Stopped")
-    # The key-frame at second 3 is asked for at second 2, some frames ahead.
+    # The key frame at second 3 is asked for at second 2, some frames ahead.
     times = [time for time, _ in frames_of(out)]
     np.testing.assert_allclose(times, np.arange(len(times)) / 10)
     assert 15 <= len(times) <= 21
@@ -154,10 +154,10 @@ def test_nothing_is_left_of_an_error(tmp_path, film):
 
 
 def test_of_a_camera_the_key_frames_are_shown(tmp_path):
-    # Key-frames 3 to 7: earlier ones were left out.
+    # Key frames 3 to 7: earlier ones were left out.
     out = tmp_path / "result.mp4"
     told = annotate_video(FakeDetector(first=3), "0", out, Options(every=0.5))
-    assert "at 5 key-frames" in told
+    assert "at 5 key frames" in told
     np.testing.assert_allclose([t for t, _ in frames_of(out)], np.arange(5) / 2)
     lines = out.with_suffix(".jsonl").read_text().splitlines()
     assert [json.loads(line)["time"] for line in lines] == [1.5, 2, 2.5, 3, 3.5]
@@ -171,7 +171,7 @@ def test_of_a_camera_the_key_frames_are_shown(tmp_path):
         ("film.mp4", "film.mp4", {}, "is the video itself"),
         ("film.mov", "film.mp4", {"people": "film.csv"}, "is the file of boxes"),
         ("film.mov", "result.mp4", {"people": "yolo"}, "no person detector 'yolo'"),
-        ("0", "result.mp4", {"people": "boxes.csv"}, "for a video file"),
+        ("0", "result.mp4", {"people": "boxes.csv"}, "needs a video file"),
         ("film.mov", "/proc/none/result.mp4", {}, "cannot be written"),
     ],
 )
@@ -247,7 +247,7 @@ def test_shows_a_movie_of_the_models_own_data(tmp_path, trained, monkeypatch, ca
 def test_without_its_data_a_model_needs_a_video(tmp_path, tiny_config):
     tiny_config.data.root = str(tmp_path / "elsewhere")
     with pytest.raises(errors.UserError, match="Give a video: .*elsewhere"):
-        make_film(tiny_config.data, tmp_path)
+        make_video(tiny_config.data, tmp_path)
 
 
 def test_imports_neither_tensorflow_nor_jax():

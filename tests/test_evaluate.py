@@ -24,7 +24,7 @@ from ava_jax.runtime import sharding
 from ava_jax.workdir import Workdir, as_dict
 
 TESTS = pathlib.Path(__file__).parent
-# Of the data set, but for the excluded key-frame.
+# Of the data set, but for the excluded key frame.
 PEOPLE = 23
 
 
@@ -93,7 +93,7 @@ def test_the_threshold_leaves_out(config):
 
 @pytest.fixture(scope="module")
 def strided(root):
-    """An evaluator, results of all key-frames, those of every second second."""
+    """An evaluator, results of all key frames, those of every second second."""
     config = evaluation_data.configuration(root)
     config.eval.stride_seconds = 2
     job = evaluator(config)
@@ -132,7 +132,7 @@ def test_without_a_stride_an_estimate_is_the_whole(config, stride):
     ("stride", "message"),
     [
         (-4, "stride_seconds is -4; expected 0 or more"),
-        (7, "no key-frame with an action is at a multiple of 7 s .* is at 1 s"),
+        (7, "no key frame with an action is at a multiple of 7 s .* is at 1 s"),
     ],
 )
 def test_strides_that_are_refused(config, stride, message):
@@ -279,7 +279,7 @@ def start(config, weights, folder, *process, devices=1):
             "PYTHONPATH": str(TESTS.parent),
             "JAX_PLATFORMS": "cpu",
             "XLA_FLAGS": flag,
-            "JAX_ENABLE_COMPILATION_CACHE": "0",  # see `compilation.use_cache`
+            "JAX_ENABLE_COMPILATION_CACHE": "0",  # see `runtime.compilation_cache`
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

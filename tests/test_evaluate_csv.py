@@ -120,7 +120,7 @@ FOUND = "v,0902,.1,.2,.3,.4,5,.5\nv,0903,.1,.2,.3,.4,6,.5\n"
     [
         (TRUTH, FOUND + "v,0904,.1,.2,.3,.4,5,.5\n" * 2, *("without ground", 3, 2, 0)),
         (TRUTH + "v,9,0,0,1,1,5,0\n", FOUND, "without detections", 3, 1, 0),
-        (TRUTH, FOUND.replace("v,", "v.mp4,"), "no common key-frame", 1, 2, 1),
+        (TRUTH, FOUND.replace("v,", "v.mp4,"), "no common key frame", 1, 2, 1),
         (TRUTH, FOUND + "v,902,.1,.2,.3,.4,5,1.5\n", "score outside", 3, 1, 0),
         (TRUTH, FOUND + "v,902,.1,.2,.3,.4,5,-.5\n", "score outside", 3, 1, 0),
         (TRUTH, "v,902,.1,.2,.3,.4,5\n", "no score", 1, 1, 0),

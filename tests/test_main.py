@@ -123,7 +123,7 @@ def test_estimates_and_the_final_map_are_told_apart(finished):
     assert [line["mAP"] for line in final] == [metrics["mAP"]]
     assert "stride_seconds" not in metrics
     assert len(re.findall(r"\(estimated from every 2 s: ", result.stderr)) == 2
-    # All checkpoints are compared by the same key-frames.
+    # All checkpoints are compared by the same key frames.
     checkpoints = (workdir / "checkpoints").glob("*/metrics/metrics")
     kept = {int(path.parts[-3]): json.loads(path.read_text()) for path in checkpoints}
     assert kept[history[-1]["step"]]["mAP"] != metrics["mAP"]

@@ -70,7 +70,7 @@ def model(directory):
 
 @pytest.fixture(scope="module")
 def movie():
-    """Six seconds at ten frames a second; key-frames at 0 to 5 seconds."""
+    """Six seconds at ten frames a second; key frames at 0 to 5 seconds."""
     return pictures(60)
 
 
@@ -102,7 +102,7 @@ def test_scores_equal_evaluations(config, variables, model):
 
 
 def frames_of(split, k, config):
-    """The clip of a key-frame in the size of its files."""
+    """The clip of a key frame in the size of its files."""
     video, store = split.video[k], split.frames
     offsets = ClipSampling.from_config(config.data).offsets()
     indices = clips.frame_indices(

@@ -1,4 +1,4 @@
-"""Results of key-frames as a detector would give them."""
+"""Results of key frames as a detector would give them."""
 
 import numpy as np
 

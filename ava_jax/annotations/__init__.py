@@ -4,7 +4,7 @@ The files are those of https://research.google.com/ava/download.html and what
 MMAction2 and PySlowFast make of them: boxes with labels (ground truth or
 detections), label maps, excluded timestamps, person proposals. Text files may
 be gzipped. Timestamps are numbers here, never text, so `902`, `0902` and
-`902.000` are the same key-frame.
+`902.000` are the same key frame.
 """
 
 from ava_jax.annotations.box_files import KINDS, read_boxes, write_detections

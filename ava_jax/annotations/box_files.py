@@ -32,7 +32,7 @@ def read_boxes(
 
     Rows are `video,timestamp,x1,y1,x2,y2,label[,last]`, where `last` is the
     person id in ground truth and the score in detections, or
-    `video,timestamp` for a key-frame without boxes. A header is recognised;
+    `video,timestamp` for a key frame without boxes. A header is recognised;
     a last column that it calls neither a person nor a score is ignored. An
     empty label is label 0, an empty person id -1; detections without an
     eighth column have score NaN.

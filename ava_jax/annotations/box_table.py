@@ -1,4 +1,4 @@
-"""Annotated boxes as columns, what is wrong with them, and their key-frames."""
+"""Annotated boxes as columns, what is wrong with them, and their key frames."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -62,7 +62,7 @@ class BoxTable:
       line: (R,) int32, line of the file, from 1.
       digits: (R,) int8, digits of the whole seconds as written (`0902`: 4).
       keyframe_video, keyframe_timestamp: (K,) the rows of two columns, which
-        say that a key-frame was annotated and (as such) has no box.
+        say that a key frame was annotated and (as such) has no box.
       path: where the table was read from.
       problems: what was wrong with rows that were left out, or is doubtful.
     """
@@ -167,7 +167,7 @@ class BoxTable:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FrameIndex:
-    """Numbers for the key-frames of several tables.
+    """Numbers for the key frames of several tables.
 
     Attributes:
       rows: for each table, (R,) int32: the number of each row's frame.
@@ -193,7 +193,7 @@ class FrameIndex:
 
 
 def index_frames(*tables: BoxTable) -> FrameIndex:
-    """Numbers the key-frames of `tables`: equal numbers are the same key-frame.
+    """Numbers the key frames of `tables`: equal numbers are the same key frame.
 
     Two timestamps are the same if they agree to a millionth of a second, the
     precision that AVA-Kinetics files have.

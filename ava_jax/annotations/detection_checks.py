@@ -20,7 +20,7 @@ def check_detections(
     """What is wrong or doubtful about two tables that are to be compared.
 
     A problem is fatal where the mAP would not mean what it seems to: nothing
-    to compare, pixels against fractions, no common key-frame, ground truth that
+    to compare, pixels against fractions, no common key frame, ground truth that
     nothing can match. The others are counted for information.
     """
     problems = [*ground_truth.problems, *detections.problems]
@@ -161,26 +161,26 @@ def _check_frames(ground_truth: BoxTable, detections: BoxTable) -> list[Problem]
     detected[frames.rows[1]] = True
     both = in_truth & detected
     without = ~in_truth[frames.rows[1]]
-    place = "key-frame {t} of {video} is not in the ground truth; "
+    place = "key frame {t} of {video} is not in the ground truth; "
     if not both.any():
         other = f"{ground_truth.timestamp[0]:g} of "
         other += ground_truth.videos[ground_truth.video[0]]
         place += f"none is in common (the ground truth begins with {other})"
-        return _problem("no common key-frame", detections, without, place, fatal=True)
+        return _problem("no common key frame", detections, without, place, fatal=True)
     missed = ~detected[frames.rows[0]]
     return (
         _problem(
-            "key-frame without ground truth",
+            "key frame without ground truth",
             detections,
             without,
             place + "its detections are false ones to `activitynet` and do not "
             "count to `mmaction2`",
         )
         + _problem(
-            "key-frame without detections",
+            "key frame without detections",
             ground_truth,
             missed,
-            "key-frame {t} of {video} has no detections; its actions are missed",
+            "key frame {t} of {video} has no detections; its actions are missed",
         )
         + _check_padding(ground_truth, detections)
     )

@@ -1,4 +1,4 @@
-"""Key-frames that AVA leaves out of training and evaluation."""
+"""Key frames that AVA leaves out of training and evaluation."""
 
 import os
 
@@ -7,7 +7,7 @@ from ava_jax.errors import UserError
 
 
 def read_exclusions(path: str | os.PathLike) -> set[tuple[str, float]]:
-    """Reads the key-frames that are left out: rows `video,timestamp`.
+    """Reads the key frames that are left out: rows `video,timestamp`.
 
     Raises:
       UserError: no such file, or a row that is not of this form.

@@ -1,4 +1,4 @@
-"""Overlaps of boxes, many key-frames at a time."""
+"""Overlaps of boxes, many key frames at a time."""
 
 import numpy as np
 
@@ -12,18 +12,18 @@ def best_overlaps(
     """For each box the highest IoU that a box of the other kind has with it.
 
     Args:
-      boxes: (B, 4) xyxy; those of key-frame k are rows `starts[k]` to
+      boxes: (B, 4) xyxy; those of key frame k are rows `starts[k]` to
         `starts[k + 1]`.
       starts: (K + 1,) int64.
       others: (O, 4) xyxy.
       other_starts: (K + 1,) int64, the same for `others`.
 
     Returns:
-      (B,) float64; 0 where the key-frame has no box of the other kind.
+      (B,) float64; 0 where the key frame has no box of the other kind.
     """
     counts = np.diff(other_starts)
     key_frame = np.repeat(np.arange(len(counts)), np.diff(starts))
-    # A row for each pair of a box with one of its key-frame's others.
+    # A row for each pair of a box with one of its key frame's others.
     pairs = counts[key_frame]
     box = np.repeat(np.arange(len(boxes)), pairs)
     ends = np.cumsum(pairs)

@@ -1,4 +1,4 @@
-"""Person proposals: the boxes that a person detector found on the key-frames."""
+"""Person proposals: the boxes that a person detector found on the key frames."""
 
 import io
 import os
@@ -44,7 +44,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 def read_proposals(
     path: str | os.PathLike,
 ) -> dict[tuple[str, float], np.ndarray]:
-    """Reads person proposals by key-frame.
+    """Reads person proposals by key frame.
 
     Args:
       path: MMAction2's pickle, a dict of `'<video>,<timestamp>'` to arrays of

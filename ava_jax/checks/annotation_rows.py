@@ -75,18 +75,18 @@ def check_room(
     starts: np.ndarray,
     config: ml_collections.ConfigDict,
 ) -> list[Finding]:
-    """Training key-frames with more people than `config.data.max_boxes`.
+    """Training key frames with more people than `config.data.max_boxes`.
 
     Args:
-      keys: (video, second) of the key-frames.
-      starts: (K + 1,) where each key-frame's people start.
+      keys: (video, second) of the key frames.
+      starts: (K + 1,) where each key frame's people start.
       config: the whole configuration.
     """
     people, room = np.diff(starts), config.data.max_boxes
     crowded = (keys[k] for k in np.flatnonzero(people > room))
     most = people.max(initial=0)
     return listed(
-        "crowded key-frames",
+        "crowded key frames",
         [f"{video}, second {second:g}" for video, second in crowded],
         f"Up to {most} people are annotated, and config.data.max_boxes is {room}.",
         f"--config.data.max_boxes={most}",
@@ -95,7 +95,7 @@ def check_room(
 
 
 def check_duplicates(table: BoxTable, split: str) -> list[Finding]:
-    """Rows that repeat the box and action of another row of their key-frame."""
+    """Rows that repeat the box and action of another row of their key frame."""
     frame = annotations.index_frames(table).rows[0]
     keys = (*table.box.T, table.label, frame)
     order = np.lexsort(keys)
@@ -130,10 +130,10 @@ def check_shared_movies(train: BoxTable, val: BoxTable) -> list[Finding]:
     files = f"{train.path}:{lines[0]} and {pathlib.Path(val.path).name}:{lines[1]}"
     found = f"{shared[0]} is in {files}. "
     if common:
-        found += f"{common:,} key-frames are in both splits: what was learned by heart "
+        found += f"{common:,} key frames are in both splits: what was learned by heart "
         found += "counts as recognised, and the mAP is too high."
     else:
-        found += "No key-frame is in both splits, but the same people and places are: "
+        found += "No key frame is in both splits, but the same people and places are: "
         found += "the mAP says little about other movies."
     return listed(
         "movies in both splits",

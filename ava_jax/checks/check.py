@@ -51,7 +51,7 @@ class Examination:
     config: ml_collections.ConfigDict
 
     def image(self, suspect: Suspect) -> np.ndarray | None:
-        """The key-frame, or the nearest frame of its movie, (H, W, 3) uint8 RGB.
+        """The key frame, or the nearest frame of its movie, (H, W, 3) uint8 RGB.
 
         None: the movie has none that can be read.
         """
@@ -130,7 +130,7 @@ def _told_as(name: str, findings: list[Finding], split: str = "") -> Iterator[No
 
 
 def _read_table(config, name: str, findings: list[Finding]) -> BoxTable | None:
-    """The annotations outside the excluded key-frames; None: there are none."""
+    """The annotations outside the excluded key frames; None: there are none."""
     root, files = pathlib.Path(config.data.root), config.data[name]
     if not (root / files.boxes).is_file():
         return None  # told of as missing
@@ -154,7 +154,7 @@ def _read_table(config, name: str, findings: list[Finding]) -> BoxTable | None:
 
 
 def _without(table: BoxTable, excluded: set[tuple[str, float]]) -> BoxTable:
-    """The table without excluded key-frames."""
+    """The table without excluded key frames."""
     index = annotations.index_frames(table)
     gone = index.numbers(excluded)
     rows = ~np.isin(index.rows[0], gone)

@@ -15,7 +15,7 @@ MISSING_FRAMES, DAMAGED_FRAMES = "missing frames", "damaged frames"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Suspect:
-    """A key-frame to look at.
+    """A key frame to look at.
 
     Attributes:
       video, second: which one.
@@ -43,7 +43,7 @@ class Finding:
       remedy: what to do.
       split: 'train', 'val', or '' for both.
       is_problem: training would stop or mislead; otherwise it is only a note.
-      suspects: key-frames that show it.
+      suspects: key frames that show it.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Verdict:
 
 def split_line(name: str, split: dict[str, Any]) -> str:
     """What a split holds, in one line."""
-    line = f"{name}: {_counted(split['key_frames'], 'key-frame')}"
+    line = f"{name}: {_counted(split['key_frames'], 'key frame')}"
     line += f" of {_counted(split['movies'], 'movie')}, {split['people']:,} people"
     line += f", {_counted(split['labels'], 'label')}"
     if split["recall"]:
@@ -189,7 +189,7 @@ def row_findings(
 
 
 def _row_suspects(table: BoxTable, indices: np.ndarray) -> tuple[Suspect, ...]:
-    """The first key-frames that the rows are of, with those of their rows."""
+    """The first key frames that the rows are of, with those of their rows."""
     frames: dict[tuple[str, float], list[int]] = {}
     for row in indices[: 10 * PLACES].tolist():
         key = table.videos[table.video[row]], float(table.timestamp[row])

@@ -15,7 +15,7 @@ _PROPOSED = style.PREDICTED
 _LARGEST_FRACTION = 2.0
 _WIDTH = 640  # pixels: pictures are no wider
 
-# The (H, W, 3) uint8 RGB key-frame; None if it cannot be read.
+# The (H, W, 3) uint8 RGB key frame; None if it cannot be read.
 ReadImage = Callable[[Suspect], np.ndarray | None]
 
 
@@ -24,7 +24,7 @@ def render(verdict: Verdict, read_image: ReadImage) -> str:
 
     Args:
       verdict: what to tell.
-      read_image: gives the key-frames to show.
+      read_image: gives the key frames to show.
     """
     body = f"<p>{html.escape(verdict.headline)}</p>\n"
     body += _splits(verdict.splits)
@@ -88,7 +88,7 @@ def _figure(suspect: Suspect, image: np.ndarray | None) -> str:
     title = f"{suspect.video}, second {suspect.second:g}"
     picture = drawing.encode_jpeg(draw_suspect(suspect, image))
     return (
-        f"<figure>{page.picture(picture, f'Key-frame of {title}')}"
+        f"<figure>{page.picture(picture, f'Key frame of {title}')}"
         f"<figcaption>{html.escape(title)}</figcaption></figure>"
     )
 
@@ -98,7 +98,7 @@ def draw_suspect(suspect: Suspect, image: np.ndarray) -> np.ndarray:
 
     Args:
       suspect: what to draw.
-      image: (H, W, 3) uint8 RGB, its key-frame.
+      image: (H, W, 3) uint8 RGB, its key frame.
 
     Returns:
       (height, width, 3) uint8 RGB.

@@ -1,4 +1,4 @@
-"""Checks of person proposals against the annotated key-frames."""
+"""Checks of person proposals against the annotated key frames."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ Proposals = Mapping[tuple[str, float], np.ndarray]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class People:
-    """The annotated people of a split's key-frames, and the proposals there.
+    """The annotated people of a split's key frames, and the proposals there.
 
     Attributes:
-      keys: (video, second) of every key-frame.
+      keys: (video, second) of every key frame.
       line: (K,) int64, its first line in the annotation file; 0: it is in a row
         without a box.
-      boxes: (B, 4) float64, people; those of key-frame k are rows `starts[k]` to
+      boxes: (B, 4) float64, people; those of key frame k are rows `starts[k]` to
         `starts[k + 1]`.
       starts: (K + 1,) int64.
       classes: (B, num_classes) float32, multi-hot.
@@ -67,14 +67,14 @@ def gather_people(
     *,
     with_empty: bool,
 ) -> People:
-    """Groups annotation rows and proposals by key-frame, as `dataset` does.
+    """Groups annotation rows and proposals by key frame, as `dataset` does.
 
     Args:
-      table: annotations outside the excluded key-frames.
+      table: annotations outside the excluded key frames.
       class_ids: (num_classes,) int64, action id of each class; 0 for class 0.
-      proposals: (N, 5) boxes with scores by key-frame; {}: there are none.
+      proposals: (N, 5) boxes with scores by key frame; {}: there are none.
       person_score: `config.data.person_score`.
-      with_empty: also key-frames without a learned action, as in validation.
+      with_empty: also key frames without a learned action, as in validation.
     """
     frames = annotations.index_frames(table)
     frame = frames.rows[0]
@@ -101,7 +101,7 @@ def gather_people(
 
 
 def _confident(found, person_score: float) -> tuple[np.ndarray, np.ndarray]:
-    """The boxes that are kept of each key-frame's, and where they start."""
+    """The boxes that are kept of each key frame's, and where they start."""
     some = [boxes for boxes in found if len(boxes)]
     counts = np.zeros(len(found), np.int64)
     if not some:
@@ -114,7 +114,7 @@ def _confident(found, person_score: float) -> tuple[np.ndarray, np.ndarray]:
 def check_keys(
     people: People, proposals: Proposals, table_path: str, path: str, split: str
 ) -> list[Finding]:
-    """Annotated key-frames without a proposal."""
+    """Annotated key frames without a proposal."""
     missing = np.flatnonzero(
         [not len(proposals.get(key, ())) for key in people.keys]
     ).tolist()
@@ -127,14 +127,14 @@ def check_keys(
     why = _why(people.keys[missing[0]], proposals)
     return [
         Finding(
-            "key-frames without proposals",
+            "key frames without proposals",
             len(missing),
             places,
-            f"Of {len(people.keys):,} annotated key-frames, {path} has no box for "
+            f"Of {len(people.keys):,} annotated key frames, {path} has no box for "
             f"these. {why}",
             "Write the keys as in the annotations, '<video>,<second>', or make "
             "proposals: python scripts/prepare_ava.py proposals --help. "
-            "--config.data.no_proposals=skip leaves such key-frames out.",
+            "--config.data.no_proposals=skip leaves such key frames out.",
             split,
             suspects=_suspects(people, missing[:PLACES]),
         )
@@ -169,7 +169,7 @@ def check_padding(keys: list[str], path: str, split: str) -> list[Finding]:
         "proposal keys that are not padded",
         [f"{path}: '{key}'" for key in keys],
         "Here they are read as numbers, and match. MMAction2 looks for four digits and "
-        "would give these key-frames one box of the whole frame.",
+        "would give these key frames one box of the whole frame.",
         "Write the seconds with four digits if MMAction2 is to read the file.",
         split=split,
         is_problem=False,
@@ -231,9 +231,9 @@ def check_boxes(proposals: Proposals, path: str, split: str) -> list[Finding]:
 def check_scores(
     proposals: Proposals, people: People, person_score: float, split: str, path: str
 ) -> list[Finding]:
-    """Key-frames of which only the best box is kept, because all scores are low."""
+    """Key frames of which only the best box is kept, because all scores are low."""
     return listed(
-        "key-frames whose proposals all have low scores",
+        "key frames whose proposals all have low scores",
         [
             f"{path}: '{_key(key)}'"
             for key in people.keys

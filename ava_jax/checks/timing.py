@@ -16,17 +16,17 @@ from ava_jax.prepare.extract import MANIFEST
 # What videos are extracted at.
 _RATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 12.5, 15, 16, 20, 23.976, 24, 25, 29.97, 30)
 _RATES += (48, 50, 59.94, 60, 100, 120)
-# Seconds that a movie may well go on behind its last key-frame.
+# Seconds that a movie may well go on behind its last key frame.
 _TAIL = 5.0
 
 
 def check_timing(
     tables: Mapping[str, BoxTable], store: FrameStore, config: ml_collections.ConfigDict
 ) -> list[Finding]:
-    """Key-frames outside their movies, short movies, a wrong frame rate.
+    """Key frames outside their movies, short movies, a wrong frame rate.
 
     Args:
-      tables: annotations by split, without excluded key-frames.
+      tables: annotations by split, without excluded key frames.
       store: the frames.
       config: the whole configuration; `data.fps` and `data.timestamp_start`.
     """
@@ -113,7 +113,7 @@ def _behind(table, store, fps, start) -> np.ndarray:
 
 
 def _short(seconds, store, fps, start) -> list[Finding]:
-    """Movies that end before several of their key-frames: no slip in one row."""
+    """Movies that end before several of their key frames: no slip in one row."""
     count = store.last - store.origin
     behind = {
         number: (_frames(times, fps, start) > count[number]).sum()
@@ -127,7 +127,7 @@ def _short(seconds, store, fps, start) -> list[Finding]:
             for n, frames in behind.items()
             if frames > 1
         ],
-        f"Of {len(seconds)} movies, these end before several of their key-frames.",
+        f"Of {len(seconds)} movies, these end before several of their key frames.",
         "Extract them again; if the videos are short themselves, fetch them again.",
     )
 
@@ -159,7 +159,7 @@ def _wrong_rate(seconds, store, fps, start) -> list[Finding]:
     found = (
         f"the first movie has frames for {needed:.4g} a second at most"
         if wrong is too_few
-        else "every movie would go on for long behind its last key-frame"
+        else "every movie would go on for long behind its last key frame"
     )
     return listed(
         "wrong frame rate",
@@ -173,11 +173,11 @@ def _wrong_rate(seconds, store, fps, start) -> list[Finding]:
 
 
 def _fitting_rates(count: np.ndarray, cover: np.ndarray) -> list[float]:
-    """The usual rates at which all movies end soon after their last key-frame.
+    """The usual rates at which all movies end soon after their last key frame.
 
     Args:
       count: frames of each movie after its first one.
-      cover: seconds from there to its last key-frame.
+      cover: seconds from there to its last key frame.
     """
     return [
         rate

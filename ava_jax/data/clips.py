@@ -9,7 +9,7 @@ from ava_jax.video.clip_sampling import ClipSampling
 def centre_frames(
     seconds: np.ndarray, fps: int, timestamp_start: float, origin: np.ndarray | int = 1
 ) -> np.ndarray:
-    """Indices of key-frames.
+    """Indices of key frames.
 
     Args:
       seconds: (K,) their timestamps.

@@ -1,4 +1,4 @@
-"""One split of an AVA-format data set, joined into arrays by key-frame."""
+"""One split of an AVA-format data set, joined into arrays by key frame."""
 
 import pathlib
 from typing import Any
@@ -22,7 +22,7 @@ _FULL_FRAME = np.array([[0.0, 0, 1, 1, 1]])
 def load_split(config: ml_collections.ConfigDict, name: str) -> Split:
     """Reads the annotation files of one split and looks at its frames.
 
-    Key-frames are those that the annotation file names and the exclusions do not;
+    Key frames are those that the annotation file names and the exclusions do not;
     for training, only those with a box to learn from, followed by those that
     `dense_sampling` adds between them.
 
@@ -54,7 +54,7 @@ def load_split(config: ml_collections.ConfigDict, name: str) -> Split:
     if not learnable.any():
         rows = kept[index.rows[0]].sum()
         raise UserError(
-            f"{root / files.boxes} leaves no key-frame for split {name!r}: it has "
+            f"{root / files.boxes} leaves no key frame for split {name!r}: it has "
             f"{rows} rows outside the excluded timestamps, 0 of them with a label of "
             "config.data.class_ids. Is it the right file?"
         )
@@ -82,7 +82,7 @@ def load_split(config: ml_collections.ConfigDict, name: str) -> Split:
 
 
 def _frames(config, index, kept) -> dict[str, Any]:
-    """Where the kept key-frames are."""
+    """Where the kept key frames are."""
     used, video = np.unique(index.video[kept], return_inverse=True)
     store = frames.open_frames(config.data, [index.videos[v] for v in used])
     second, start = index.timestamp[kept], config.data.timestamp_start
@@ -164,7 +164,7 @@ def _check_labels(table, labels, class_ids, config) -> None:
 
 
 def _proposals(config, path, index, kept) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The key-frames that are still kept, and their confident proposals."""
+    """The key frames that are still kept, and their confident proposals."""
     proposals = annotations.read_proposals(path)
     numbers = np.flatnonzero(kept)
     videos = (index.videos[v] for v in index.video[numbers])
@@ -186,7 +186,7 @@ def _check_missing_proposals(config, path, missing, total) -> None:
     policy = config.data.no_proposals
     if policy == "full_frame" or (policy == "skip" and len(missing) < total):
         logging.warning(
-            "%d of %d key-frames have no proposal in %s: config.data.no_proposals=%s",
+            "%d of %d key frames have no proposal in %s: config.data.no_proposals=%s",
             *(len(missing), total, path, policy),
         )
         return
@@ -197,10 +197,10 @@ def _check_missing_proposals(config, path, missing, total) -> None:
         )
     shown = ", ".join(f"'{video},{second:04g}'" for video, second in missing[:3])
     raise UserError(
-        f"{path} has no proposals for {len(missing)} of {total} annotated key-frames, "
+        f"{path} has no proposals for {len(missing)} of {total} annotated key frames, "
         f"first {shown}. Its keys are '<video>,<second>', the second with four "
         "digits. Do the proposals belong to these annotations? "
-        "--config.data.no_proposals=skip leaves such key-frames out, full_frame gives "
+        "--config.data.no_proposals=skip leaves such key frames out, full_frame gives "
         "them one box of the whole frame (as MMAction2 does)."
     )
 
@@ -211,7 +211,7 @@ def _check_centres(split, config) -> None:
     if len(outside):
         k = outside[0]
         raise UserError(
-            f"{len(outside)} of {len(split)} key-frames lie outside their movie, first "
+            f"{len(outside)} of {len(split)} key frames lie outside their movie, first "
             f"second {split.second[k]:g} of {split.frames.videos[split.video[k]]}: at "
             f"{config.data.fps} frames a second from {config.data.timestamp_start} s "
             f"it is frame {split.centre[k]}, and there are {first[k]} to {last[k]}. "
@@ -247,7 +247,7 @@ def _log_summary(annotated, split, name) -> None:
     )
     recall = [(found >= iou).sum() / max(len(found), 1) for iou in (0.5, 0.9)]
     logging.info(
-        "%s: %d key-frames of %d movies, %d frames missing, %d people, %d proposals "
+        "%s: %d key frames of %d movies, %d frames missing, %d people, %d proposals "
         "that find %.1f %% of the people at IoU 0.5 and %.1f %% at 0.9; labels: %s",
         *(name, len(annotated), len(split.frames.videos), split.frames.missing.sum()),
         *(len(annotated.truth_boxes), len(annotated.proposal_boxes)),
@@ -255,7 +255,7 @@ def _log_summary(annotated, split, name) -> None:
     )
     if split is not annotated:
         logging.info(
-            "%s: %d key-frames with %d people were added between the annotated ones",
+            "%s: %d key frames with %d people were added between the annotated ones",
             *(name, len(split) - len(annotated)),
             len(split.truth_boxes) - len(annotated.truth_boxes),
         )
@@ -275,7 +275,7 @@ def check_data(name: str, split: Split) -> None:
         f"the {name} split",
         {
             "number of movies": len(frames.videos),
-            "number of key-frames": len(split),
+            "number of key frames": len(split),
             "number of boxes": len(split.truth_boxes),
             "SHA-256 of movies and boxes": consistency.digest(
                 [frames.videos, frames.first, frames.last, frames.size, *arrays]

@@ -1,6 +1,6 @@
-"""Training clips between annotated key-frames: `config.data.clips_per_second`.
+"""Training clips between annotated key frames: `config.data.clips_per_second`.
 
-A person who has the same id in two neighbouring key-frames is taken to move straight
+A person who has the same id in two neighbouring key frames is taken to move straight
 from one box to the other. Evaluation knows nothing of this.
 """
 
@@ -14,19 +14,19 @@ from ava_jax.data import clips, grouping
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
 
-_LONGEST = 1.0  # seconds from one key-frame to the next; AVA's are 1 second apart
+_LONGEST = 1.0  # seconds from one key frame to the next; AVA's are 1 second apart
 
 
 @dataclasses.dataclass(frozen=True)
 class _People:
-    """Everyone who has an id, once for each key-frame: by key-frame, then by id.
+    """Everyone who has an id, once for each key frame: by key frame, then by id.
 
     Attributes:
-      frame: (P,) int64, number of the key-frame.
+      frame: (P,) int64, number of the key frame.
       entity: (P,) int64, rank of the id among all.
       box: (P, 4) float64 xyxy, fractions of the frame.
       classes: (P, num_classes) bool; none where no action is learned.
-      clear: (P,) bool: the id has only this box in the key-frame.
+      clear: (P,) bool: the id has only this box in the key frame.
     """
 
     frame: np.ndarray
@@ -37,13 +37,13 @@ class _People:
 
 
 def fill_gaps(split: Split, config: ml_collections.ConfigDict) -> Split:
-    """Adds key-frames between the annotated ones, behind them in the arrays.
+    """Adds key frames between the annotated ones, behind them in the arrays.
 
-    From a key-frame at t0 to the next of its movie at t1, at most a second later, they
+    From a key frame at t0 to the next of its movie at t1, at most a second later, they
     lie at t0 + (t1 - t0) j / n with n = round(clips_per_second (t1 - t0)) and
-    j = 1 .. n - 1. They hold the people whose id both key-frames have: boxes are
-    interpolated, actions are those of the nearer key-frame, the earlier one in the
-    middle. There are no proposals in them. Excluded key-frames are no ends.
+    j = 1 .. n - 1. They hold the people whose id both key frames have: boxes are
+    interpolated, actions are those of the nearer key frame, the earlier one in the
+    middle. There are no proposals in them. Excluded key frames are no ends.
 
     Args:
       split: the training split.
@@ -64,7 +64,7 @@ def fill_gaps(split: Split, config: ml_collections.ConfigDict) -> Split:
     video = np.array([code.get(name, -1) for name in index.videos])[index.video]
     gap = np.append(np.diff(index.timestamp), 0)
     parts = np.maximum(np.rint(rate * gap).astype(np.int64), 1)
-    # The frames of a movie of which no key-frame is trained are not known.
+    # The frames of a movie of which no key frame is trained are not known.
     parts[~_are_neighbours(index, gap) | (video < 0)] = 1
     people = _people(table, index.rows[0], split.class_ids)
     moment, truth = _between(people, parts, rate)
@@ -79,19 +79,19 @@ def _check(rate: int, fps: int, table: BoxTable) -> None:
     if not 0 <= rate <= fps:
         raise UserError(
             f"config.data.clips_per_second is {rate}; expected 0 for clips at the "
-            f"annotated key-frames alone, or up to config.data.fps, which is {fps}."
+            f"annotated key frames alone, or up to config.data.fps, which is {fps}."
         )
     if rate >= 2 and (table.entity == NO_ENTITY).all():
         raise UserError(
             f"config.data.clips_per_second is {rate}, but no row of {table.path} has "
             "a person id (its 8th column), so nobody can be followed from one "
-            "key-frame to the next. Add the ids, or leave "
+            "key frame to the next. Add the ids, or leave "
             "config.data.clips_per_second at 0."
         )
 
 
 def _exclusions(excluded: set[tuple[str, float]]) -> BoxTable:
-    """Key-frames that are left out, as a table without boxes."""
+    """Key frames that are left out, as a table without boxes."""
     videos = sorted({name for name, _ in excluded})
     code = {name: i for i, name in enumerate(videos)}
     return BoxTable.from_columns(
@@ -103,7 +103,7 @@ def _exclusions(excluded: set[tuple[str, float]]) -> BoxTable:
 
 
 def _are_neighbours(index: FrameIndex, gap: np.ndarray) -> np.ndarray:
-    """(F,) bool: clips may lie between a key-frame and the next."""
+    """(F,) bool: clips may lie between a key frame and the next."""
     is_end = np.ones(len(gap), bool)
     is_end[index.keyframes[1]] = False  # the exclusions
     together = np.append(index.video[1:] == index.video[:-1], False)
@@ -112,7 +112,7 @@ def _are_neighbours(index: FrameIndex, gap: np.ndarray) -> np.ndarray:
 
 
 def _people(table: BoxTable, frames: np.ndarray, class_ids: np.ndarray) -> _People:
-    """Joins the rows of a person; `frames` has the key-frame of every row."""
+    """Joins the rows of a person; `frames` has the key frame of every row."""
     rows = np.flatnonzero(table.entity != NO_ENTITY)
     frame = frames[rows].astype(np.int64)
     entity = np.unique(table.entity[rows], return_inverse=True)[1]
@@ -131,7 +131,7 @@ def _people(table: BoxTable, frames: np.ndarray, class_ids: np.ndarray) -> _Peop
 
 
 def _links(people: _People, may: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of people in a key-frame of those that `may`, and theirs in the next."""
+    """Rows of people in a key frame of those that `may`, and theirs in the next."""
     span = people.entity.max() + 1
     key = people.frame * span + people.entity  # ascending
     later = np.minimum(np.searchsorted(key, key + span), len(key) - 1)
@@ -143,15 +143,15 @@ def _links(people: _People, may: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _between(
     people: _People, parts: np.ndarray, rate: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The people between key-frames, in the order of time.
+    """The people between key frames, in the order of time.
 
     Args:
-      people: in the key-frames.
-      parts: (F,) int64, of the time from each key-frame to the next; at most `rate`.
+      people: in the key frames.
+      parts: (F,) int64, of the time from each key frame to the next; at most `rate`.
       rate: clips a second.
 
     Returns:
-      (N,) int64, `rate` times the number of the key-frame before, plus the step from
+      (N,) int64, `rate` times the number of the key frame before, plus the step from
       1 to its `parts - 1`; and the people's `truth_boxes` and (bool) `truth_classes`.
     """
     earlier, later = _links(people, parts > 1)
@@ -174,7 +174,7 @@ def _between(
 
 
 def _extended(split, config, video, second, counts, truth) -> Split:
-    """The split with more key-frames, of `counts` people and no proposals each."""
+    """The split with more key frames, of `counts` people and no proposals each."""
     fps, start = config.data.fps, config.data.timestamp_start
     origin = split.frames.origin[video]
     more = {

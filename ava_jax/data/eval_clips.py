@@ -1,7 +1,7 @@
 """The clips of evaluation, read so that clips that overlap share their frames.
 
-Every stream goes through consecutive key-frames and keeps the frames of its last
-clip. A clip of 32 frames around a key-frame has 15 to 17 in common with the next
+Every stream goes through consecutive key frames and keeps the frames of its last
+clip. A clip of 32 frames around a key frame has 15 to 17 in common with the next
 second's.
 """
 
@@ -32,7 +32,7 @@ def plan(
 
     Yields:
       For each shape of clips: (height, width), and (n, B, 3) int64 rows of
-      key-frame, first proposal, number of proposals; rows to fill up have 0.
+      key frame, first proposal, number of proposals; rows to fill up have 0.
     """
     shapes = np.array(
         [
@@ -48,7 +48,7 @@ def plan(
 
 
 def _table(split, max_boxes) -> np.ndarray:
-    """(n, 3) key-frame, first proposal, number of proposals; by key-frame."""
+    """(n, 3) key frame, first proposal, number of proposals; by key frame."""
     counts = np.diff(split.proposal_starts)
     parts = -(-counts // max_boxes)
     key_frame = np.repeat(np.arange(len(split)), parts)
@@ -129,7 +129,7 @@ def _reader(examples: Examples, shape: tuple[int, int], clip_len: int):
 
 
 def _next_clip(examples, before, now, key_frame, shape) -> tf.Tensor:
-    """The clip of a key-frame, of which only new frames are read."""
+    """The clip of a key frame, of which only new frames are read."""
     (old_video, old_indices, old_frames), (video, indices) = before, now
     known = tf.reduce_any(indices[:, None] == old_indices, axis=1)
     known &= video == old_video

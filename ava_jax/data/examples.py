@@ -38,11 +38,11 @@ class Examples:
             self._arrays[name] = tf.constant(getattr(split.frames, name))
 
     def video(self, key_frame: tf.Tensor) -> tf.Tensor:
-        """() int32, the movie of a key-frame."""
+        """() int32, the movie of a key frame."""
         return self._arrays["video"][key_frame]
 
     def size(self, key_frame: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Height and width of a key-frame as it is stored."""
+        """Height and width of a key frame as it is stored."""
         return tuple(tf.unstack(self._arrays["size"][self.video(key_frame)]))
 
     def indices(
@@ -180,7 +180,7 @@ class Examples:
     def frames(
         self, key_frame: tf.Tensor, indices: tf.Tensor, size: tuple[int, int]
     ) -> tf.Tensor:
-        """(n, h, w, 3) uint8, frames of a key-frame's movie in the size `size`."""
+        """(n, h, w, 3) uint8, frames of a key frame's movie in the size `size`."""
         clip = self._frames.clip(self.video(key_frame), indices)
         return transforms.resize(clip, *size)
 

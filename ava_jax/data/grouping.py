@@ -1,4 +1,4 @@
-"""Rows of annotation files, grouped by key-frame and person."""
+"""Rows of annotation files, grouped by key frame and person."""
 
 from collections.abc import Sequence
 
@@ -14,18 +14,18 @@ def people(
     kept: np.ndarray,
     class_ids: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """The people of some key-frames: rows with the same box are one person.
+    """The people of some key frames: rows with the same box are one person.
 
     Args:
       table: R rows.
-      frames: (R,) number of each row's key-frame.
+      frames: (R,) number of each row's key frame.
       learnable: (R,) bool, which rows count.
-      kept: (F,) bool, by number: the key-frames that are wanted.
+      kept: (F,) bool, by number: the key frames that are wanted.
       class_ids: (num_classes,) action id of each class.
 
     Returns:
       `truth_starts`, `truth_boxes` and `truth_classes` of a `Split`: by
-      key-frame, and within it in the order of the file.
+      key frame, and within it in the order of the file.
     """
     rows = np.flatnonzero(learnable & kept[frames])
     frame, box = frames[rows], table.box[rows]
@@ -61,8 +61,8 @@ def confident(
     """The proposals with a score of at least `threshold`, or of their frame's best.
 
     Args:
-      proposals: of each key-frame, (n, 5) boxes with scores, n > 0.
-      threshold: lowest score that every key-frame keeps.
+      proposals: of each key frame, (n, 5) boxes with scores, n > 0.
+      threshold: lowest score that every key frame keeps.
 
     Returns:
       `proposal_starts` and `proposal_boxes` of a `Split`.

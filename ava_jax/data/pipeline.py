@@ -26,7 +26,7 @@ Frames = Iterable[tuple[int, int]]
 
 
 def steps_per_epoch(split: Split, batch: int) -> int:
-    """Steps in which every key-frame is seen once; the last one runs over."""
+    """Steps in which every key frame is seen once; the last one runs over."""
     return -(-len(split) // batch)
 
 
@@ -61,7 +61,7 @@ def train_batches(
     examples = Examples(split, data, seed)
 
     def place(n):
-        """The key-frame of this host's n-th example, and its place in the stream."""
+        """The key frame of this host's n-th example, and its place in the stream."""
         position = (n // len(rows)) * batch + rows.start + n % len(rows)
         return _shuffled(position, len(split), seed), position
 
@@ -84,7 +84,7 @@ def train_batches(
 
 
 def _shuffled(position: tf.Tensor, size: int, seed: int) -> tf.Tensor:
-    """The key-frame at a position in the endless stream of shuffled epochs."""
+    """The key frame at a position in the endless stream of shuffled epochs."""
     epoch, index = position // size, position % size
     return tf.random.experimental.index_shuffle(
         index, tf.stack([seed, epoch]), size - 1
@@ -113,7 +113,7 @@ def eval_batches(
     """This host's rows of the batches that hold every proposal of a split once.
 
     Frames keep their aspect, so a batch holds movies of one frame shape; a
-    key-frame with more than max_boxes proposals takes several rows. Frames that
+    key frame with more than max_boxes proposals takes several rows. Frames that
     neighbouring clips of a movie share are decoded once.
 
     Args:

@@ -1,4 +1,4 @@
-"""The key-frames of one split, as arrays."""
+"""The key frames of one split, as arrays."""
 
 import dataclasses
 
@@ -10,17 +10,17 @@ from ava_jax.data.frames.store import FrameStore
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """The key-frames of a split with their boxes.
+    """The key frames of a split with their boxes.
 
-    The boxes of key-frame k are rows `starts[k]` to `starts[k + 1]`. Those that
+    The boxes of key frame k are rows `starts[k]` to `starts[k + 1]`. Those that
     `dense_sampling` adds for training come last and have no proposals.
 
     Attributes:
-      frames: of the movies that have key-frames.
+      frames: of the movies that have key frames.
       labels: action id -> name, of the label map.
       class_ids: (num_classes,) int64, action id of each class; 0 for class 0.
       ground_truth: all rows of the annotation file.
-      excluded: (video, second) of the key-frames that are left out.
+      excluded: (video, second) of the key frames that are left out.
       video: (K,) int32 index into `frames.videos`.
       second: (K,) float64 timestamp.
       centre: (K,) int64 frame index.
@@ -47,5 +47,5 @@ class Split:
     proposal_boxes: np.ndarray
 
     def __len__(self) -> int:
-        """Number of key-frames."""
+        """Number of key frames."""
         return len(self.second)

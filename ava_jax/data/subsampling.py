@@ -1,4 +1,4 @@
-"""Some of a split's key-frames, for a quick estimate of its mAP."""
+"""Some of a split's key frames, for a quick estimate of its mAP."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from ava_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Thinned:
-    """Some key-frames of a split.
+    """Some key frames of a split.
 
     Attributes:
       split: a split of them alone, its ground truth included.
@@ -23,17 +23,17 @@ class Thinned:
 
 
 def thin(split: Split, stride: int) -> Thinned:
-    """Keeps the key-frames whose whole second is a multiple of `stride`.
+    """Keeps the key frames whose whole second is a multiple of `stride`.
 
     PySlowFast's estimate during training is of this kind, with a stride of 4
     (`slowfast/datasets/ava_helper.py`, `slowfast/utils/meters.py`).
 
     Args:
-      split: all key-frames.
+      split: all key frames.
       stride: in seconds; 0 and 1 keep all.
 
     Raises:
-      UserError: no key-frame with an annotated action is left.
+      UserError: no key frame with an annotated action is left.
     """
     if stride in (0, 1):
         return Thinned(split, np.arange(len(split.proposal_boxes)))
@@ -44,9 +44,9 @@ def thin(split: Split, stride: int) -> Thinned:
     proposal_starts, rows = _keep_groups(split.proposal_starts, keep)
     if not len(truth):
         raise UserError(
-            f"config.eval.stride_seconds is {stride}, but no key-frame with an action "
+            f"config.eval.stride_seconds is {stride}, but no key frame with an action "
             f"is at a multiple of {stride} s (the first is at {split.second[0]:g} s). "
-            "Give another stride, or 0 for all key-frames."
+            "Give another stride, or 0 for all key frames."
         )
     table = split.ground_truth
     thinned = dataclasses.replace(

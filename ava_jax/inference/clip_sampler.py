@@ -1,4 +1,4 @@
-"""The key-frames of a video with the clips around them, as it goes by."""
+"""The key frames of a video with the clips around them, as it goes by."""
 
 import collections
 import dataclasses
@@ -15,13 +15,13 @@ from ava_jax.video.resize import resize_frame
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SampledClip:
-    """A key-frame and its clip.
+    """A key frame and its clip.
 
     Attributes:
       time: seconds after the video's first frame.
-      frame: (H, W, 3) uint8 RGB, the key-frame in the video's size.
+      frame: (H, W, 3) uint8 RGB, the key frame in the video's size.
       clip: (T, h, w, 3) uint8 RGB in the model's size.
-      decoded_at: when the key-frame was decoded, by `time.monotonic`.
+      decoded_at: when the key frame was decoded, by `time.monotonic`.
     """
 
     time: float
@@ -51,9 +51,9 @@ class VideoSampling:
 def sample_clips(
     frames: Iterable[VideoFrame], sampling: VideoSampling
 ) -> Iterator[SampledClip]:
-    """The key-frames of a video, each as soon as the last frame of its clip is there.
+    """The key frames of a video, each as soon as the last frame of its clip is there.
 
-    Kept in memory are the key-frames whose clips are not complete, and the frames
+    Kept in memory are the key frames whose clips are not complete, and the frames
     of these clips in the model's size: no more for a longer video.
 
     Args:

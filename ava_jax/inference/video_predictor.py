@@ -1,4 +1,4 @@
-"""Actions of the people in a video, one result a key-frame, as it goes by."""
+"""Actions of the people in a video, one result a key frame, as it goes by."""
 
 import collections
 import contextlib
@@ -26,12 +26,12 @@ class KeyFrameResult:
 
     Attributes:
       time: seconds after the video's first frame.
-      frame: (H, W, 3) uint8 RGB, the key-frame.
+      frame: (H, W, 3) uint8 RGB, the key frame.
       boxes: (N, 4) float32 xyxy in pixels of the frame.
       track_ids: (N,) int64, the same number for the same person over time.
       scores: (N, num_classes) float32; see `Detector.predict`.
       labels: name of each class; '' for class 0.
-      latency: seconds from decoding the key-frame to this result, of which the
+      latency: seconds from decoding the key frame to this result, of which the
         second half of the clip is a part in a live stream.
     """
 
@@ -75,7 +75,7 @@ def key_frame_results(
     Decoding, finding people, feeding the device and what the caller does with the
     results run at the same time.
     """
-    # Who is missed once is not yet gone, however far apart the key-frames are.
+    # Who is missed once is not yet gone, however far apart the key frames are.
     tracker = people.Tracker(patience=max(3.0, 2 * sampling.every))
     with VideoReader(source) as video, contextlib.ExitStack() as stages:
         find_people = as_person_source(boxes, video)

@@ -27,7 +27,7 @@ class Analysis:
         id; None where the protocol does not average the action.
       gap: why the protocols differ.
       by_size: AP by the area of people's boxes.
-      by_people: AP by the number of annotated people in the key-frame.
+      by_people: AP by the number of annotated people in the key frame.
       confusion: between actions.
       false_alarms: the highest-scored false detections.
       low_scores: the lowest-scored true actions of people who were found, below

@@ -1,7 +1,7 @@
 """How sure a difference in mAP is: bootstrap over videos.
 
-The key-frames of a video are alike, so videos are what is drawn (with
-replacement), not key-frames; both sets of detections are scored on the same
+The key frames of a video are alike, so videos are what is drawn (with
+replacement), not key frames; both sets of detections are scored on the same
 draws. Efron and Tibshirani, An Introduction to the Bootstrap (1993), ch. 13:
 percentile intervals.
 """

@@ -12,7 +12,7 @@ import numpy as np
 from ava_jax.metrics.ava_map import Boxes, Ranking
 from ava_jax.metrics.person_boxes import Truth
 
-# The fewest people of a key-frame, by part: 1, 2, 3 or 4, 5 and more.
+# The fewest people of a key frame, by part: 1, 2, 3 or 4, 5 and more.
 _PEOPLE = (1, 2, 3, 5)
 
 
@@ -65,7 +65,7 @@ def by_size(
 def by_people(
     ranking: Ranking, detections: Boxes, truth: Truth, reached: np.ndarray
 ) -> Parts:
-    """AP by the number of annotated people in the key-frame; see `by_size`."""
+    """AP by the number of annotated people in the key frame; see `by_size`."""
     frames = max(truth.people.frame.max(initial=0), detections.frame.max(initial=0)) + 1
     count = np.bincount(truth.people.frame, minlength=frames)
     low = np.array(_PEOPLE)

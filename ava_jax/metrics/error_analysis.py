@@ -14,7 +14,7 @@ class NamedMistake(NamedTuple):
     Attributes:
       is_false_alarm: which of the two.
       video: its name.
-      second: of the key-frame.
+      second: of the key frame.
       box: (4,) xyxy, the detected box, fractions of the frame.
       action: its name.
       score: of the box and the action; None if the detections have none.

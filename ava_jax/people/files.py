@@ -11,7 +11,7 @@ import numpy as np
 from ava_jax.annotations.proposals import read_proposals
 from ava_jax.errors import UserError
 
-_LONE_SPACING = 1.0  # seconds; of a file with one time, as AVA's key-frames
+_LONE_SPACING = 1.0  # seconds; of a file with one time, as AVA's key frames
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Kept libraries don't serve: `trackers` brings the OpenCV wheel with a user interface,
 which overwrites the headless one, `norfair` needs NumPy 1, and both are made for
-every frame of a video, not for key-frames.
+every frame of a video, not for key frames.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from ava_jax.people.motion import Motion
 
 # How far from where they are expected people may be found, in their heights: the
-# detector's jitter, and what they may do in so many seconds. Key-frames a second
+# detector's jitter, and what they may do in so many seconds. Key frames a second
 # apart are too far apart for IoU: on OpenCV's vtest.avi, of 421 times that a person
 # is seen again, IoU (generalised, at its best limit) gives 46 another number, this 25.
 _JITTER = 0.35
@@ -36,7 +36,7 @@ class Tracker:
     Every person's box moves with constant velocity (a Kalman filter); boxes are
     assigned to the expected ones by their distance and their height, the best
     whole assignment first (Hungarian method). Looks are not compared: two people
-    who cross between two key-frames may swap numbers.
+    who cross between two key frames may swap numbers.
     """
 
     def __init__(self, patience: float = 3.0, memory: float = 1.0):

@@ -1,4 +1,4 @@
-"""Finds people on annotated key-frames: proposals, for who has none."""
+"""Finds people on annotated key frames: proposals, for who has none."""
 
 import os
 import pathlib
@@ -22,7 +22,7 @@ def write_proposals(
     detector: str,
     progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> str:
-    """Detects people on the annotated key-frames of a split, into a CSV file.
+    """Detects people on the annotated key frames of a split, into a CSV file.
 
     Args:
       data: `config.data`; it names the file.
@@ -41,7 +41,7 @@ def write_proposals(
     table = propose(data, split, people.open_detector(detector), progress)
     annotations.write_detections(path, table)
     nobody = len(table.keyframe_video)
-    return f"{path}: {len(table):,} boxes; {nobody:,} key-frames without anyone"
+    return f"{path}: {len(table):,} boxes; {nobody:,} key frames without anyone"
 
 
 def _check_output(data, split: str) -> pathlib.Path:
@@ -65,7 +65,7 @@ def propose(
     detector: Detector,
     progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> BoxTable:
-    """Detects people on the annotated key-frames of a split.
+    """Detects people on the annotated key frames of a split.
 
     Args:
       data: `config.data`.
@@ -74,7 +74,7 @@ def propose(
       progress: wraps an iterable of a known length, to show how far it is.
 
     Returns:
-      Boxes in fractions of the frame with scores, without actions; the key-frames
+      Boxes in fractions of the frame with scores, without actions; the key frames
       on which nobody was found are the rows without a box.
 
     Raises:

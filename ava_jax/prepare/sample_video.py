@@ -13,7 +13,7 @@ from ava_jax.video.writer import VideoWriter
 _LONGEST = 60.0  # seconds
 
 
-def make_film(
+def make_video(
     data: ml_collections.ConfigDict, folder: str | os.PathLike
 ) -> pathlib.Path:
     """Makes a video of the first minute of the first validation movie.
@@ -38,9 +38,9 @@ def make_film(
     store = open_frames(data, [movie])
     first = int(store.origin[0])
     last = min(int(store.last[0]), first + round(_LONGEST * data.fps) - 1)
-    film = pathlib.Path(folder, f"{movie}.mp4")
+    path = pathlib.Path(folder, f"{movie}.mp4")
     height, width = store.size[0].tolist()
-    with VideoWriter(film, (width, height), data.fps) as writer:
+    with VideoWriter(path, (width, height), data.fps) as writer:
         for index in range(first, last + 1):
             writer.write(store.read(0, index), (index - first) / data.fps)
-    return film
+    return path

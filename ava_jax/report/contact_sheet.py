@@ -1,4 +1,4 @@
-"""Key-frames with what is true and what was predicted, drawn on them."""
+"""Key frames with what is true and what was predicted, drawn on them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ LEGEND = (
 
 @dataclasses.dataclass(frozen=True)
 class KeyFrame:
-    """One key-frame with its annotations and detections.
+    """One key frame with its annotations and detections.
 
     Attributes:
       title: e.g. 'movie, second 105'.
@@ -54,7 +54,7 @@ def select(key_frames: Sequence[KeyFrame]) -> list[KeyFrame]:
 
 
 def draw_key_frame(key_frame: KeyFrame) -> np.ndarray:
-    """Draws the boxes and actions of one key-frame.
+    """Draws the boxes and actions of one key frame.
 
     Detections have solid boxes, true boxes dashed ones. Every detection has a
     caption of the actions predicted for it (score of 0.5 at least, or the best),
@@ -129,7 +129,7 @@ def match(boxes: np.ndarray, true_boxes: np.ndarray) -> list[int]:
 
 
 def contact_sheet(key_frames: Sequence[KeyFrame]) -> np.ndarray:
-    """Draws key-frames side by side, with titles and a legend.
+    """Draws key frames side by side, with titles and a legend.
 
     Args:
       key_frames: at least one; more than `MAX_KEY_FRAMES` are thinned out.

@@ -32,9 +32,9 @@ def write_report(
     """Writes the report of an evaluation into a folder.
 
     `index.html` shows everything and needs no other file and no network. Beside
-    it lie the key-frames as `contact_sheet.png`, and its charts for use elsewhere:
+    it lie the key frames as `contact_sheet.png`, and its charts for use elsewhere:
     `per_class_ap.png`, `precision_recall.png`, `confusion.png`,
-    `training_curves.png`. A picture that has nothing to show (no key-frames, no
+    `training_curves.png`. A picture that has nothing to show (no key frames, no
     history) is left out, and removed if an earlier report left one.
 
     Args:

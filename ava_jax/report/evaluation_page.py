@@ -68,7 +68,7 @@ def _headline(metrics: Mapping[str, Any], findings: Findings) -> str:
     averaged = sum(ap is not None for ap in metrics["per_class"].values())
     told = (
         f"AP at IoU 0.5, mean over {averaged} of {len(metrics['class_names'])} "
-        f"actions. {counts['keyframes']:,} key-frames "
+        f"actions. {counts['keyframes']:,} key frames "
         f"({counts['excluded_keyframes']:,} excluded), "
         f"{counts['ground_truth_boxes']:,} true boxes with "
         f"{counts['ground_truth_labels']:,} labels, "
@@ -91,9 +91,9 @@ def _protocols(metrics: Mapping[str, Any], gap: Gap) -> str:
     first, last = (metrics["protocols"][name]["mAP"] for name in PROTOCOLS)
     rules = (
         ("activitynet: the AVA challenge, most published numbers", "", first),
-        ("no detections on key-frames without ground truth", *gap.no_truth),
+        ("no detections on key frames without ground truth", *gap.no_truth),
         ("no actions without detections (their AP is 0)", *gap.undetected),
-        ("with the labels of excluded key-frames, all missed", *gap.excluded),
+        ("with the labels of excluded key frames, all missed", *gap.excluded),
         ("boxes without area are false; float32: mmaction2", *gap.no_area),
     )
     rows = [
@@ -132,7 +132,7 @@ def _parts(findings: Findings) -> str:
         f'<p class="soft">{html.escape(note)}</p>\n{bars.legend()}\n'
         + "<h3>By the area of a person's box</h3>\n"
         + bars.part_table(sizes, list(map(_size, sizes.parts)))
-        + "\n<h3>By the number of annotated people in the key-frame</h3>\n"
+        + "\n<h3>By the number of annotated people in the key frame</h3>\n"
         + bars.part_table(people, list(map(_people, people.parts)))
     )
     return page.section("AP by size and by number of people", body)
@@ -204,7 +204,7 @@ def _confusion(metrics: Mapping[str, Any], findings: Findings) -> str:
 
 def _mistakes(findings: Findings, read_frame: mistakes.ReadFrame | None) -> str:
     note = (
-        "False detections with the highest scores, on key-frames with ground truth, "
+        "False detections with the highest scores, on key frames with ground truth, "
         "and true actions of detected people with the lowest scores, below a false one "
         "of the same action. The worst of every action come first."
     )
@@ -217,11 +217,11 @@ def _mistakes(findings: Findings, read_frame: mistakes.ReadFrame | None) -> str:
 def _key_frames(key_frames: Sequence[KeyFrame]) -> str:
     if not key_frames:
         body = '<p class="soft">No frames were at hand for this report.</p>'
-        return page.section("Key-frames", body)
+        return page.section("Key frames", body)
     chips = "".join(page.chip(text, color) for text, color in contact_sheet.legend())
     pictures = "\n".join(map(_figure, contact_sheet.select(key_frames)))
     return page.section(
-        "Key-frames",
+        "Key frames",
         f'<div class="chips">{chips}</div>\n<div class="gallery">\n{pictures}\n</div>',
     )
 

@@ -31,8 +31,8 @@ def score_text(metrics: dict) -> str:
     total = counts["ground_truth_labels"], counts["detections"]
     add("", "mAP", *total, [protocol["mAP"] for protocol in protocols])
     lines.append(
-        f"{counts['keyframes']:,} key-frames, {counts['ground_truth_boxes']:,} boxes; "
-        f"{counts['excluded_keyframes']:,} annotated key-frames excluded; n/a: not "
+        f"{counts['keyframes']:,} key frames, {counts['ground_truth_boxes']:,} boxes; "
+        f"{counts['excluded_keyframes']:,} annotated key frames excluded; n/a: not "
         "averaged (activitynet: no ground truth; mmaction2: or no detection)"
     )
     return "\n".join(lines)

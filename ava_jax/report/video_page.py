@@ -11,7 +11,7 @@ from ava_jax.report import page, style
 
 
 class Sighting(NamedTuple):
-    """What one person does at one key-frame."""
+    """What one person does at one key frame."""
 
     time: float  # seconds
     person: int
@@ -37,7 +37,7 @@ def render(
         then becomes part of the page.
       sightings: by time.
       duration: of the video, seconds.
-      every: seconds from one key-frame to the next.
+      every: seconds from one key frame to the next.
       threshold: score from which actions are shown at first.
       colors: of the people in the video.
       notes: sentences above the timeline.

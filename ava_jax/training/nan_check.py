@@ -62,7 +62,7 @@ def check(
 
 
 def _clips(split, step: int, batch: int, seed: int) -> list[tuple[str, float]]:
-    """Movie and second of the key-frames of a step, from 1."""
+    """Movie and second of the key frames of a step, from 1."""
     key_frames = pipeline.key_frames(split, step - 1, batch=batch, seed=seed)
     videos = split.frames.videos
     return [(videos[split.video[k]], float(split.second[k])) for k in key_frames]

@@ -1,1 +1,1 @@
-"""Videos: reading them as streams, and the clips around their key-frames."""
+"""Videos: reading them as streams, and the clips around their key frames."""

@@ -1,4 +1,4 @@
-"""A video in; the same with people's actions on it, a page and their data out."""
+"""Annotates a video file: the video with actions, a page, and the data."""
 
 import contextlib
 import itertools
@@ -15,8 +15,8 @@ from ava_jax.report import video_page
 from ava_jax.runtime import preemption
 from ava_jax.video.writer import VideoWriter
 from ava_jax.visualization import result_files
-from ava_jax.visualization.annotated_stream import Film, Options, open_film
-from ava_jax.visualization.progress import FilmProgress
+from ava_jax.visualization.annotated_stream import AnnotatedStream, Options, open_stream
+from ava_jax.visualization.progress import StreamProgress
 from ava_jax.visualization.video_visualizer import Annotator, track_color
 
 __all__ = ["Options", "annotate_video"]
@@ -31,18 +31,18 @@ def annotate_video(
 ) -> str:
     """Writes the annotated video, its page, and its results as CSV and JSON lines.
 
-    Nothing is left half-written. Ctrl-C ends the video there: all files are of what
-    was seen until then.
+    Files appear only when they are complete. Ctrl-C ends the video early; the files
+    then hold what was processed up to that point.
 
     Args:
       detector: scores the actions.
-      source: path of a video, address, or number of a camera. Of what is live, the
-        annotated video has the key-frames.
-      out: the MP4 file; the others have its name, with .html, .csv and .jsonl.
-      options: see there.
+      source: path of a video, address, or number of a camera. A live source gives a
+        video of its key frames.
+      out: the MP4 file; the others have its name with .html, .csv and .jsonl.
+      options: of the annotation.
 
     Returns:
-      What was found and written, for the user.
+      A summary for the user: what was found and written.
 
     Raises:
       UserError: the source is no video, or the files cannot be written.
@@ -59,46 +59,46 @@ def annotate_video(
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         request = stack.enter_context(preemption.requests())
-        film = open_film(detector, source, options, stack)
-        length = _write_film(film, out, options, request)
+        stream = open_stream(detector, source, options, stack)
+        length = _write_video(stream, out, options, request)
     if length is None:
-        return "Stopped before the first key-frame: nothing was written."
-    files = _write_data(detector, source, film, length, out, options)
+        return "Stopped before the first key frame: nothing was written."
+    files = _write_data(detector, source, stream, length, out, options)
     seconds = time.monotonic() - started
-    lines = ["Stopped: the files are of what was seen until then."] * request.made
-    lines += _summary(film, length, seconds, options)
+    lines = ["Stopped: the files hold what was processed so far."] * request.made
+    lines += _summary(stream, length, seconds, options)
     return "\n".join([*lines, *(f"  {path}" for path in [out, *files])])
 
 
-def _write_film(
-    film: Film,
+def _write_video(
+    stream: AnnotatedStream,
     out: pathlib.Path,
     options: Options,
     request: preemption.Request,
 ) -> float | None:
-    """Writes the annotated video; its length in seconds, None: there is none."""
-    first = next(film.shots, None)
+    """Writes the annotated video; its length in seconds, None if it is empty."""
+    first = next(stream.frames, None)
     if first is None:
         return None
-    film.size, film.start = first.frame.shape[1::-1], first.time
-    annotator = Annotator(film.size)
+    stream.size, stream.start = first.image.shape[1::-1], first.time
+    annotator = Annotator(stream.size)
     last = first.time
     with (
-        VideoWriter(out, annotator.size, film.fps, film.sound_of) as writer,
-        FilmProgress(film) as progress,
+        VideoWriter(out, annotator.size, stream.fps, stream.sound_of) as writer,
+        StreamProgress(stream) as progress,
     ):
-        for shot in itertools.chain([first], film.shots):
-            who = shot.people
+        for frame in itertools.chain([first], stream.frames):
+            who = frame.people
             actions = who.actions(options.threshold, _TOP)
-            picture = annotator.draw(shot.frame, who.boxes, who.track_ids, actions)
-            writer.write(picture, shot.time - first.time)
-            progress.update(shot)
-            last = shot.time
+            picture = annotator.draw(frame.image, who.boxes, who.track_ids, actions)
+            writer.write(picture, frame.time - first.time)
+            progress.update(frame)
+            last = frame.time
             if request.made:
                 break
-    length = last - first.time + 1 / film.fps
-    # Results run ahead of the frames, which may have been stopped.
-    film.results = [x for x in film.results if x.time < first.time + length]
+    length = last - first.time + 1 / stream.fps
+    # The predictor runs ahead of the frames: drop results after the last frame.
+    stream.results = [x for x in stream.results if x.time < first.time + length]
     return length
 
 
@@ -110,39 +110,39 @@ def _data_files(out: pathlib.Path) -> list[pathlib.Path]:
 def _write_data(
     detector: Detector,
     source: str,
-    film: Film,
+    stream: AnnotatedStream,
     length: float,
     out: pathlib.Path,
     options: Options,
 ) -> list[pathlib.Path]:
-    """Page, CSV and JSON lines; their paths."""
+    """Writes page, CSV and JSON lines, and returns their paths."""
     page, csv, lines = _data_files(out)
     name = pathlib.Path(source).stem
     result_files.write_csv(
-        *(csv, film.results, name, film.size, detector.class_ids),
+        *(csv, stream.results, name, stream.size, detector.class_ids),
         threshold=detector.config.eval.action_threshold,
         start=options.start,
     )
-    result_files.write_jsonl(lines, film.results)
+    result_files.write_jsonl(lines, stream.results)
     small = out.stat().st_size <= _EMBEDDED
     text = video_page.render(
         f"Actions in {name}",
         out.read_bytes() if small else out.name,
-        _sightings(film),
+        _sightings(stream),
         duration=length,
         every=options.every,
         threshold=options.threshold,
-        colors={n: track_color(n) for n in _numbers(film.results)},
-        notes=[_found(film)],
+        colors={n: track_color(n) for n in _numbers(stream.results)},
+        notes=[_found(stream)],
     )
     files.replace(page, text)
     return [page, csv, lines]
 
 
-def _sightings(film: Film) -> list[video_page.Sighting]:
+def _sightings(stream: AnnotatedStream) -> list[video_page.Sighting]:
     return [
-        video_page.Sighting(result.time - film.start, number, actions)
-        for result in film.results
+        video_page.Sighting(result.time - stream.start, number, actions)
+        for result in stream.results
         for number, actions in zip(
             result.track_ids.tolist(),
             result.actions(_PAGE_SCORE, _PAGE_TOP),
@@ -157,16 +157,18 @@ def _numbers(results: Sequence[KeyFrameResult]) -> list[int]:
     )
 
 
-def _found(film: Film) -> str:
-    count = len(_numbers(film.results))
+def _found(stream: AnnotatedStream) -> str:
+    count = len(_numbers(stream.results))
     who = {0: "Nobody was", 1: "1 person was"}.get(count, f"{count} people were")
-    moments = len(film.results)
-    return f"{who} found at {moments} key-frame{'s' if moments != 1 else ''}."
+    moments = len(stream.results)
+    return f"{who} found at {moments} key frame{'s' if moments != 1 else ''}."
 
 
-def _summary(film: Film, length: float, seconds: float, options: Options) -> list[str]:
-    lines = [_found(film)]
-    if options.people == "hog" and not _numbers(film.results):
+def _summary(
+    stream: AnnotatedStream, length: float, seconds: float, options: Options
+) -> list[str]:
+    lines = [_found(stream)]
+    if options.people == "hog" and not _numbers(stream.results):
         lines.append(
             "HOG finds only people who are seen whole and upright; --detector "
             "onnx:FILE.onnx takes a better detector, --person-score a lower score."

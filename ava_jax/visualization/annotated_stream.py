@@ -1,4 +1,4 @@
-"""What goes into an annotated video: its frames, and who does what in them."""
+"""The frames of an annotated video, with the people in each of them."""
 
 import contextlib
 import dataclasses
@@ -13,12 +13,12 @@ from ava_jax.errors import UserError
 from ava_jax.inference.prefetch import prefetch
 from ava_jax.inference.video_predictor import KeyFrameResult
 from ava_jax.video.reader import VideoReader, is_live
-from ava_jax.visualization.interpolation import with_people
+from ava_jax.visualization.interpolation import interpolate
 
 if TYPE_CHECKING:
     from ava_jax.predict import Detector
 
-_FPS = 25.0  # of videos that don't say
+_FPS = 25.0  # if the video does not state it
 _WAITING = 2  # frames
 _NO_FRAME = np.zeros((0, 0, 3), np.uint8)
 
@@ -28,14 +28,14 @@ class Options:
     """How a video is annotated.
 
     Attributes:
-      people: where people are: a name for `people.open_detector`.
-      person_score: people with a lower score are left out.
-      every: seconds from one key-frame to the next.
-      threshold: score from which an action is shown.
+      people: person detector, a name for `people.open_detector`.
+      person_score: lowest score of a person.
+      every: seconds between key frames.
+      threshold: lowest score of an action that is shown.
       batch: clips that the device scores at a time.
       smooth: average each person's scores over time.
-      start: second of the movie at which the video starts, in files of boxes and
-        in the CSV file.
+      start: timestamp of the video's first frame, in files of boxes and in the CSV
+        file.
     """
 
     people: str = "hog"
@@ -47,30 +47,30 @@ class Options:
     start: float = 0.0
 
 
-class Shot(NamedTuple):
-    """A frame of the film."""
+class AnnotatedFrame(NamedTuple):
+    """A frame and its people."""
 
     time: float  # seconds
-    frame: np.ndarray  # (H, W, 3) uint8 RGB
-    people: KeyFrameResult  # of the nearest key-frame, as they are in this frame
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    people: KeyFrameResult  # of the nearest key frame, with boxes for this frame
 
 
 @dataclasses.dataclass
-class Film:
-    """What goes into the annotated video.
+class AnnotatedStream:
+    """The frames of the annotated video.
 
     Attributes:
-      shots: its frames.
-      results: of the key-frames until now, without their pictures.
-      fps: frames a second on average.
-      duration: seconds, if that is known.
-      live: whether it is from a camera or an endless address.
-      sound_of: a file whose sound it gets.
-      size: width and height, pixels; known when the first shot is there.
-      start: time of the first shot, seconds.
+      frames: to be used once, in order.
+      results: of the key frames up to now, without their images.
+      fps: average frames a second.
+      duration: in seconds; None if unknown.
+      live: the source is a camera or an endless address.
+      sound_of: the file whose sound track is copied; None for no sound.
+      size: width and height in pixels, set with the first frame.
+      start: time of the first frame in seconds.
     """
 
-    shots: Iterator[Shot]
+    frames: Iterator[AnnotatedFrame]
     results: list[KeyFrameResult]
     fps: float
     duration: float | None
@@ -80,24 +80,24 @@ class Film:
     start: float = 0.0
 
 
-def open_film(
+def open_stream(
     detector: "Detector", source: str, options: Options, stack: contextlib.ExitStack
-) -> Film:
-    """Opens a video, whose frames and results come while `shots` is used.
+) -> AnnotatedStream:
+    """Opens a video; frames and results are computed while `frames` is iterated.
 
     Args:
       detector: scores the actions.
-      source: path of a video, address, or number of a camera. Of what is live, the
-        film has the key-frames alone.
-      options: see there.
-      stack: closes the film.
+      source: path of a video, address, or number of a camera. A live source gives
+        only its key frames.
+      options: of the annotation.
+      stack: closes the video and the predictor.
 
     Raises:
       UserError: the source is no video, or the boxes are not boxes.
     """
     live = is_live(source)
     video = None if live else stack.enter_context(VideoReader(source))
-    stream = detector.predict_video(
+    predicted = detector.predict_video(
         source,
         _open_people(options, source, video),
         every=options.every,
@@ -105,21 +105,27 @@ def open_film(
         smooth=options.smooth,
     )
     found: list[KeyFrameResult] = []
-    results = _noted(stack.enter_context(contextlib.closing(stream)), found)
+    results = _recorded(stack.enter_context(contextlib.closing(predicted)), found)
     if video is None:
-        shots = (Shot(result.time, result.frame, result) for result in results)
-        return Film(shots, found, 1 / options.every, None, True, None)
-    joined = with_people(video, results)
-    # Decoded while the one before is drawn and encoded.
-    shots = prefetch((Shot(f.time, f.rgb, who) for f, who in joined), _WAITING)
-    shots = stack.enter_context(contextlib.closing(shots))
-    return Film(shots, found, video.fps or _FPS, video.duration, False, source)
+        frames = (
+            AnnotatedFrame(result.time, result.frame, result) for result in results
+        )
+        return AnnotatedStream(frames, found, 1 / options.every, None, True, None)
+    joined = interpolate(video, results)
+    # The next frame is decoded while this one is drawn and encoded.
+    frames = prefetch(
+        (AnnotatedFrame(f.time, f.rgb, who) for f, who in joined), _WAITING
+    )
+    frames = stack.enter_context(contextlib.closing(frames))
+    return AnnotatedStream(
+        frames, found, video.fps or _FPS, video.duration, False, source
+    )
 
 
-def _noted(
+def _recorded(
     results: Iterable[KeyFrameResult], found: list[KeyFrameResult]
 ) -> Iterator[KeyFrameResult]:
-    """The same results, which are also kept, without their pictures."""
+    """Yields the results and appends them to `found` without their images."""
     for result in results:
         found.append(dataclasses.replace(result, frame=_NO_FRAME))
         yield result
@@ -129,8 +135,8 @@ def _open_people(options: Options, source: str, video: VideoReader | None):
     size = None if video is None else (video.width, video.height)
     if size is None and options.people.endswith(people.FILES):
         raise UserError(
-            f"{options.people}: a file of boxes is for a video file; what is live "
-            "needs a detector: hog or onnx:FILE.onnx"
+            f"{options.people}: a file of boxes needs a video file. For a live "
+            "source give a detector: hog or onnx:FILE.onnx"
         )
     who = people.open_detector(
         options.people, size, pathlib.Path(source).stem, options.person_score

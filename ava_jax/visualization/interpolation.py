@@ -1,4 +1,4 @@
-"""The people of every frame, from what is known at the key-frames."""
+"""Interpolates the people of every frame from the key frames."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -9,76 +9,76 @@ from ava_jax.inference.video_predictor import KeyFrameResult
 from ava_jax.video.reader import VideoFrame
 from ava_jax.visualization import shot_detection
 
-# Share of the way to the other key-frame on which who is not there is shown.
-_ALONE = 0.25
+# A person that only one of two key frames has is shown for this share of the time
+# between them.
+_SHOWN_ALONE = 0.25
 
 
-def with_people(
+def interpolate(
     frames: Iterable[VideoFrame], results: Iterable[KeyFrameResult]
 ) -> Iterator[tuple[VideoFrame, KeyFrameResult]]:
-    """Joins a video's frames with its results.
+    """Joins the frames of a video with its results.
 
-    People move evenly from one key-frame to the next. Who is in only one of the two
-    stands still, and is shown only on the quarter of the way that is next to it. A
-    frame of another shot than a key-frame has none of its people.
+    Boxes are interpolated linearly between key frames. A person that only one of the
+    two key frames has keeps its box, and is shown for the quarter of the interval next
+    to that key frame. People are not carried across a cut.
 
     Args:
-      frames: in their order.
-      results: of key-frames of the same video, in their order, the first at 0.
+      frames: in order.
+      results: of the video's key frames, in order, the first at time 0.
 
     Yields:
-      Each frame, and the result of the nearest key-frame with the people as they
-      are in this frame.
+      Each frame, and the result of the nearest key frame with the boxes of this frame.
     """
     known = map(_KeyFrame.of, results)
     before, after = next(known), next(known, None)
     for frame in frames:
         while after is not None and after.result.time <= frame.time:
             before, after = after, next(known, None)
-        yield frame, _between(before, after, frame)
+        yield frame, _people_at(before, after, frame)
 
 
 @dataclasses.dataclass(frozen=True)
 class _KeyFrame:
     result: KeyFrameResult
-    look: np.ndarray
+    histogram: np.ndarray
 
     @classmethod
     def of(cls, result: KeyFrameResult) -> "_KeyFrame":
-        return cls(result, shot_detection.look(result.frame))
+        return cls(result, shot_detection.color_histogram(result.frame))
 
 
-def _between(
+def _people_at(
     before: _KeyFrame, after: _KeyFrame | None, frame: VideoFrame
 ) -> KeyFrameResult:
-    look = shot_detection.look(frame.rgb)
-    near, far, way = before, after, 0.0
+    histogram = shot_detection.color_histogram(frame.rgb)
+    near, far, share = before, after, 0.0
     if after is not None:
         length = after.result.time - before.result.time
-        way = (frame.time - before.result.time) / length
-        if way >= 0.5:
-            near, far, way = after, before, 1 - way
-    if not shot_detection.alike(look, near.look):
-        return _only(near.result, near.result.boxes, [])
-    if far is not None and not shot_detection.alike(look, far.look):
+        share = (frame.time - before.result.time) / length
+        if share >= 0.5:
+            near, far, share = after, before, 1 - share
+    if not shot_detection.same_shot(histogram, near.histogram):
+        return _select(near.result, near.result.boxes, [])
+    if far is not None and not shot_detection.same_shot(histogram, far.histogram):
         far = None
-    return _moved(near.result, far and far.result, way)
+    return _interpolated(near.result, far and far.result, share)
 
 
-def _moved(near: KeyFrameResult, far: KeyFrameResult | None, way: float):
-    """The people of one key-frame on their way to another one."""
+def _interpolated(near: KeyFrameResult, far: KeyFrameResult | None, share: float):
+    """The people of the nearer key frame, moved by `share` towards the other one."""
     there = [] if far is None else far.track_ids.tolist()
     boxes, shown = np.array(near.boxes), []
     for i, number in enumerate(near.track_ids.tolist()):
         if number in there:
-            boxes[i] += way * (far.boxes[there.index(number)] - boxes[i])
-        if number in there or way <= _ALONE:
+            boxes[i] += share * (far.boxes[there.index(number)] - boxes[i])
+        if number in there or share <= _SHOWN_ALONE:
             shown.append(i)
-    return _only(near, boxes, shown)
+    return _select(near, boxes, shown)
 
 
-def _only(result: KeyFrameResult, boxes: np.ndarray, shown: list[int]):
-    """The result with other boxes, and of some of its people alone."""
+def _select(result: KeyFrameResult, boxes: np.ndarray, shown: list[int]):
+    """The result with other boxes, reduced to the people `shown`."""
     return dataclasses.replace(
         result,
         boxes=boxes[shown],

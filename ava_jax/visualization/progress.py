@@ -1,43 +1,43 @@
-"""How far a video is annotated, told while it goes."""
+"""Progress of the annotation of a video."""
 
 import sys
 import time
 
 import tqdm
 
-from ava_jax.visualization.annotated_stream import Film, Shot
+from ava_jax.visualization.annotated_stream import AnnotatedFrame, AnnotatedStream
 
 
-class FilmProgress:
-    """A bar on a terminal: how far, and how fast against real time."""
+class StreamProgress:
+    """A bar on the terminal with the speed relative to real time."""
 
-    def __init__(self, film: Film):
+    def __init__(self, stream: AnnotatedStream):
         """Starts the clock."""
-        self._live = film.live
+        self._live = stream.live
         self._since = time.monotonic()
         self._bar = tqdm.tqdm(
-            total=film.duration and round(film.duration, 1),
+            total=stream.duration and round(stream.duration, 1),
             unit="s",
             disable=not sys.stderr.isatty(),
             dynamic_ncols=True,
             bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s{postfix}"
-            if film.duration
+            if stream.duration
             else "{n:.0f} s{postfix}",
         )
 
-    def __enter__(self) -> "FilmProgress":
+    def __enter__(self) -> "StreamProgress":
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._bar.close()
 
-    def update(self, shot: Shot) -> None:
-        """Tells that a frame was written; of what is live, how late."""
+    def update(self, frame: AnnotatedFrame) -> None:
+        """Advances to a written frame; shows the latency of a live source."""
         if self._live:
-            told = f"latency {shot.people.latency:.1f} s"
+            status = f"latency {frame.people.latency:.1f} s"
         else:
-            told = f"{shot.time / (time.monotonic() - self._since):.1f}x real time"
-        count = len(shot.people.boxes)
-        told += f", {count} {'person' if count == 1 else 'people'}"
-        self._bar.set_postfix_str(told, refresh=False)
-        self._bar.update(shot.time - self._bar.n)
+            status = f"{frame.time / (time.monotonic() - self._since):.1f}x real time"
+        count = len(frame.people.boxes)
+        status += f", {count} {'person' if count == 1 else 'people'}"
+        self._bar.set_postfix_str(status, refresh=False)
+        self._bar.update(frame.time - self._bar.n)

@@ -26,7 +26,7 @@ def write_csv(
 
     Args:
       path: file to write, whole or not at all.
-      results: of the key-frames.
+      results: of the key frames.
       video: its name in the file.
       frame_size: width and height of the video, pixels.
       class_ids: action id of every class; class 0 is not written.
@@ -63,14 +63,14 @@ def write_jsonl(
     *,
     threshold: float = 0.05,
 ) -> None:
-    """Writes a line of JSON for every key-frame.
+    """Writes a line of JSON for every key frame.
 
     A line has `time` in seconds and `people`, each with `id`, `box` (x1, y1, x2, y2
     in pixels) and `actions` (name -> score), the best first.
 
     Args:
       path: file to write, whole or not at all.
-      results: of the key-frames.
+      results: of the key frames.
       threshold: actions with a lower score are not written.
 
     Raises:

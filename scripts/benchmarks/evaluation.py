@@ -67,11 +67,11 @@ def make_tables(scale: float = 1.0, seed: int = 0):
     Detections are every action of every box, as models write them.
 
     Args:
-      scale: of the numbers of key-frames, boxes and labels.
+      scale: of the numbers of key frames, boxes and labels.
       seed: of the random numbers.
 
     Returns:
-      Ground truth and detections, each grouped by key-frame.
+      Ground truth and detections, each grouped by key frame.
     """
     rng = np.random.default_rng(seed)
     keyframes, boxes, labels = (int(n * scale) for n in (KEYFRAMES, BOXES, LABELS))

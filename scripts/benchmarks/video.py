@@ -37,7 +37,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--video", help="file (default: one of noise is made)")
     parser.add_argument("--seconds", type=float, default=20, help="of the made video")
-    parser.add_argument("--every", type=float, default=1.0, help="s between key-frames")
+    parser.add_argument("--every", type=float, default=1.0, help="s between key frames")
     parser.add_argument("--batch", type=int, default=1, help="clips")
     parser.add_argument("--people", default="hog", help="person detector")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
@@ -78,8 +78,8 @@ def run(args) -> dict:
 def show(results: dict) -> None:
     """Prints what `run` returned."""
     print(
-        "{config}, {dtype}, batch {batch}, {people}, a key-frame every {every:g} s\n"
-        "{device}, {cpus} CPU cores, {key_frames} key-frames\n".format(**results)
+        "{config}, {dtype}, batch {batch}, {people}, a key frame every {every:g} s\n"
+        "{device}, {cpus} CPU cores, {key_frames} key frames\n".format(**results)
     )
     print("stage          s    CPU s  x real time   a second")
     for name, row in results["stages"].items():
@@ -105,7 +105,7 @@ def _make_video(folder, seconds):
 
 
 def _time_stages(config, path, args):
-    """Seconds and rates of the stages, and the number of key-frames."""
+    """Seconds and rates of the stages, and the number of key frames."""
     variables = _random_variables(config)
     names = {int(i): name for i, name in class_names(config).items()}
     detector = Detector(config, variables, names)
@@ -130,7 +130,7 @@ def _time_stages(config, path, args):
     encode = {name: value * length * fps / _ENCODED for name, value in encode.items()}
 
     def everything():
-        # One box a key-frame, so that every clip is scored whoever is found.
+        # One box a key frame, so that every clip is scored whoever is found.
         options = {"every": args.every, "batch": args.batch}
         results = detector.predict_video(path, lambda f: (find(f), boxes)[1], **options)
         return len(list(results))
@@ -139,10 +139,10 @@ def _time_stages(config, path, args):
     _, whole = _timed(everything)
     counts = {
         "decode": (decode, length * fps, "frames"),
-        "people": (search, len(clips), "key-frames"),
-        "actions": (score, len(clips), "key-frames"),
+        "people": (search, len(clips), "key frames"),
+        "actions": (score, len(clips), "key frames"),
         "encode": (encode, length * fps, "frames"),
-        "whole": (whole, len(clips), "key-frames, without encoding"),
+        "whole": (whole, len(clips), "key frames, without encoding"),
     }
     return {
         name: timing

@@ -578,7 +578,7 @@ def test_person_ids_are_no_proposal_scores():
         annotations.read_proposals(DATA / "val_v2.1_head.csv.gz")
 
 
-# ------------------------------------------------------------------ key-frames
+# ------------------------------------------------------------------ key frames
 
 
 def test_key_frames_of_two_tables(tmp_path):

@@ -234,7 +234,7 @@ def shared_movie(config):
 
 
 def divided_movie(config):
-    """Of which the key-frames of one second are in the other split."""
+    """Of which the key frames of one second are in the other split."""
     file = path(config, "annotations/mini_train.csv")
     rows = file.read_text().splitlines()
     moved = [row for row in rows if row.startswith("mini_train_00,0101")]
@@ -251,7 +251,7 @@ def divided_movie(config):
 
 def crowded(config):
     config.data.max_boxes = 1
-    return "crowded key-frames", None, r"mini_train_\d\d, second 10\d", True
+    return "crowded key frames", None, r"mini_train_\d\d, second 10\d", True
 
 
 def missing_file(config):
@@ -284,7 +284,7 @@ def damaged_proposals(config):
 def other_names(config):
     change_proposals(config, lambda key, boxes: (key.replace("mini", "Mini"), boxes))
     place = r"mini_train\.csv:\d+: no key 'mini_train_00,010\d'"
-    return "key-frames without proposals", None, place, True
+    return "key frames without proposals", None, place, True
 
 
 def other_seconds(config):
@@ -294,19 +294,19 @@ def other_seconds(config):
 
     change_proposals(config, shift, split="val")
     place = r"mini_val\.csv:\d+: no key 'mini_val_00,010\d'"
-    return "key-frames without proposals", None, place, True
+    return "key frames without proposals", None, place, True
 
 
 def empty_key_frame_without_proposals(config):
     append(config, "mini_val_00,0105", split="val")
     place = r"mini_val\.csv: no key 'mini_val_00,0105'"
-    return "key-frames without proposals", 1, place, True
+    return "key frames without proposals", 1, place, True
 
 
 def accepted_lack_of_proposals(config):
     config.data.no_proposals = "skip"
     append(config, "mini_val_00,0105", split="val")
-    return "key-frames without proposals", 1, None, False
+    return "key frames without proposals", 1, None, False
 
 
 def unpadded_keys(config):
@@ -332,7 +332,7 @@ def percent_scores(config):
 
 def low_scores(config):
     change_proposals(config, lambda key, b: (key, b * (1, 1, 1, 1, 0.5)))
-    name = "key-frames whose proposals all have low scores"
+    name = "key frames whose proposals all have low scores"
     return name, None, r"\.pkl: 'mini_train_00,010\d'", False
 
 
@@ -395,7 +395,7 @@ BREAKAGES = [
 
 
 # What else a breakage truly breaks.
-_MISSED, _KEYS = "people whom no proposal covers", "key-frames without proposals"
+_MISSED, _KEYS = "people whom no proposal covers", "key frames without proposals"
 CONSEQUENCES = {
     short_movie: {"timestamps behind the end of their movie"},
     early_timestamp: {_KEYS},
@@ -546,7 +546,7 @@ def test_the_reason_for_missing_keys_is_told(own):
     (finding,) = (
         f
         for f in check.examine(own).verdict.findings
-        if f.name == "key-frames without proposals"
+        if f.name == "key frames without proposals"
     )
     assert "does not know mini_train_00; it knows Mini_train_00" in finding.found
 
@@ -565,7 +565,7 @@ def test_the_page_shows_suspicious_key_frames(own):
     examination = check.examine(own)
     page = render(examination.verdict, examination.image)
     assert "Boxes in pixels: 1" in page
-    assert page.count("<figure>") >= 2  # that key-frame, and people not found
+    assert page.count("<figure>") >= 2  # that key frame, and people not found
     assert "data:image/jpeg;base64," in page
     assert "http" not in page
     # Without frames there are no pictures, and the rest of the page.

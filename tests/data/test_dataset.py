@@ -149,7 +149,7 @@ def unpadded_keys(config):
     other = {key.replace("mini", "Mini"): value for key, value in proposals.items()}
     with open(path, "wb") as file:
         pickle.dump(other, file)
-    return r"has no proposals for \d+ of \d+ annotated key-frames, first 'mini_train"
+    return r"has no proposals for \d+ of \d+ annotated key frames, first 'mini_train"
 
 
 BREAKAGES = [
@@ -229,7 +229,7 @@ def test_the_log_says_how_well_proposals_fit(tiny_config, caplog):
     assert expected[0] != expected[1]
     (line,) = [message for message in caplog.messages if message.startswith("train:")]
     assert line.startswith(
-        f"train: {len(split)} key-frames of 2 movies, 0 frames missing, "
+        f"train: {len(split)} key frames of 2 movies, 0 frames missing, "
         f"{len(split.truth_boxes)} people, {len(split.proposal_boxes)} proposals that "
         f"find {expected[0]} of the people at IoU 0.5 and {expected[1]} at 0.9; labels:"
     )

@@ -1,4 +1,4 @@
-"""Training clips between the annotated key-frames."""
+"""Training clips between the annotated key frames."""
 
 import pathlib
 
@@ -39,7 +39,7 @@ def load(own):
 
 
 def between(split):
-    """(movie, second) -> [(x1, classes)] of the key-frames without proposals."""
+    """(movie, second) -> [(x1, classes)] of the key frames without proposals."""
     found = {}
     for k in np.flatnonzero(np.diff(split.proposal_starts) == 0):
         people = slice(*split.truth_starts[k : k + 2])
@@ -102,7 +102,7 @@ def test_who_is_left_out(load):
             *(row(101, 0.2, STAND, ""), row(102, 0.2, STAND, "")),
             *(row(102, 0.3, STAND, 5), row(102, 0.4, STAND, 5)),
             row(103, 0.3, STAND, 5),
-            # Another movie; 2 seconds apart; key-frames with another one between.
+            # Another movie; 2 seconds apart; key frames with another one between.
             *(row(101, 0.5, STAND, 6), row(102, 0.5, STAND, 6, B)),
             *(row(101, 0.6, STAND, 8, B), row(103, 0.6, STAND, 8, B)),
             # The only one who is followed.
@@ -163,7 +163,7 @@ def test_a_second_is_a_second_though_floats_differ(load):
 
 
 def test_actions_that_are_not_learned(load):
-    """The box is known all the same, also where the key-frame is not trained."""
+    """The box is known all the same, also where the key frame is not trained."""
     rows = [row(101, 0.1, STAND, 1), row(102, 0.5, OTHER, 1), row(103, 0.1, STAND, 1)]
     split = load(rows)
     assert split.second[:2].tolist() == [101, 103]
@@ -208,7 +208,7 @@ def test_the_log_says_what_was_added(load, caplog):
         load(MOVING)
     assert [text for text in caplog.messages if text.startswith("train:")] == [
         *before,
-        "train: 3 key-frames with 3 people were added between the annotated ones",
+        "train: 3 key frames with 3 people were added between the annotated ones",
     ]
 
 

@@ -238,7 +238,7 @@ def empty(path):
 )
 def test_bad_frames(own, damage, name, caplog):
     split = dataset.load_split(own, name)
-    # The key-frame itself, which is in the clip whatever the jitter is.
+    # The key frame itself, which is in the clip whatever the jitter is.
     own.data.frame_jitter = False
     index = int(split.centre[0])
     path = split.frames.path(0, index)
@@ -446,7 +446,7 @@ def test_packing_with_beam_where_there_is_none(tiny_root, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("video", "fps"),
     [
-        # Frames that need others to be decoded: a key-frame every 12.
+        # Frames that need others to be decoded: a key frame every 12.
         (dict(codec="mpeg4", pix_fmt="yuv420p"), 10),
         (dict(codec="mpeg4", pix_fmt="yuv420p", fps=25), 30),
         (dict(codec="mpeg4", pix_fmt="yuv420p", fps=25), 10),

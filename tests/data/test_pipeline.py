@@ -112,7 +112,7 @@ class CountedFrames:
 
 
 @pytest.mark.parametrize(
-    # Clips that overlap, or don't; key-frames are 10 frames apart.
+    # Clips that overlap, or don't; key frames are 10 frames apart.
     ("streams", "clip_len", "interval", "overlap"),
     [(1, 8, 2, True), (3, 24, 1, True), (16, 8, 2, True), (3, 4, 2, False)],
 )
@@ -190,7 +190,7 @@ def test_frozen_motion_repeats_the_centre_frame(tiny_config, val_split):
 
 
 def test_evaluation_covers_every_proposal_once(tiny_config, val_split):
-    tiny_config.data.max_boxes = 2  # so that key-frames take several rows
+    tiny_config.data.max_boxes = 2  # so that key frames take several rows
     seen = np.zeros(len(val_split.proposal_boxes), int)
     for batch in from_config.eval_batches(val_split, tiny_config, rows=range(4)):
         height, width = batch["clip"].shape[2:4]

@@ -55,7 +55,7 @@ def test_an_unknown_protocol():
 
 
 # AP: action 1 has 2/3, 2 is annotated and not detected, 9 has its one detection on
-# a key-frame where it is not annotated; 3 is neither annotated nor detected.
+# a key frame where it is not annotated; 3 is neither annotated nor detected.
 GROUPS = {"pose": [1, 2], "object": [3], "person": [9, 77], "other": [5]}
 
 
@@ -93,4 +93,4 @@ def test_the_printed_table():
     ]
     # Columns are aligned.
     assert len({len(line) for line in lines[:9]}) == 1
-    assert lines[9].startswith("3 key-frames, 4 boxes; 0 annotated key-frames excluded")
+    assert lines[9].startswith("3 key frames, 4 boxes; 0 annotated key frames excluded")

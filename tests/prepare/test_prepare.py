@@ -322,7 +322,7 @@ def test_proposals_of_a_detector(tiny_config, tiny_root, tmp_path, monkeypatch):
     seen = []
 
     def detector(image):
-        """Finds one person on every other key-frame, left half."""
+        """Finds one person on every other key frame, left half."""
         seen.append(image.shape)
         height, width = image.shape[:2]
         return np.array([[0, 0, width / 2, height, 0.75]] * (len(seen) % 2), np.float32)
@@ -339,7 +339,7 @@ def test_proposals_of_a_detector(tiny_config, tiny_root, tmp_path, monkeypatch):
     for boxes in proposals.values():
         np.testing.assert_array_equal(boxes, [[0, 0, 0.5, 1, 0.75]])
     half = len(keys) // 2
-    assert said.endswith(f"{len(keys) - half} boxes; {half} key-frames without anyone")
+    assert said.endswith(f"{len(keys) - half} boxes; {half} key frames without anyone")
     with pytest.raises(UserError, match=r"found\.csv is there"):
         detect_people.write_proposals(config.data, "train", "mine")
 

@@ -30,7 +30,7 @@ DETECTED = [
     (903, LEFT, 14, 0.2),
     (904, RIGHT, 12, 0.6),
     (904, RIGHT, 69, 0.55),
-    (906, LEFT, 12, 0.65),  # on a key-frame without ground truth
+    (906, LEFT, 12, 0.65),  # on a key frame without ground truth
 ]
 
 

@@ -112,7 +112,7 @@ def test_page_needs_nothing_else(whole, page):
     text = (whole / "index.html").read_text(encoding="utf-8")
     for request in ("url(", "@import", "http:", "https:", "fetch(", "import("):
         assert request not in text
-    # 3 key-frames; 3 training curves, light and dark; the mistakes.
+    # 3 key frames; 3 training curves, light and dark; the mistakes.
     assert len(page.images) == 3 + 2 * 3 + text.count("data-kind=")
     for url in page.images:
         head, data = url.split(",")
@@ -135,7 +135,7 @@ def test_headline(page):
         # Of stand 2 in 3 are reached, of the others all.
         "0.889mAP that perfect scores would give these boxes",
         "mean over 3 of 4 actions",
-        "4 key-frames (0 excluded)",
+        "4 key frames (0 excluded)",
         "5 true boxes with 6 labels, 8 detections",
         "By group: pose 0.667, object 0.000.",
     ):

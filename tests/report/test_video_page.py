@@ -113,7 +113,7 @@ def test_shows_who_does_what_when(opened):
     # What takes longest comes first.
     names = [STAND, WALK, "talk to", style.short_action(NASTY)]
     assert found(opened, ".lane span") == names
-    # A key-frame stands for a second; neighbours join.
+    # A key frame stands for a second; neighbours join.
     twice = [[25, 20], [65, 10]]
     np.testing.assert_allclose(spans(opened), [[45, 50], [0, 45], *twice, *twice])
     assert complaints(opened) == []

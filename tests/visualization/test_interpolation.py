@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from video_results import result
 
-from ava_jax.visualization.interpolation import with_people
+from ava_jax.visualization.interpolation import interpolate
 
 LEFT, MIDDLE, RIGHT = (0, 0, 10, 20), (20, 0, 30, 20), (40, 0, 50, 20)
 SCORES = (0.1, 0.2, 0.3)
@@ -17,7 +17,7 @@ def frames(*times, grey=90):
 
 
 def people_at(time, *results, grey=90):
-    ((_, people),) = with_people(frames(time, grey=grey), results)
+    ((_, people),) = interpolate(frames(time, grey=grey), results)
     boxes = people.boxes.tolist()
     return dict(zip(people.track_ids.tolist(), boxes, strict=True))
 
@@ -31,7 +31,7 @@ def people_at(time, *results, grey=90):
         (0.6, {1: [24, 0, 34, 20]}),
         (0.9, {3: [*MIDDLE], 1: [36, 0, 46, 20]}),  # in the order of the later one
         (1.0, {3: [*MIDDLE], 1: [*RIGHT]}),
-        (1.7, {3: [*MIDDLE], 1: [*RIGHT]}),  # behind the last key-frame
+        (1.7, {3: [*MIDDLE], 1: [*RIGHT]}),  # behind the last key frame
     ],
 )
 def test_people_move_evenly(time, expected):
@@ -48,7 +48,7 @@ def test_people_move_evenly(time, expected):
     [
         (0.2, 90, {1: [*LEFT]}),  # before the cut, where all stand still
         (0.4, 90, {}),
-        (0.4, 10, {}),  # behind it, nearer to the key-frame before it
+        (0.4, 10, {}),  # behind it, nearer to the key frame before it
         (0.6, 10, {}),
         (0.9, 10, {1: [*RIGHT]}),
         (0.1, 200, {}),  # a shot of its own
@@ -69,14 +69,14 @@ def test_behind_the_last_key_frame():
 
 def test_actions_are_those_of_the_nearest_key_frame():
     results = [result(t, {1: (LEFT, (t, 0, 0))}) for t in (0.0, 1.0, 2.0)]
-    joined = list(with_people(frames(0.0, 0.4, 0.6, 1.4, 1.6, 2.5), results))
+    joined = list(interpolate(frames(0.0, 0.4, 0.6, 1.4, 1.6, 2.5), results))
     assert [people.time for _, people in joined] == [0, 0, 1, 1, 2, 2]
     assert [people.scores[0, 1] for _, people in joined] == [0, 0, 1, 1, 2, 2]
 
 
 def test_several_key_frames_between_two_frames():
     results = [result(t / 10, {t: (LEFT, SCORES)}) for t in range(30)]
-    joined = list(with_people(frames(0.0, 0.95, 2.9), results))
+    joined = list(interpolate(frames(0.0, 0.95, 2.9), results))
     assert [people.track_ids.tolist() for _, people in joined] == [[0], [], [29]]
 
 
@@ -92,7 +92,7 @@ def test_results_are_asked_for_when_they_are_needed():
             asked.append(t)
             yield result(float(t), {})
 
-    joined = with_people(frames(*np.arange(0, 50, 0.5)), results())
+    joined = interpolate(frames(*np.arange(0, 50, 0.5)), results())
     for _ in range(10):  # up to 4.5 s
         next(joined)
     assert max(asked) == 5

@@ -51,7 +51,7 @@ class MiniSpec:
     seed: int = 0
     train_movies: int = 36
     val_movies: int = 8
-    seconds: int = 20  # of each movie; key-frames at all but the first and last
+    seconds: int = 20  # of each movie; key frames at all but the first and last
     fps: int = 10
     timestamp_start: int = 100  # the second at which each movie begins
     height: int = 144  # pixels
@@ -199,7 +199,7 @@ def _write_lines(path: pathlib.Path, lines) -> None:
 
 
 def _rows(key: str, people: list[Person]) -> list[str]:
-    """AVA's rows of a key-frame: one per person and action."""
+    """AVA's rows of a key frame: one per person and action."""
     rows = []
     for person in people:
         if person.visible >= _VISIBLE:

@@ -21,7 +21,7 @@ _VISIBLE = 0.4
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """A figure at a key-frame."""
+    """A figure at a key frame."""
 
     entity: int
     box: tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions
@@ -35,7 +35,7 @@ class Movie:
     Attributes:
       figures: Everyone in it; a figure's entity id is its index.
       frame_count: Number of frames.
-      cut_second: The key-frame at which another shot is inserted, if any.
+      cut_second: The key frame at which another shot is inserted, if any.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Movie:
         Args:
           rng: Source of everything in the movie.
           index: Number of the movie in its split; every fourth, the first
-            included, has a key-frame at which another shot is inserted.
+            included, has a key frame at which another shot is inserted.
           seconds: Duration.
           fps: Frames per second.
           size: (height, width) of the frames, pixels.
@@ -97,7 +97,7 @@ class Movie:
         return cv2.subtract(cv2.add(image, grain), _GRAIN_MEAN)
 
     def people(self, second: int) -> list[Person]:
-        """The figures at a key-frame of which anything is in the picture."""
+        """The figures at a key frame of which anything is in the picture."""
         people = []
         for entity, (mask, shares) in enumerate(self._seen(second * self._fps)):
             if shares["body"] > 0:

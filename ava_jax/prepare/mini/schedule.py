@@ -58,7 +58,7 @@ def deal(
     """Tracks of `count` figures, their states dealt from rounds of `deck`.
 
     Changes fall near the middle of a second, so that none is within 0.4 s of a
-    key-frame, and at least 2.5 s apart.
+    key frame, and at least 2.5 s apart.
 
     Args:
       rng: Source of the tracks.
