@@ -17,7 +17,6 @@ from ava_jax.models.slowfast import SlowFast, SlowPathway
 
 # Field -> the values it may have.
 CHOICES = {
-    "backbone": ("slowonly", "slowfast"),
     "depth": tuple(DEPTHS),
     "slow_sampling": ("stride", "linspace"),
     "nonlocal_mode": ("softmax", "dot_product"),
@@ -166,12 +165,6 @@ def build_detector(model: ml_collections.ConfigDict) -> Detector:
       UserError: a field has a value that is not known; names field and values.
     """
     _check_config(model)
-    if model.backbone == "slowonly":
-        backbone = _slowonly(model)
-    else:
-        backbone = SlowFast(
-            _slow_pathway(model), _fast_pathway(model), model.slow_sampling
-        )
     roi_head = RoIHead(
         num_classes=model.num_classes,
         dropout=model.dropout,
@@ -181,7 +174,7 @@ def build_detector(model: ml_collections.ConfigDict) -> Detector:
         stride=16 * model.res5_stride,
         aligned=model.roi_aligned,
     )
-    return Detector(backbone, roi_head)
+    return Detector(_BACKBONES[model.backbone](model), roi_head)
 
 
 def init_variables(model: ml_collections.ConfigDict, rng: jax.Array) -> Any:
@@ -244,6 +237,15 @@ def _slowonly(model):
     return ResNet3d(stages=_stages(model, model.width, 2, True), **_common(model))
 
 
+def _slowfast(model):
+    slow, fast = _slow_pathway(model), _fast_pathway(model)
+    return SlowFast(slow, fast, model.slow_sampling)
+
+
+# config.model.backbone -> function from `config.model` to the module.
+_BACKBONES = {"slowonly": _slowonly, "slowfast": _slowfast}
+
+
 def _slow_pathway(model):
     return SlowPathway(
         stages=_stages(model, model.width, 2, True),
@@ -294,7 +296,8 @@ def _stages(model, width, first_temporal, with_nonlocal):
 
 
 def _check_config(model):
-    for field, values in CHOICES.items():
+    choices = {"backbone": tuple(_BACKBONES), **CHOICES}
+    for field, values in choices.items():
         if model[field] not in values:
             _refuse(model, field, "one of " + ", ".join(map(repr, values)))
     for field, least in MINIMA.items():
