@@ -48,14 +48,15 @@ def test_another_configuration_is_refused_field_by_field(folder):
     config.optim.lr = 0.1125
     folder.claim(config, accept_changes=False)  # nothing was trained yet
     (folder / "checkpoints").mkdir()
-    config.devices = 8  # a run may go on with others
+    config.devices = 8  # a run may continue on others
     folder.claim(config, accept_changes=False)
     (folder / "checkpoints/10").mkdir()
     config.devices = 4
     config.optim.lr = 0.5
     config.model.depth = 101
     config.train.log_every = 1  # what is reported may change
-    message = r"model.depth: 50, 101\n  optim.lr: 0.1125, 0.5\nGive"
+    config.profile = "10-15"
+    message = r"\(there, now\):\n  model.depth: 50, 101\n  optim.lr: 0.1125, 0.5\nGive"
     with pytest.raises(UserError, match=message):
         folder.claim(config, accept_changes=False)
     assert workdir.read_json(folder / "config.json")["optim"]["lr"] == 0.1125

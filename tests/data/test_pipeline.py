@@ -236,14 +236,15 @@ def test_a_clip_is_made_of_the_right_frames(tiny_config, val_split):
 @pytest.mark.parametrize(
     ("proposals", "expected"),
     [
-        # Below the threshold, above it, exactly the ground truth.
+        # Below the threshold, at it, above it, exactly the ground truth.
         ([[0, 0, 10, 8.9]], []),
+        ([[0, 0, 10, 9]], [[0, 1, 0]]),
         ([[0, 0, 10, 9.1]], [[0, 1, 0]]),
         ([[0, 0, 10, 10], [20, 20, 30, 30]], [[0, 1, 0], [0, 0, 1]]),
         ([[5, 5, 5, 5]], []),
         (np.zeros((0, 4)), []),
     ],
-    ids=["below", "above", "equal", "empty", "none"],
+    ids=["below", "at", "above", "equal", "empty", "none"],
 )
 def test_targets(proposals, expected):
     truth = tf.constant([[0.0, 0, 10, 10], [20, 20, 30, 30]])

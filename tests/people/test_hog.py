@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ava_jax.people import HogDetector
+from ava_jax.people import HogDetector, hog
 
 PERSON = (140, 90, 190, 250)
 
@@ -59,3 +59,33 @@ def test_no_score_is_high_enough():
 def test_nobody(shape):
     found = HogDetector()(np.full((*shape, 3), 90, np.uint8))
     assert found.shape == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ("inside", "kept"),
+    [(0.80, False), (0.76, False), (0.74, True), (0.50, True)],
+)
+def test_a_box_that_lies_in_a_better_one_is_a_part_of_it(monkeypatch, inside, kept):
+    """From three quarters of its area on; IoU alone would leave both."""
+    person = np.array([200.0, 100.0, 300.0, 400.0])
+    part = np.array([200.0, 0.0, 260.0, 100.0])
+    part[[1, 3]] += 100 * inside  # this much of it reaches into the person
+    windows = []
+    for x1, y1, x2, y2 in (person, part):
+        # A window is wider and higher than the person in it.
+        width, height = (x2 - x1) / 0.56, (y2 - y1) / 0.80
+        x, y = (x1 + x2 - width) / 2, (y1 + y2 - height) / 2
+        windows.append((x, y, width, height))
+
+    class Descriptor:
+        def setSVMDetector(self, detector):  # noqa: N802 (OpenCV's name)
+            pass
+
+        def detectMultiScale(self, image, **options):  # noqa: N802
+            return np.array(windows), np.array([3.0, 2.0])
+
+    monkeypatch.setattr(hog.cv2, "HOGDescriptor", Descriptor)
+    monkeypatch.setattr(hog.cv2, "HOGDescriptor_getDefaultPeopleDetector", lambda: None)
+    found = HogDetector()(np.zeros((864, 1000, 3), np.uint8))
+    assert len(found) == 1 + kept
+    np.testing.assert_allclose(found[0, :4], person, atol=1e-3)

@@ -1,7 +1,11 @@
+import importlib.resources
+
 import numpy as np
 import pytest
 
+from ava_jax import annotations
 from ava_jax.people import Tracker
+from ava_jax.people.motion import Motion
 
 SIZE = np.array([40, 100])
 
@@ -123,3 +127,52 @@ def test_smoothing_nobody():
     tracker = Tracker()
     numbers = tracker.update(np.zeros((0, 5), np.float32))
     assert tracker.smooth(numbers, np.zeros((0, 7), np.float32)).shape == (0, 7)
+
+
+def test_numbers_change_25_times_in_421_on_a_real_street():
+    """The figure of docs/video.md, on vtest.avi's annotated people, a second apart."""
+    folder = importlib.resources.files("ava_jax.prepare") / "vtest_annotations"
+    seen_again = changes = 0
+    for split in ("train", "val"):
+        table = annotations.read_boxes(folder / f"vtest_{split}.csv")
+        tracker, last = Tracker(), {}
+        for second in np.unique(table.timestamp):
+            rows = np.flatnonzero(table.timestamp == second)
+            people, first = np.unique(table.entity[rows], return_index=True)
+            boxes = table.box[rows[first]] * (768, 576, 768, 576)
+            numbers = tracker.update(boxes, time=float(second)).tolist()
+            for person, number in zip(people.tolist(), numbers):
+                seen_again += person in last
+                changes += last.get(person, number) != number
+                last[person] = number
+    assert (changes, seen_again) == (25, 421)
+
+
+@pytest.mark.parametrize(("heights", "expected"), [(1.2, 1), (1.3, 2)])
+def test_reach_of_a_person_who_was_seen_once(heights, expected):
+    # A second later, 0.35 heights of jitter and 0.9 of movement may lie between.
+    tracker = Tracker()
+    tracker.update(boxes_at((100, 100)))
+    numbers = tracker.update(boxes_at((100 + 100 * heights, 100)))
+    assert numbers.tolist() == [expected]
+
+
+def test_a_person_who_stops_is_expected_where_a_kalman_filter_says():
+    """Of constant velocity, written out in its textbook form for one coordinate."""
+    height, positions = 100.0, [0.0, 60.0, 120.0, 120.0]
+    variance_of_jitter = (0.05 * height) ** 2
+    state = np.array([positions[0], 0.0])
+    covariance = np.diag([variance_of_jitter, (0.7 * height) ** 2])
+    move, observe = np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([1.0, 0.0])
+    pushed = np.outer([0.5, 1.0], [0.5, 1.0]) * (0.6 * height) ** 2
+    motion = Motion(boxes_at((positions[0], 0))[0, :4])
+    for position in positions[1:]:
+        state, covariance = move @ state, move @ covariance @ move.T + pushed
+        gain = covariance @ observe / (covariance[0, 0] + variance_of_jitter)
+        state = state + gain * (position - state[0])
+        covariance = covariance - np.outer(gain, observe @ covariance)
+        motion.advance(1.0)
+        motion.observe(boxes_at((position, 0))[0, :4])
+    motion.advance(1.0)
+    box = motion.box()
+    np.testing.assert_allclose((box[0] + box[2]) / 2, state.sum(), rtol=1e-9)

@@ -27,7 +27,8 @@ def people_at(time, *results, grey=90):
     [
         (0.0, {1: [0, 0, 10, 20], 2: [*MIDDLE]}),
         (0.2, {1: [8, 0, 18, 20], 2: [*MIDDLE]}),
-        (0.4, {1: [16, 0, 26, 20]}),  # number 2 will not be seen again
+        (0.25, {1: [10, 0, 20, 20], 2: [*MIDDLE]}),
+        (0.26, {1: [10.4, 0, 20.4, 20]}),  # number 2 will not be seen again
         (0.6, {1: [24, 0, 34, 20]}),
         (0.9, {3: [*MIDDLE], 1: [36, 0, 46, 20]}),  # in the order of the later one
         (1.0, {3: [*MIDDLE], 1: [*RIGHT]}),
