@@ -1,7 +1,7 @@
 """Every field of a configuration, with its default and meaning.
 
-Files under `configs/` start from `default()` and change what differs. The
-defaults are MMAction2's for SlowFast R50 4x16 on AVA 2.1.
+Files in `configs/` start from `default()` and change some fields. The defaults are
+MMAction2's for SlowFast R50 4x16 on AVA 2.1.
 """
 
 import difflib
@@ -108,7 +108,7 @@ def from_variant(
         known = "\n  ".join(variants)
         raise UserError(
             f"There is no variant {variant!r} in this configuration file. "
-            f"Write one of these behind the colon:\n  {known}"
+            f"Write one of these after the colon:\n  {known}"
         )
     config = default()
     config.name = variant
@@ -132,14 +132,14 @@ def use_custom_classes(config: ml_collections.ConfigDict) -> None:
 
 
 def default() -> ml_collections.ConfigDict:
-    """The configuration that all others are changes of."""
+    """The configuration that every recipe starts from."""
     config = ml_collections.ConfigDict()
     config.name = ""  # MMAction2's config name, or the variant's own
     config.seed = 0
-    config.devices = 0  # so many there must be, of all hosts together; 0: any number
-    config.init_from = ""  # weights to start from: a checkpoint directory or a .pth
-    config.dry_run = False  # build, compile, two steps on random data, report
-    config.profile = ""  # '10-15': write a trace of these steps into the workdir
+    config.devices = 0  # expected device count over all hosts; 0 accepts any
+    config.init_from = ""  # initial weights: checkpoint directory or .pth
+    config.dry_run = False  # build, compile and run two steps on random data
+    config.profile = ""  # '10-15': write a profiler trace of these steps
     config.model = model()
     config.data = data()
     config.optim = optim()
@@ -155,18 +155,17 @@ def model() -> ml_collections.ConfigDict:
     config.depth = 50  # or 10, 14, 18, 26, 34, 101, 152
     config.width = 64  # channels of the (slow) stem
     config.num_classes = 81  # class 0 is reserved: never scored, never trained
-    config.multilabel = True  # if not, a box has one action: softmax, not sigmoid
+    config.multilabel = True  # False: one action a box, softmax instead of sigmoid
     # Only SlowFast: the slow path takes every slow_stride-th frame; the fast
     # path is fast_ratio times narrower.
     config.slow_stride = 8
     config.slow_sampling = "stride"  # or 'linspace', first and last frame included
     config.fast_ratio = 8
     config.lateral_kernel = 5
-    config.lateral_norm = False  # BN and ReLU behind the lateral convolutions
+    config.lateral_norm = False  # BN and ReLU after the lateral convolutions
     config.res5_stride = 1  # 2: the map has stride 32, not 16
     config.res5_dilation = 1
-    # So many first blocks of res2..res5 may look at neighbouring frames; empty:
-    # all of them.
+    # Number of first blocks of res2..res5 with temporal convolutions; empty: all.
     config.temporal_blocks = ()
     # Blocks of res2..res5 that are followed by a non-local block.
     config.nonlocal_blocks = ((), (), (), ())
@@ -174,67 +173,67 @@ def model() -> ml_collections.ConfigDict:
     config.nonlocal_pool = (1, 2, 2)  # time, height, width
     config.temporal_pool = "avg"  # or 'max'
     config.roi_resolution = 8  # bins an axis
-    config.roi_aligned = True  # False: the older convention, half a cell off
-    config.context = False  # append the pooled whole map to every box's features
+    config.roi_aligned = True  # False: the older convention, shifted by half a cell
+    config.context = False  # append global features to those of every box
     config.dropout = 0.5
     config.focal_alpha = 1.0
     config.focal_gamma = 0.0
-    config.dtype = "float32"  # or 'bfloat16': of the computation, not of parameters
+    config.dtype = "float32"  # or 'bfloat16': of the computation, not the parameters
     config.bn = "global"  # or 'per_replica', 'frozen'
-    config.frozen_stages = -1  # 0: the stem is not trained; k: nor the k next stages
-    config.remat = ()  # of 2..5: stages whose activations are computed twice
+    config.frozen_stages = -1  # freeze the stem (0) and k more stages; -1: nothing
+    config.remat = ()  # stages of 2..5 whose activations are recomputed
     return config
 
 
 def data() -> ml_collections.ConfigDict:
-    """Where the data set lies and how clips are cut from it."""
+    """Paths of the data set, sampling and augmentation of clips."""
     config = ml_collections.ConfigDict()
-    config.source = "folder"  # 'mini' and 'vtest' make the folder first
+    config.source = "folder"  # 'mini' and 'vtest' create the data set first
     # Paths are relative to root.
     config.root = "data/ava"
     config.frames = "rawframes"
-    # What lies there: 'folder', a folder of JPEG files for each movie; 'packed',
-    # what `prepare_ava.py pack` makes of them; 'video', a file for each movie.
+    # Storage of the frames: 'folder', a folder of JPEG files for each movie; 'packed',
+    # the output of `prepare_ava.py pack`; 'video', a video file for each movie.
     config.frame_store = "folder"
-    # Files of frame folders, like 'img_{:05}.jpg' or '{video}_{:06}.jpg'; 'auto'
-    # looks how they are called.
+    # File names in frame folders, like 'img_{:05}.jpg' or '{video}_{:06}.jpg'; 'auto'
+    # detects them.
     config.frame_name = "auto"
-    config.video_start = 0  # the second at which the video files begin
-    # Frames that are missing or damaged: 'error' stops, 'nearest' shows another.
+    config.video_start = 0  # timestamp of the first frame of the video files
+    # Missing or damaged frames: 'error' stops, 'nearest' uses the nearest good frame.
     config.on_bad_frame = "error"
     config.labels = "annotations/ava_action_list_v2.1_for_activitynet_2018.pbtxt"
     config.train = split("train")
     config.val = split("val")
     config.fps = 30
-    config.timestamp_start = 900  # the second at which the frames begin
+    config.timestamp_start = 900  # timestamp of the first frame
     # Action ids to learn, mapped to classes 1, 2, ... in this order; empty:
     # class i is action id i.
     config.class_ids = ()
     config.clip_len = 32
     config.frame_interval = 2
-    # Training clips a second: from 2 on there are some between the annotated
-    # key frames, of the people who have an id there. 0 or 1: the annotated ones alone.
+    # Training clips a second: 2 or more adds clips between the annotated key frames,
+    # for people with an entity id. 0 or 1: annotated key frames only.
     config.clips_per_second = 0
-    config.frame_jitter = True  # shift each frame of a training clip at random
-    config.train_short_side = (256, 320)  # drawn from, ends included
+    config.frame_jitter = True  # shift every frame of a training clip at random
+    config.train_short_side = (256, 320)  # drawn from this range, both ends included
     config.crop = 256
-    # In place of train_short_side: the crop's height and width are random shares of the
-    # frame's short side out of these, like (1.0, 0.875, 0.75, 0.66), one place apart at
-    # most; what is cut out is scaled to crop x crop (MMAction2's MultiScaleCrop).
+    # Instead of train_short_side: height and width of the crop are random choices of
+    # these fractions of the frame's short side, like (1.0, 0.875, 0.75, 0.66), at most
+    # one place apart; the crop is resized to crop x crop (MMAction2's MultiScaleCrop).
     config.crop_scales = ()
-    # People of whom the crop leaves less than this share are not learned. MMAction2
-    # learns all, also from boxes that the crop leaves no area of.
+    # Least fraction of a box's area that must be inside the crop for it to be trained.
+    # MMAction2 trains every box, even with no area left.
     config.min_visible = 0.0
     config.flip = 0.5  # probability
     config.colour_jitter = False  # MMAction2's ColorJitter(color_space_aug=True)
     config.test_short_side = 256
     config.mean = (123.675, 116.28, 103.53)  # RGB, 0 to 255
     config.std = (58.395, 57.12, 57.375)
-    config.max_boxes = 32  # a clip; boxes are padded to it
-    config.person_score = 0.9  # proposals below are dropped (never all of a frame)
-    config.positive_iou = 0.9  # proposals this close to ground truth are trained
+    config.max_boxes = 32  # boxes a clip, padded to this number
+    config.person_score = 0.9  # lowest score of a proposal; the best of a frame is kept
+    config.positive_iou = 0.9  # lowest IoU of a proposal that is trained
     config.no_proposals = "error"  # or 'skip', 'full_frame' (as MMAction2 does)
-    config.freeze_motion = False  # every frame of a clip is its centre frame
+    config.freeze_motion = False  # repeat the centre frame: a clip without motion
     return config
 
 
@@ -242,7 +241,7 @@ def split(name: str) -> ml_collections.ConfigDict:
     """Annotation files of one split of AVA 2.1."""
     config = ml_collections.ConfigDict()
     config.boxes = f"annotations/ava_{name}_v2.1.csv"
-    # Key frames to leave out; empty: none.
+    # Excluded key frames; empty: none.
     config.exclusions = f"annotations/ava_{name}_excluded_timestamps_v2.1.csv"
     config.proposals = f"annotations/ava_dense_proposals_{name}.FAIR.recall_93.9.pkl"
     return config
@@ -251,54 +250,54 @@ def split(name: str) -> ml_collections.ConfigDict:
 def optim() -> ml_collections.ConfigDict:
     """SGD and its learning rate."""
     config = ml_collections.ConfigDict()
-    config.lr = 0.1125  # at `lr_batch` clips a step; scaled linearly to train.batch
+    config.lr = 0.1125  # at a batch of lr_batch; scaled linearly to train.batch
     config.lr_batch = 72
     config.momentum = 0.9
     config.nesterov = False
     config.weight_decay = 1e-5
-    config.clip_norm = 40.0  # most of the gradient's global norm; 0: any
+    config.clip_norm = 40.0  # largest global norm of the gradient; 0: no clipping
     config.schedule = "step"  # or 'cosine'
     config.decay_epochs = (10, 15)
     config.decay_factor = 0.1
     config.warmup_epochs = 5.0
-    config.warmup_steps = 0  # used when above 0, in place of warmup_epochs
+    config.warmup_steps = 0  # if above 0, used instead of warmup_epochs
     config.warmup_ratio = 0.1
-    # ((expression, factor), ...): parameters whose name begins so, as in
-    # 'backbone/layer1' or '.*bias', learn at `factor` times the rate.
+    # ((expression, factor), ...): learning rate factors of the parameters whose name
+    # matches the regular expression at its start, like 'backbone/layer1' or '.*bias'.
     config.lr_multipliers = ()
     return config
 
 
 def train() -> ml_collections.ConfigDict:
-    """Length, batch and rhythm of training."""
+    """Length and batch of training; when to log and save."""
     config = ml_collections.ConfigDict()
-    config.batch = 72  # clips a step over all devices of all hosts
-    config.accumulate = 1  # parts of a batch, one after the other: less memory
-    # Share of the old value in a moving average of the parameters, which is then
-    # what is evaluated and saved for use; 0: none. 0.999, say.
+    config.batch = 72  # global batch: clips a step
+    config.accumulate = 1  # sequential parts of a batch, to save memory
+    # Decay of an exponential moving average of the parameters, for example 0.999; the
+    # average is then evaluated and saved for use. 0: none.
     config.ema = 0.0
-    # Batches over which running statistics are computed anew before each
-    # evaluation, as PySlowFast does; 0: training's own are used.
+    # Batches from which BatchNorm statistics are recomputed before each evaluation
+    # (PySlowFast's precise BN); 0: use those of training.
     config.precise_bn_steps = 0
     config.epochs = 20
     config.log_every = 20  # steps
     config.save_every_epochs = 1
-    config.keep = 3  # newest checkpoints kept, besides the best
+    config.keep = 3  # newest checkpoints to keep, in addition to the best
     return config
 
 
 def evaluation() -> ml_collections.ConfigDict:
     """When and how the validation split is scored."""
     config = ml_collections.ConfigDict()
-    config.every_epochs = 1  # 0: only at the end
+    config.every_epochs = 1  # 0: only after training
     # During training, score only key frames whose whole second is a multiple of this
-    # (4 is PySlowFast's estimate); 0: all. At the end it is always all.
+    # (PySlowFast uses 4); 0: all. The last evaluation always scores all.
     config.stride_seconds = 0
-    # Test-time augmentation: each box has the mean of its scores in clips of these
-    # short sides (empty: data.test_short_side), and in their mirror images.
+    # Test-time augmentation: average the scores over clips of these short sides (empty:
+    # data.test_short_side), and with flip over mirrored clips too.
     config.short_sides = ()
     config.flip = False
-    config.batch = 16  # clips a step over all devices of all hosts
+    config.batch = 16  # global batch: clips a step
     config.protocol = "activitynet"  # or 'mmaction2'
-    config.action_threshold = 0.002  # detections below are not written
+    config.action_threshold = 0.002  # lowest score of a detection that is written
     return config

@@ -1,4 +1,4 @@
-"""Scores a split: detections, their CSV, the mAP, the report."""
+"""Evaluation: scores a split and writes detections, metrics and report."""
 
 import dataclasses
 import pathlib
@@ -36,14 +36,14 @@ _SHOWN = 12
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """What a detector makes of a split.
+    """The scores of a split.
 
     Attributes:
-      split: the split, or the part of it that was scored.
+      split: the key frames that were scored.
       scores: (P, num_classes) float32, of the split's proposals.
-      detections: a row for every action of every box above the threshold.
-      metrics: the contents of `metrics.json`; `stride_seconds` is among them if
-        only some of the key frames were scored.
+      detections: a row for every action of a box with a score above the threshold.
+      metrics: the contents of `metrics.json`, with `stride_seconds` if only some key
+        frames were scored.
     """
 
     split: Split
@@ -53,10 +53,10 @@ class Results:
 
 
 class Evaluator:
-    """Scores the validation split, as often as asked.
+    """Scores the validation split.
 
-    On several hosts each scores its rows of every batch, and all of them get all
-    scores, and so the same results.
+    With several hosts, each scores its rows of every batch, and all hosts receive all
+    scores, and so have the same results.
     """
 
     def __init__(
@@ -66,16 +66,16 @@ class Evaluator:
 
         Args:
           config: the whole configuration.
-          mesh: of the devices.
+          mesh: the devices.
           module: the detector.
 
         Raises:
           UserError: see `dataset.load_split`, `check_data` and
-            `subsampling.thin`.
+            `subsampling.subsample`.
         """
         self.split = dataset.load_split(config, "val")
         check_data("validation", self.split)
-        self._thinned = subsampling.thin(self.split, config.eval.stride_seconds)
+        self._subsample = subsampling.subsample(self.split, config.eval.stride_seconds)
         labels = pathlib.Path(config.data.root, config.data.labels)
         self._groups = annotations.read_action_groups(labels)
         self._data, self._eval = config.data, config.eval
@@ -95,22 +95,24 @@ class Evaluator:
         return self._results(self.split, self._scores(self.split, variables))
 
     def estimate(self, variables: dict[str, Any]) -> Results:
-        """Scores the key frames that `eval.stride_seconds` leaves."""
-        split = self._thinned.split
+        """Scores only the key frames that `eval.stride_seconds` selects."""
+        split = self._subsample.split
         return self._results(split, self._scores(split, variables))
 
-    def thin(self, results: Results) -> Results:
-        """What `estimate` would have given, of the results of all key frames."""
-        if self._thinned.split is self.split:
+    def subsample(self, results: Results) -> Results:
+        """Reduces results of all key frames to those that `estimate` would return."""
+        if self._subsample.split is self.split:
             return results
-        return self._results(self._thinned.split, results.scores[self._thinned.rows])
+        return self._results(
+            self._subsample.split, results.scores[self._subsample.rows]
+        )
 
     def write(
         self, results: Results, workdir: Workdir, history: Sequence[dict[str, float]]
     ) -> None:
         """Writes detections, report and metrics into the working directory.
 
-        The first host writes, `metrics.json` last; the others wait for it.
+        The first host writes, `metrics.json` last; the others wait.
 
         Args:
           results: of all key frames.
@@ -149,7 +151,7 @@ class Evaluator:
         return split.frames.read(split.video[k], split.centre[k])
 
     def examples(self, results: Results, count: int) -> list[KeyFrame]:
-        """So many key frames, from the whole of the split."""
+        """`count` key frames, evenly spaced over the split."""
         total = len(results.split)
         count = min(count, total)
         shown = [i * total // count for i in range(count)]
@@ -177,7 +179,7 @@ class Evaluator:
     def _batches(
         self, short_side, split, variables
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Of each batch: first boxes, numbers of boxes, scores."""
+        """For each batch: first boxes, numbers of boxes, scores."""
         before = None
         batches = pipeline.eval_batches(
             split,
@@ -190,7 +192,7 @@ class Evaluator:
             rows = {name: batch[name] for name in ("clip", "boxes")}
             arrays = sharding.to_devices(rows, self._mesh)
             scores = self._eval_step(variables, arrays["clip"], arrays["boxes"])
-            # One batch behind: the devices work while the scores are fetched.
+            # Fetch the scores of the previous batch while this one is computed.
             if before:
                 yield *before[:2], sharding.to_host(before[2])
             before = batch["first_box"], batch["count"], scores
@@ -199,7 +201,7 @@ class Evaluator:
 
     def _results(self, split: Split, scores: np.ndarray) -> Results:
         detections = self._detections(split, scores)
-        # The label map's actions, as far as the detector has learned them.
+        # Only actions that the detector has a class for.
         learned = set(split.class_ids[1:].tolist())
         metrics = scoring.score_tables(
             split.ground_truth,
@@ -214,7 +216,7 @@ class Evaluator:
         return Results(split, scores, detections, metrics)
 
     def _detections(self, split, scores: np.ndarray) -> annotations.BoxTable:
-        """In the order of the key frames, their boxes, and the classes."""
+        """Detections ordered by key frame, box and class."""
         threshold = self._eval.action_threshold
         if np.isnan(scores).any():
             raise UserError(
@@ -259,11 +261,11 @@ def _example(split: Split, scores: np.ndarray, k: int) -> KeyFrame:
 
 
 def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]:
-    """Scores the validation split with weights that are there already.
+    """Scores the validation split with existing weights.
 
     Args:
-      config: the whole configuration; `init_from` names the weights, or else they
-        are the newest of the working directory.
+      config: the whole configuration; the weights are `init_from`, or the newest
+        checkpoint of the working directory.
       workdir: where results are written.
 
     Returns:

@@ -36,21 +36,21 @@ from ava_jax.training.train_step import batch_spec, make_train_step
 from ava_jax.workdir import Workdir, read_json, write_json
 
 _DRY_STEPS = 2
-_SHOWN = 4  # key frames whose predictions are written at every evaluation
+_SHOWN = 4  # key frames with predictions in TensorBoard, at every evaluation
 
 
 def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]:
-    """Trains from scratch, from `config.init_from` or from where it stopped.
+    """Trains from scratch, from `config.init_from` or from the newest checkpoint.
 
     Args:
       config: the whole configuration.
-      workdir: where everything is written, and a stopped run is found.
+      workdir: where everything is written; a stopped run in it is resumed.
 
     Returns:
       The contents of `metrics.json` after the last step.
 
     Raises:
-      UserError: data or configuration are not usable, a device has not enough
+      UserError: data or configuration are not usable, the step does not fit into
         memory, or the loss is not finite.
       KeyboardInterrupt: it was asked to stop, and has saved its state.
     """
@@ -85,7 +85,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     variables = init_variables(config.model, jax.random.key(config.seed))
     variables = sharding.replicate(variables, mesh)
     checkpoints = store.Store(workdir.path, keep=config.train.keep)
-    # What a run that goes on started from may be gone.
+    # A run that resumes does not need its initial weights, which may be gone.
     if config.init_from and checkpoints.latest_step() is None:
         variables = store.load_variables(config.init_from, config.model, variables)
     state = init_state(variables, sgd, mesh, ema=config.train.ema > 0)
@@ -123,7 +123,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         checkpoints.close()
         _say_complete(workdir)
         return read_json(workdir / "metrics.json")
-    if first_host:  # of an evaluation on the way
+    if first_host:  # left by an evaluation during training
         (workdir / "metrics.json").unlink(missing_ok=True)
 
     # -------------------------------------------------------- ahead of time
@@ -152,12 +152,12 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
                 state, metrics = train_step(state, batch)
             profile.after(step, metrics)
             window.append(metrics)
-            # A batch lies on the devices until its step has run: two at most do.
+            # Wait for the previous step: at most two batches are on the devices.
             jax.block_until_ready(window[-2:-1])
 
             stopping = stop.agreed(step, config.train.log_every)
             is_log = step % config.train.log_every == 0 or step == total
-            # The last step is evaluated, and then saved with its mAP, below.
+            # The last step is evaluated and saved after the loop.
             is_eval = step % eval_every == 0 and step != total
             is_save = (step % save_every == 0 and step != total) or stopping
             if is_log or is_eval or is_save:
@@ -200,8 +200,8 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
             state = statistics.update(state)
             results = evaluator.evaluate(state.variables)
         _report_eval(total, evaluator, results, writer, workdir)
-        # Of the same key frames as those of the checkpoints before.
-        mean_ap = evaluator.thin(results).metrics["mAP"]
+        # On the same key frames as the earlier checkpoints, to compare with them.
+        mean_ap = evaluator.subsample(results).metrics["mAP"]
         checkpoints.save(state, mean_ap)
     evaluator.write(results, workdir, workdir.history())
     _say_complete(workdir)
@@ -217,18 +217,18 @@ def _check_rhythm(config: ml_collections.ConfigDict) -> None:
 
 
 def _every(epochs: float, steps_per_epoch: int) -> float:
-    """Steps from one to the next; infinitely many for 0 epochs."""
+    """Steps between two events; infinity for 0 epochs."""
     return max(1, round(epochs * steps_per_epoch)) if epochs else math.inf
 
 
 @contextlib.contextmanager
 def _saved_if_stopped(stop, checkpoints, state) -> Iterator[None]:
-    """Around an evaluation, which may take longer than a stop can wait."""
+    """Makes an evaluation interruptible: a stop saves the state at once."""
     try:
         with stop.at_once():
             yield
     except KeyboardInterrupt:
-        if jax.process_count() == 1:  # several would have to save together
+        if jax.process_count() == 1:  # several processes would have to save together
             checkpoints.save(state)
         raise
 

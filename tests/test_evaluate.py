@@ -112,10 +112,10 @@ def test_an_estimate_is_of_every_second_second(strided):
     assert whole.metrics["counts"]["keyframes"] == 10
     assert "stride_seconds" not in whole.metrics
     # The same figure, of scores that were there anyway.
-    thinned = job.thin(whole)
-    np.testing.assert_allclose(thinned.scores, estimate.scores, atol=ROUNDING)
-    assert thinned.metrics == estimate.metrics
-    assert thinned.metrics["mAP"] != whole.metrics["mAP"]
+    subsampled = job.subsample(whole)
+    np.testing.assert_allclose(subsampled.scores, estimate.scores, atol=ROUNDING)
+    assert subsampled.metrics == estimate.metrics
+    assert subsampled.metrics["mAP"] != whole.metrics["mAP"]
 
 
 @pytest.mark.parametrize("stride", [0, 1])
@@ -123,7 +123,7 @@ def test_without_a_stride_an_estimate_is_the_whole(config, stride):
     config.eval.stride_seconds = stride
     job = evaluator(config)
     results = job.estimate({})
-    assert job.thin(results) is results
+    assert job.subsample(results) is results
     assert results.metrics["counts"]["keyframes"] == 10
     assert "stride_seconds" not in results.metrics
 

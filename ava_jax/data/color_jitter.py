@@ -1,8 +1,8 @@
-"""Random colours of a training clip: MMAction2's `ColorJitter`.
+"""Colour jitter of training clips: MMAction2's `ColorJitter`.
 
 Source: MMAction2 v0.24.1, `mmaction/datasets/pipelines/augmentations.py`, with
-`color_space_aug=True`. It stays in floating point there; here the result is rounded
-and clamped to 0 .. 255, because clips go to the device as bytes.
+`color_space_aug=True`. MMAction2 keeps the result in floating point; here it is
+rounded and clamped to 0 .. 255, because clips go to the device as uint8.
 """
 
 import dataclasses
@@ -10,9 +10,9 @@ import math
 
 import tensorflow as tf
 
-# Ranges: a share of 255 is 32; factors around 1; turns of the hue, in half circles.
+# Ranges: brightness of 255; contrast and saturation around 1; hue in half turns.
 _BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = 32.0, 0.4, 0.4, 18.0
-# Principal components of the colours of ImageNet, of which noise is made.
+# Principal components of ImageNet's colours, for PCA noise (AlexNet).
 _NOISE = 0.1
 _EIGENVALUES = (55.46, 4.794, 1.148)
 _EIGENVECTORS = (
@@ -32,11 +32,11 @@ class Change:
     Attributes:
       brightness: () added to every value.
       contrast: () factor of every value.
-      saturation: () 1 leaves it, 0 makes grey.
-      hue: () half circles to turn by.
+      saturation: () 1 keeps the colours, 0 makes them grey.
+      hue: () rotation in half turns.
       noise: (3,) added to red, green and blue of all frames.
-      used: (T, 4) bool, which of the first four apply to each frame; MMAction2
-        tosses a coin for each.
+      used: (T, 4) bool, which of the first four apply to each frame, each with
+        probability 0.5.
     """
 
     brightness: tf.Tensor
@@ -69,8 +69,9 @@ def draw(clip_len: int, seed: tf.Tensor) -> Change:
 
 def apply(clip: tf.Tensor, change: Change) -> tf.Tensor:
     """Changes the colours of a clip, (T, H, W, 3) uint8, RGB."""
-    # All are linear in a pixel's colour, and so is one after the other. Whether
-    # contrast comes first or last, a coin in MMAction2, is the same.
+    # All changes are linear in a pixel's colour, so their sequence is one matrix.
+    # Contrast is a scalar factor: whether it comes first or last, which MMAction2
+    # draws at random, makes no difference.
     one = tf.eye(3)
     grey = tf.tile([_GREY], [3, 1])
     saturation = change.saturation * one + (1 - change.saturation) * grey
@@ -89,7 +90,7 @@ def apply(clip: tf.Tensor, change: Change) -> tf.Tensor:
 
 
 def _turn(hue: tf.Tensor) -> tf.Tensor:
-    """(3, 3), turns colours around the grey axis."""
+    """(3, 3) rotation of colours around the grey axis."""
     cos, sin = tf.cos(hue * math.pi), tf.sin(hue * math.pi)
     turn = tf.stack([[1.0, 0, 0], [0.0, cos, -sin], [0.0, sin, cos]])
     return tf.matmul(tf.matmul(_FROM_YIQ, turn), _TO_YIQ)

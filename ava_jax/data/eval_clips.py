@@ -1,8 +1,7 @@
-"""The clips of evaluation, read so that clips that overlap share their frames.
+"""Clips of evaluation; overlapping clips share decoded frames.
 
-Every stream goes through consecutive key frames and keeps the frames of its last
-clip. A clip of 32 frames around a key frame has 15 to 17 in common with the next
-second's.
+Every stream reads consecutive key frames and keeps the frames of its last clip. A clip
+of 32 frames around a key frame has 15 to 17 in common with that of the next second.
 """
 
 from collections.abc import Iterator
@@ -14,14 +13,14 @@ from ava_jax.data import transforms
 from ava_jax.data.examples import Examples
 from ava_jax.data.split import Split
 
-# Streams that a host reads at the same time. Each keeps a clip, 8 MB at 256 x 340.
+# Concurrent streams of a host. Each keeps one clip in memory, 8 MB at 256 x 340.
 _STREAMS = 16
 
 
 def plan(
     split: Split, batch: int, rows: int, *, short_side: int, max_boxes: int
 ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-    """Which boxes are scored together, the same on all hosts.
+    """Groups the boxes into batches, identically on all hosts.
 
     Args:
       split: the split to score.
@@ -32,7 +31,7 @@ def plan(
 
     Yields:
       For each shape of clips: (height, width), and (n, B, 3) int64 rows of
-      key frame, first proposal, number of proposals; rows to fill up have 0.
+      key frame, first proposal, number of proposals (0 in padding rows).
     """
     shapes = np.array(
         [
@@ -59,16 +58,20 @@ def _table(split, max_boxes) -> np.ndarray:
 
 
 def _parts(rows: int) -> int:
-    """How many streams fill one row of the batches in turns."""
+    """Number of streams that take turns in one row of the batches."""
     return -(-_STREAMS // rows)
 
 
 def _in_batches(table: np.ndarray, batch: int, rows: int) -> np.ndarray:
-    """(n, B, 3): each stream, a row of every `_parts`-th batch, has neighbours."""
+    """(n, B, 3), ordered so that each stream gets consecutive key frames.
+
+    A stream fills one row of every `_parts`-th batch.
+    """
     padding = np.repeat(table[-1:] * [1, 0, 0], -len(table) % batch, axis=0)
     table = np.concatenate([table, padding])
     n, turns = len(table) // batch, _parts(rows)
-    # Row b of batch t is in stream (t % turns, b), at place t // turns.
+    # Row b of batch t belongs to stream (t % turns, b), as its item t // turns. Sorting
+    # by (stream, item) gives the positions that consecutive rows of `table` go to.
     t, b = np.divmod(np.arange(len(table)), batch)
     order = np.lexsort((t // turns, b, t % turns))
     batches = np.empty_like(table)
@@ -107,8 +110,8 @@ def read(
 
 
 def _reader(examples: Examples, shape: tuple[int, int], clip_len: int):
-    """A function from a stream's rows to the data set of its clips."""
-    # Video, frame indices and frames of the clip before.
+    """Makes a function from the rows of a stream to a data set of its clips."""
+    # Video, frame indices and frames of the previous clip; video -1 matches none.
     start = (
         tf.constant(-1, tf.int32),
         tf.zeros([clip_len], tf.int64),
@@ -129,7 +132,7 @@ def _reader(examples: Examples, shape: tuple[int, int], clip_len: int):
 
 
 def _next_clip(examples, before, now, key_frame, shape) -> tf.Tensor:
-    """The clip of a key frame, of which only new frames are read."""
+    """The clip of a key frame; only frames that the previous clip lacks are read."""
     (old_video, old_indices, old_frames), (video, indices) = before, now
     known = tf.reduce_any(indices[:, None] == old_indices, axis=1)
     known &= video == old_video
@@ -138,7 +141,8 @@ def _next_clip(examples, before, now, key_frame, shape) -> tf.Tensor:
         new = examples.frames(key_frame, wanted, shape)
     else:
         new = old_frames[:0]
-    # New ones first: other movies have the same indices.
+    # New frames come first, because the old ones may be of another movie with the same
+    # indices, and argmax takes the first match.
     found = indices[:, None] == tf.concat([wanted, old_indices], axis=0)
     place = tf.argmax(tf.cast(found, tf.int32), axis=1)
     return tf.gather(tf.concat([new, old_frames], axis=0), place)

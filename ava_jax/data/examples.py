@@ -42,7 +42,7 @@ class Examples:
         return self._arrays["video"][key_frame]
 
     def size(self, key_frame: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Height and width of a key frame as it is stored."""
+        """Height and width of the stored frame of a key frame."""
         return tuple(tf.unstack(self._arrays["size"][self.video(key_frame)]))
 
     def indices(
@@ -53,7 +53,7 @@ class Examples:
         Args:
           key_frame: () integer, row of the split.
           position: () int64, the example's place in the stream of training, which
-            decides the jitter; None in evaluation, which has none.
+            seeds the jitter; None for evaluation, which has no jitter.
         """
         video, sampling = self.video(key_frame), self._sampling
         offsets = sampling.offsets()
@@ -71,8 +71,8 @@ class Examples:
 
         Args:
           key_frame: () integer, row of the split.
-          position: () int64, the example's place in the stream, which decides every
-            random draw.
+          position: () int64, the example's place in the stream, which seeds
+            every random draw.
 
         Returns:
           See `pipeline.train_batches`.
@@ -84,7 +84,7 @@ class Examples:
         boxes = self._rows("truth", key_frame, "truth_boxes")
         classes = self._rows("truth", key_frame, "truth_classes")
         proposals = self._rows("proposal", key_frame, "proposal_boxes")
-        # Ground truth and proposals go through the same changes.
+        # Ground truth and proposals are augmented together.
         people = tf.concat([boxes, proposals], axis=0)
         clip, people, visible = self._augment(
             clip, people, self.size(key_frame), position
@@ -109,14 +109,14 @@ class Examples:
         }
 
     def _seeds(self, position: tf.Tensor) -> tf.Tensor:
-        # One stream a purpose, so that no draw depends on another one's count.
+        # One seed for each purpose, so that adding a draw does not change the others.
         return tf.random.split(self._seed_of(position), 4)
 
     def _seed_of(self, position: tf.Tensor) -> tf.Tensor:
         return tf.stack([self._seed, position])
 
     def _augment(self, clip, people, size, position):
-        """Random size, crop and flip; whether enough is left of each of the people."""
+        """Random size, crop and flip; also which boxes keep enough of their area."""
         data = self._data
         seeds = self._seeds(position)
         people = transforms.to_pixels(people, *size)
@@ -131,7 +131,7 @@ class Examples:
         return clip, people, visible
 
     def _square_crop(self, clip, people, size, seeds):
-        """The recipe's: a random short side, then a square of the clip's size."""
+        """MMAction2's recipe: a random short side, then a square crop."""
         data = self._data
         low, high = data.train_short_side
         short_side = tf.random.stateless_uniform(
@@ -145,7 +145,7 @@ class Examples:
         return clip, people, self._is_visible(people, whole)
 
     def _multi_scale_crop(self, clip, whole, size, seed):
-        """A random window of the frame, scaled to the clip's size."""
+        """A random window of the frame, resized to the size of the clip."""
         data = self._data
         window = multi_scale_crop.draw(size, data.crop_scales, data.crop, seed)
         clip = transforms.crop(clip, *window)
@@ -156,18 +156,18 @@ class Examples:
         return clip, people, visible
 
     def _is_visible(self, people, whole):
-        """Whether the crop leaves enough of each of the people."""
+        """Which boxes keep the fraction `min_visible` of their area."""
         least = self._data.min_visible * target_assignment.area(whole)
         return target_assignment.area(people) >= least
 
     def boxes(
         self, key_frame: tf.Tensor, rows: tf.Tensor, size: tuple[int, int]
     ) -> tf.Tensor:
-        """(max_boxes, 4) float32, some proposals in pixels of an evaluated clip.
+        """(max_boxes, 4) float32, proposals in pixels of an evaluation clip.
 
         Args:
           key_frame: () integer, row of the split.
-          rows: (2,) int64, first row of `proposal_boxes` and how many.
+          rows: (2,) int64, first row of `proposal_boxes` and number of rows.
           size: height and width of the clip.
         """
         first, count = tf.unstack(rows)

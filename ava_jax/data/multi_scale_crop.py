@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from ava_jax.errors import UserError
 
-# Width and height are this many places of the scales apart at most.
+# Largest distance between the positions of height and width in the list of scales.
 _MAX_GAP = 1
-# A side that differs by less from the clip's is the clip's: no interpolation.
+# A side this close to that of the clip becomes it, which avoids interpolation.
 _NEAR = 3
 
 
@@ -43,13 +43,13 @@ def draw(
     clip_side: int,
     seed: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """A random window of a frame, any of them equally likely for its sides.
+    """A random window of a frame; every window of the drawn size is equally likely.
 
     Args:
       size: height and width of the frame.
-      scales: of its short side; those of the window's height and width are the same
-        or neighbours here.
-      clip_side: of the clip that the window becomes.
+      scales: fractions of the short side; height and width take the same or
+        neighbouring ones.
+      clip_side: side of the clip that the window is resized to.
       seed: (2,) integer, of `tf.random.stateless_uniform`.
 
     Returns:
@@ -60,18 +60,18 @@ def draw(
     pairs = [(i, j) for i in levels for j in levels if abs(i - j) <= _MAX_GAP]
     pair = tf.constant(pairs)[_below(len(pairs), seeds[0])]
     height, width = tf.unstack(tf.gather(_sides(size, scales, clip_side), pair))
-    # Unlike the recipe's crop this one may lie at the very edge.
+    # Unlike the square crop, this one may touch the far edge.
     y = _below(size[0] - height + 1, seeds[1])
     x = _below(size[1] - width + 1, seeds[2])
     return y, x, height, width
 
 
 def _sides(size, scales, clip_side) -> tf.Tensor:
-    """(S,) int32, the side that belongs to each scale."""
+    """(S,) int32, the side of a window for each scale."""
     short = tf.minimum(*size)
     sides = tf.cast(short, tf.float64) * tf.constant(scales, tf.float64)
     sides = tf.maximum(tf.cast(sides, tf.int32), 1)
-    # MMAction2 fails where the frame is too small for it.
+    # MMAction2 fails if the frame is smaller than the clip.
     near = (tf.abs(sides - clip_side) < _NEAR) & (clip_side <= short)
     return tf.where(near, clip_side, sides)
 

@@ -1,8 +1,7 @@
-"""Batches of clips: which examples, in which order, for which host.
+"""Batches of clips, sharded by host, in an order that machines do not change.
 
-The order does not depend on the machines: example i of step s is a function of
-(seed, s, i), so any number of hosts sees the same global batches, and a restart
-at step s continues exactly there.
+Example i of step s is a function of (seed, s, i) alone, so any number of hosts sees the
+same global batches, and a run that resumes at step s continues exactly there.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +16,7 @@ from ava_jax.data.frames.store import BadFrame
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
 
-# TensorFlow only feeds; the accelerators are JAX's.
+# TensorFlow only reads data; the accelerators belong to JAX.
 tf.config.set_visible_devices([], "GPU")
 
 Rows = dict[str, np.ndarray]
@@ -26,7 +25,7 @@ Frames = Iterable[tuple[int, int]]
 
 
 def steps_per_epoch(split: Split, batch: int) -> int:
-    """Steps in which every key frame is seen once; the last one runs over."""
+    """Steps that see every key frame once, rounded up."""
     return -(-len(split) // batch)
 
 
@@ -61,7 +60,7 @@ def train_batches(
     examples = Examples(split, data, seed)
 
     def place(n):
-        """The key frame of this host's n-th example, and its place in the stream."""
+        """Key frame and position in the global stream of this host's n-th example."""
         position = (n // len(rows)) * batch + rows.start + n % len(rows)
         return _shuffled(position, len(split), seed), position
 
@@ -84,7 +83,7 @@ def train_batches(
 
 
 def _shuffled(position: tf.Tensor, size: int, seed: int) -> tf.Tensor:
-    """The key frame at a position in the endless stream of shuffled epochs."""
+    """The key frame at a position of the endless stream of shuffled epochs."""
     epoch, index = position // size, position % size
     return tf.random.experimental.index_shuffle(
         index, tf.stack([seed, epoch]), size - 1
@@ -126,8 +125,8 @@ def eval_batches(
 
     Yields:
       For the global batch: `first_box` (B,) int64, the row of
-      `split.proposal_boxes` that box 0 is, and `count` (B,) int64, how many there
-      are (0: the row is padding). For this host: `clip` (R, T, H, W, 3) uint8 and
+      `split.proposal_boxes` of box 0, and `count` (B,) int64, the number of boxes (0
+      in padding rows). For this host: `clip` (R, T, H, W, 3) uint8 and
       `boxes` (R, N, 4) float32 xyxy in pixels of the clip.
 
     Raises:
@@ -154,7 +153,7 @@ def eval_batches(
 def _iterate(
     batches: tf.data.Dataset, frames: Callable[[int], Frames], split: Split
 ) -> Iterator[Rows]:
-    """The batches as NumPy arrays; `frames(n)` are those of batch n."""
+    """The batches as NumPy arrays; `frames(n)` lists the frames of batch n."""
     n = 0
     try:
         for batch in batches.prefetch(2).as_numpy_iterator():
@@ -165,7 +164,7 @@ def _iterate(
 
 
 def _what_is_bad(error, frames: Frames, split: Split) -> str:
-    """TensorFlow does not say which frame it was: read them all again."""
+    """Finds the bad frame by reading all again: TensorFlow does not name it."""
     remedy = (
         "Every bad frame is listed by: python scripts/check_ava.py --config FILE "
         "--frames. --config.data.on_bad_frame=nearest shows the nearest good one "

@@ -1,4 +1,4 @@
-"""Some of a split's key frames, for a quick estimate of its mAP."""
+"""Subsampling of key frames, for a quick estimate of the mAP."""
 
 import dataclasses
 
@@ -9,20 +9,19 @@ from ava_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class Thinned:
+class Subsample:
     """Some key frames of a split.
 
     Attributes:
-      split: a split of them alone, its ground truth included.
-      rows: (P,) int64, of which rows of the whole split's `proposal_boxes` its own
-        consist.
+      split: with these key frames only, ground truth included.
+      rows: (P,) int64, the rows of the whole split's `proposal_boxes` that it has.
     """
 
     split: Split
     rows: np.ndarray
 
 
-def thin(split: Split, stride: int) -> Thinned:
+def subsample(split: Split, stride: int) -> Subsample:
     """Keeps the key frames whose whole second is a multiple of `stride`.
 
     PySlowFast's estimate during training is of this kind, with a stride of 4
@@ -36,7 +35,7 @@ def thin(split: Split, stride: int) -> Thinned:
       UserError: no key frame with an annotated action is left.
     """
     if stride in (0, 1):
-        return Thinned(split, np.arange(len(split.proposal_boxes)))
+        return Subsample(split, np.arange(len(split.proposal_boxes)))
     if stride < 0:
         raise UserError(f"config.eval.stride_seconds is {stride}; expected 0 or more.")
     keep = _is_due(split.second, stride)
@@ -49,7 +48,7 @@ def thin(split: Split, stride: int) -> Thinned:
             "Give another stride, or 0 for all key frames."
         )
     table = split.ground_truth
-    thinned = dataclasses.replace(
+    kept = dataclasses.replace(
         split,
         ground_truth=table.select(
             _is_due(table.timestamp, stride), _is_due(table.keyframe_timestamp, stride)
@@ -63,7 +62,7 @@ def thin(split: Split, stride: int) -> Thinned:
         proposal_starts=proposal_starts,
         proposal_boxes=split.proposal_boxes[rows],
     )
-    return Thinned(thinned, rows)
+    return Subsample(kept, rows)
 
 
 def _is_due(seconds: np.ndarray, stride: int) -> np.ndarray:
@@ -71,7 +70,7 @@ def _is_due(seconds: np.ndarray, stride: int) -> np.ndarray:
 
 
 def _keep_groups(starts: np.ndarray, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The starts of the kept groups, and the rows that they consist of."""
+    """Starts of the kept groups, and the rows that they consist of."""
     counts = np.diff(starts)
     rows = np.flatnonzero(np.repeat(keep, counts))
     return np.concatenate([[0], np.cumsum(counts[keep])]), rows

@@ -1,4 +1,4 @@
-"""Resize, crop and flip of a clip with its boxes, as MMAction2 does them.
+"""Resizes, crops and flips clips with their boxes, as MMAction2 does.
 
 Clips are (T, H, W, 3) uint8, boxes (N, 4) float32 xyxy in pixels of the clip.
 Sources: MMAction2 v0.24.1, `mmaction/datasets/pipelines/augmentations.py`, and
@@ -13,11 +13,11 @@ from ava_jax.video import resize as frame_resize
 def size_for_short_side(height: int, width: int, short_side: int) -> tuple[int, int]:
     """Height and width after scaling the shorter of them to `short_side`.
 
-    Works alike on Python integers and on int32 tensors.
+    Works on Python integers and on int32 tensors.
     """
     if not isinstance(height, tf.Tensor):
         return frame_resize.size_for_short_side(height, width, short_side)
-    # float64: 213 x 511 at 256 lies closer to a half than float32 resolves.
+    # float64, because 213 x 511 at 256 is too close to a half for float32.
     scale = tf.cast(short_side, tf.float64) / tf.cast(
         tf.minimum(height, width), tf.float64
     )
@@ -28,7 +28,7 @@ def size_for_short_side(height: int, width: int, short_side: int) -> tuple[int, 
 
 
 def to_pixels(boxes: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Boxes in fractions of the frame, float64, as float32 pixels of it."""
+    """Converts boxes from fractions of the frame, float64, to pixels, float32."""
     size = tf.cast(tf.stack([width, height, width, height]), tf.float64)
     return tf.cast(boxes * size, tf.float32)
 
@@ -38,7 +38,7 @@ def resize_boxes(
     size: tuple[tf.Tensor, tf.Tensor],
     new: tuple[tf.Tensor, tf.Tensor],
 ) -> tf.Tensor:
-    """Boxes of a frame of `size` (height, width) in the same frame of size `new`."""
+    """Scales boxes from a frame of `size` (height, width) to one of size `new`."""
     # The factor is rounded to float32 before it is used, as MMAction2 does.
     height, width = (
         tf.cast(tf.cast(b, tf.float64) / tf.cast(a, tf.float64), tf.float32)
@@ -58,9 +58,9 @@ def resize(
     Args:
       clip: (T, H, W, 3).
       height: in pixels, of the result.
-      width: likewise.
-      window: (y, x, size) of the square that is kept, as by `crop`; what is outside
-        is not rounded, which is a third of the time.
+      width: in pixels, of the result.
+      window: (y, x, size) of a square to keep, as by `crop`; not rounding the rest
+        saves a third of the time.
     """
     resized = tf.image.resize(clip, tf.stack([height, width]), method="bilinear")
     if window is not None:
@@ -71,7 +71,7 @@ def resize(
 def random_crop_offset(
     height: tf.Tensor, width: tf.Tensor, size: int, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """(y, x) of a random window. As in MMAction2 the last position is never drawn."""
+    """(y, x) of a random window; as in MMAction2, never the last position."""
     room = tf.stack([height, width]) - size
     drawn = tf.random.stateless_uniform([2], seed, dtype=tf.float32)
     # float32 can round drawn * room up to room itself.
@@ -87,7 +87,7 @@ def crop(
     height: tf.Tensor | int,
     width: tf.Tensor | int | None = None,
 ) -> tf.Tensor:
-    """The window, by default a square, whose upper left corner is (y, x)."""
+    """Cuts out the window with the upper left corner (y, x), by default a square."""
     width = height if width is None else width
     return clip[:, y : y + height, x : x + width]
 
@@ -99,7 +99,7 @@ def crop_boxes(
     height: tf.Tensor | int,
     width: tf.Tensor | int | None = None,
 ) -> tf.Tensor:
-    """Boxes inside such a window: clamped to [0, side - 1], never dropped."""
+    """Boxes in the coordinates of a window: clamped to [0, side - 1], never dropped."""
     width = height if width is None else width
     corner = tf.cast(tf.stack([x, y, x, y]), boxes.dtype)
     highest = tf.cast(tf.stack([width, height, width, height]) - 1, boxes.dtype)
@@ -107,11 +107,11 @@ def crop_boxes(
 
 
 def flip(clip: tf.Tensor) -> tf.Tensor:
-    """Mirrors left and right."""
+    """Flips a clip horizontally."""
     return tf.reverse(clip, axis=[2])
 
 
 def flip_boxes(boxes: tf.Tensor, width: int) -> tf.Tensor:
-    """Boxes of the mirrored clip: x becomes width - x."""
+    """Boxes of the flipped clip: x becomes width - x."""
     x1, y1, x2, y2 = tf.unstack(boxes, axis=-1)
     return tf.stack([width - x2, y1, width - x1, y2], axis=-1)

@@ -20,7 +20,7 @@ class MendedFrames(FrameStore):
     """Another store, without its bad frames; they are counted in the log.
 
     Attributes:
-      store: the frames as they are.
+      store: with missing or damaged frames.
       replaced: (video, index) of the bad frames met so far, with the index of the
         frame shown instead.
     """
@@ -31,7 +31,7 @@ class MendedFrames(FrameStore):
 
     @classmethod
     def of(cls, store: FrameStore) -> "MendedFrames":
-        """The same frames, mended."""
+        """The same frames, with bad ones replaced."""
         fields = (field.name for field in dataclasses.fields(FrameStore))
         return cls(**{name: getattr(store, name) for name in fields}, store=store)
 

@@ -1,4 +1,4 @@
-"""What every store of movie frames offers, wherever the frames lie."""
+"""The interface of every store of movie frames."""
 
 import abc
 import dataclasses
@@ -60,7 +60,7 @@ class FrameStore(abc.ABC):
 
     @abc.abstractmethod
     def place(self, video: int, index: int) -> str:
-        """Where a frame lies, for messages."""
+        """File of a frame, for messages."""
 
 
 def decode_jpeg(content: tf.Tensor) -> tf.Tensor:
