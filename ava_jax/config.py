@@ -139,7 +139,7 @@ def default() -> ml_collections.ConfigDict:
     config.devices = 0  # expected device count over all hosts; 0 accepts any
     config.init_from = ""  # initial weights: checkpoint directory or .pth
     config.dry_run = False  # build, compile and run two steps on random data
-    config.profile = ""  # '10-15': write a profiler trace of these steps
+    config.profile = ""  # '10-15': trace these steps with JAX's profiler
     config.model = model()
     config.data = data()
     config.optim = optim()

@@ -1,4 +1,4 @@
-"""The key frames of a video with the clips around them, as it goes by."""
+"""Cuts clips around the key frames of a video stream."""
 
 import collections
 import dataclasses
@@ -51,10 +51,10 @@ class VideoSampling:
 def sample_clips(
     frames: Iterable[VideoFrame], sampling: VideoSampling
 ) -> Iterator[SampledClip]:
-    """The key frames of a video, each as soon as the last frame of its clip is there.
+    """Yields each key frame as soon as the last frame of its clip has been decoded.
 
-    Kept in memory are the key frames whose clips are not complete, and the frames
-    of these clips in the model's size: no more for a longer video.
+    Memory holds the key frames of incomplete clips and the resized frames of these
+    clips, whatever the length of the video.
 
     Args:
       frames: of the video, in their order.
@@ -83,7 +83,7 @@ def sample_clips(
 
 
 class _OpenClip:
-    """A clip whose frames are still coming."""
+    """A clip that still waits for frames."""
 
     def __init__(self, number: int, sampling: VideoSampling):
         self.number = number
@@ -96,7 +96,7 @@ class _OpenClip:
 
     @property
     def first(self) -> int:
-        """Number of the first frame that it needs."""
+        """Number of its first frame."""
         return int(self._indices[0])
 
     @property
@@ -117,7 +117,7 @@ class _OpenClip:
             self._decoded_at = time.monotonic()
 
     def fill_up(self, last: np.ndarray) -> None:
-        """Repeats the video's last frame, after which there is none."""
+        """Repeats the last frame of the video up to the length of the clip."""
         self._frames += [last] * (len(self._indices) - len(self._frames))
 
     def sampled(self) -> SampledClip:

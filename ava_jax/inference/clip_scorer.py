@@ -1,4 +1,4 @@
-"""A detector's variables on one device, and clips scored in batches of one shape."""
+"""Scores clips on one device in batches of one shape."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -22,10 +22,9 @@ class Row:
 
     Attributes:
       clip: (T, h, w, 3) uint8.
-      boxes: (n, 4) float32 xyxy in pixels of the clip, n at most `max_boxes`.
-      scores: (B, max_boxes, num_classes) of the batch in which it is scored; None
-        before that.
-      position: its place in that batch.
+      boxes: (n, 4) float32 xyxy in pixels of the clip, n <= `max_boxes`.
+      scores: (B, max_boxes, num_classes) of its batch; None before `start`.
+      position: of the row in its batch.
     """
 
     clip: np.ndarray
@@ -75,7 +74,7 @@ class ClipScorer:
     def rows(
         self, clip: np.ndarray, boxes: np.ndarray, size: tuple[int, int]
     ) -> list[Row]:
-        """What must be scored for a clip: no row without boxes.
+        """The rows of a clip: as many as its boxes need, none without boxes.
 
         Args:
           clip: (T, h, w, 3) uint8.
@@ -87,7 +86,7 @@ class ClipScorer:
         return [Row(clip, boxes[i : i + self._max_boxes]) for i in starts]
 
     def start(self, rows: Sequence[Row], batch: int) -> None:
-        """Starts scoring; `Row.result` waits for it.
+        """Starts the scoring of a batch; `Row.result` waits for it.
 
         Args:
           rows: at least one, at most `batch`.

@@ -1,4 +1,4 @@
-"""The program that scores clips on the devices."""
+"""The evaluation step: scores clips on the devices."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ def make_eval_step(
     Args:
       module: the detector.
       normalize: of the clips.
-      mesh: of the devices.
+      mesh: the devices.
       multilabel: sigmoid scores; softmax if not.
       flip: score mirror images too, and return the mean of both scores.
     """
@@ -49,7 +49,7 @@ def make_eval_step(
 
 
 def _mirrored(clips: jax.Array, boxes: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Clips (B, T, H, W, 3) and boxes (B, N, 4) with left and right exchanged."""
+    """Flips clips (B, T, H, W, 3) and boxes (B, N, 4) horizontally."""
     x1, y1, x2, y2 = jnp.moveaxis(boxes, -1, 0)
     width = clips.shape[3]
     return clips[..., ::-1, :], jnp.stack([width - x2, y1, width - x1, y2], axis=-1)

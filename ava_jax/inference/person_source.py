@@ -1,4 +1,4 @@
-"""Where the people of a video come from: detectors, files, functions, fixed boxes."""
+"""Sources of person boxes: detectors, files, functions, fixed boxes."""
 
 import os
 import pathlib
@@ -16,14 +16,14 @@ PersonSource = Callable[[np.ndarray, float], np.ndarray]
 
 
 def as_person_source(boxes: Any, video: VideoReader) -> PersonSource:
-    """The one kind of function that all kinds of boxes become.
+    """Converts anything that gives boxes to a function of frame and time.
 
     Args:
       boxes: what `predict.Detector.predict_video` takes.
       video: whose size and name a file of boxes is read for.
 
     Raises:
-      UserError: here, a file that cannot be read; from the function, no boxes.
+      UserError: a file cannot be read; from the function: it returned no boxes.
     """
     if boxes is None:
         boxes = people.HogDetector()
@@ -42,7 +42,7 @@ def checked_boxes(boxes: Any) -> np.ndarray:
     """Boxes as (N, 4) float32, without scores.
 
     Args:
-      boxes: (N, 4) x1, y1, x2, y2 in pixels, or (N, 5) with a score behind.
+      boxes: (N, 4) x1, y1, x2, y2 in pixels, or (N, 5) with a score as the last column.
 
     Raises:
       UserError: it is something else, or a coordinate is not finite.

@@ -1,4 +1,4 @@
-"""Stages of a stream that work at the same time."""
+"""Prefetching: stages of a stream run concurrently."""
 
 import collections
 import threading
@@ -9,15 +9,15 @@ Item = TypeVar("Item")
 
 
 def prefetch(items: Iterable[Item], size: int, *, drop: bool = False) -> Iterator[Item]:
-    """The same items, which a thread of its own takes while the last is used.
+    """Yields the items, which a thread produces ahead of their use.
 
-    The thread ends with the items, or when this generator is closed; an error in it
-    is raised here, behind the items that came before it.
+    The thread ends with the items, or when this generator is closed. An error in it is
+    raised here, after the items that preceded it.
 
     Args:
-      items: an iterable; it is used, and closed if it is a generator, in the thread.
-      size: how many items may wait.
-      drop: if so many wait, the oldest makes room, and the thread never waits.
+      items: iterated, and closed if a generator, in the thread.
+      size: largest number of items in the buffer.
+      drop: drop the oldest item of a full buffer, so that the thread never waits.
     """
     buffer: _Buffer[Item] = _Buffer(size, drop)
     thread = threading.Thread(target=_fill, args=(buffer, items), daemon=True)
@@ -30,7 +30,7 @@ def prefetch(items: Iterable[Item], size: int, *, drop: bool = False) -> Iterato
 
 
 class _Buffer(Generic[Item]):
-    """Items between two threads."""
+    """A bounded buffer between two threads."""
 
     def __init__(self, size: int, drop: bool):
         self._size = size
@@ -42,7 +42,7 @@ class _Buffer(Generic[Item]):
         self._error: BaseException | None = None
 
     def put(self, item: Item) -> bool:
-        """Adds an item; False: nobody wants any more."""
+        """Adds an item; returns False after `close`."""
         with self._changed:
             if self._drop and len(self._items) == self._size:
                 self._items.popleft()
@@ -54,13 +54,13 @@ class _Buffer(Generic[Item]):
             return not self._closed
 
     def end(self, error: BaseException | None = None) -> None:
-        """Says that no item follows."""
+        """Marks the end of the items."""
         with self._changed:
             self._ended, self._error = True, error
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Says that no item is wanted."""
+        """Makes `put` return False: the reader has stopped."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

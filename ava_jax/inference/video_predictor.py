@@ -1,4 +1,4 @@
-"""Actions of the people in a video, one result a key frame, as it goes by."""
+"""Predicts the actions in a video stream, one result a key frame."""
 
 import collections
 import contextlib
@@ -22,7 +22,7 @@ _WAITING = 2
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class KeyFrameResult:
-    """Who does what at one time of a video.
+    """People and their actions at one key frame.
 
     Attributes:
       time: seconds after the video's first frame.
@@ -31,8 +31,8 @@ class KeyFrameResult:
       track_ids: (N,) int64, the same number for the same person over time.
       scores: (N, num_classes) float32; see `Detector.predict`.
       labels: name of each class; '' for class 0.
-      latency: seconds from decoding the key frame to this result, of which the
-        second half of the clip is a part in a live stream.
+      latency: seconds from decoding the key frame to this result. In a live stream it
+        includes the second half of the clip.
     """
 
     time: float
@@ -72,10 +72,10 @@ def key_frame_results(
 ) -> Iterator[KeyFrameResult]:
     """See `predict.Detector.predict_video`.
 
-    Decoding, finding people, feeding the device and what the caller does with the
-    results run at the same time.
+    Decoding, person detection, scoring and the caller's use of the results run
+    concurrently.
     """
-    # Who is missed once is not yet gone, however far apart the key frames are.
+    # A person may be missed at one key frame, however far apart they are.
     tracker = people.Tracker(patience=max(3.0, 2 * sampling.every))
     with VideoReader(source) as video, contextlib.ExitStack() as stages:
         find_people = as_person_source(boxes, video)

@@ -1,4 +1,4 @@
-"""Compiling the training step before training, and what the compiler says of it."""
+"""Compiles the training step ahead of time, and reports its cost."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ from ava_jax.training.train_step import Batch
 
 
 class CompiledStep:
-    """The compiled training step, and what the compiler says that it costs."""
+    """The compiled training step and its cost."""
 
     def __init__(
         self,
@@ -63,13 +63,13 @@ def compile_step(
     Args:
       module: from `build_detector`.
       train_step: from `train_step.make_train_step`.
-      state: the state, laid out on the devices.
+      state: the state, on the devices.
       batch: from `train_step.batch_spec`.
       train: `config.train`, for suggestions.
       model: `config.model`, for suggestions.
 
     Raises:
-      UserError: a device does not have the memory; suggests what would fit.
+      UserError: it does not fit into the memory of a device; suggests what would.
     """
     cost = StepCost(
         parameters=sum(x.size for x in jax.tree.leaves(state.params)),

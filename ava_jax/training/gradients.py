@@ -1,10 +1,10 @@
-"""Loss and gradients of a global batch: in one piece, in parts, or by device.
+"""Loss and gradients of a global batch: at once, accumulated, or per replica.
 
-However it is divided, the loss is divided by the labelled boxes of the whole batch,
-so the pieces' losses and gradients add up to those of the batch. Only what a batch
-normalisation takes for "the batch" differs: the whole; the part, for parts (whose
-running statistics move once for every part, as torch's do); the device's rows of it,
-for 'per_replica'. Dropout is drawn anew for every piece.
+The loss is always divided by the number of labelled boxes in the whole batch, so the
+losses and gradients of all parts add up to those of the batch. Only the batch of the
+batch normalisation differs: the whole batch; one part, when accumulating (running
+statistics are then updated once a part, as in torch); or the rows of one device, for
+'per_replica'. Every part draws its own dropout.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ Batch = dict[str, jax.Array]
 
 
 class Gradients(NamedTuple):
-    """What the forward and backward pass of a batch give."""
+    """Results of the forward and backward pass of a batch."""
 
     loss: jax.Array  # () float32
     grads: Any  # like the parameters
@@ -46,7 +46,7 @@ def make_gradients(
     Args:
       module: from `build_detector`.
       normalize: of the clips.
-      mesh: of the devices.
+      mesh: the devices.
       model: `config.model`, of the loss and the batch normalisation.
       train: `config.train`, of the batch and its parts.
 
@@ -72,14 +72,14 @@ def _check_parts(parts: int, batch: int, devices: int) -> None:
         unit = devices * max(parts, 1)
         raise UserError(
             f"config.train.accumulate is {parts}: a batch of {batch} clips on "
-            f"{devices} devices cannot be divided into so many equal parts. Give a "
+            f"{devices} devices cannot be divided into equal parts. Give a "
             f"divisor of {batch // devices}, the clips of a device, or "
             f"--config.train.batch={-(-batch // unit) * unit}"
         )
 
 
 def _make_plain(module, normalize, model):
-    """All rows at once."""
+    """All rows in one pass."""
 
     def compute(params, batch_stats, batch, dropout, count):
         def loss_fn(params):
@@ -110,7 +110,7 @@ def _make_plain(module, normalize, model):
 
 
 def _in_parts(compute, parts: int):
-    """One part of the rows after the other, in the memory of one."""
+    """The parts one after the other: the memory of one part."""
 
     def compute_in_parts(params, batch_stats, batch, dropout, count):
         def add(carry, part):
@@ -134,7 +134,7 @@ def _in_parts(compute, parts: int):
 def _divide(x: jax.Array, parts: int) -> jax.Array:
     """(B, ...) -> (parts, B / parts, ...); part i has the rows i, i + parts, ....
 
-    So each device's rows are divided, and none has to move to another device.
+    This divides the rows of each device, so no row moves to another device.
     """
     return jnp.swapaxes(x.reshape(-1, parts, *x.shape[1:]), 0, 1)
 
@@ -145,11 +145,11 @@ def _join(x: jax.Array) -> jax.Array:
 
 
 def _by_device(compute, mesh: Mesh):
-    """Every device its own rows; sums and means over the devices at the end."""
+    """Every device computes its rows; losses and gradients are summed at the end."""
 
     def compute_rows(params, batch_stats, batch, dropout, count):
-        # As if each device had its own: otherwise every part's gradient of every
-        # layer would be added up over the devices by itself.
+        # Marks the parameters as different on each device. Otherwise JAX sums the
+        # gradient of every layer and part over the devices separately.
         params = jax.lax.pcast(params, sharding.AXIS, to="varying")
         dropout = jax.random.fold_in(dropout, jax.lax.axis_index(sharding.AXIS))
         new = compute(params, batch_stats, batch, dropout, count)

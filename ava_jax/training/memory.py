@@ -1,4 +1,4 @@
-"""A training step that does not fit into a device's memory, and what may help."""
+"""Errors for a training step that does not fit into memory, with remedies."""
 
 import dataclasses
 import re
@@ -9,23 +9,23 @@ import ml_collections
 from ava_jax.errors import UserError
 from ava_jax.training.step_cost import GIB, StepCost
 
-# The share of a device's memory that a suggestion may fill: what a step needs is
-# not quite proportional to its clips.
+# Share of the memory that a suggestion may fill, because the memory of a step is not
+# exactly proportional to its clips.
 _FILL = 0.95
-# XLA:TPU's words when a program does not fit.
+# XLA:TPU's message for a program that does not fit.
 _USED = re.compile(r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG])")
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 
 def device_bytes() -> int | None:
-    """Bytes that JAX may use of this host's first device; None if not known."""
+    """Bytes that JAX may use on the first device of this host; None if unknown."""
     return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
 
 
 def check(
     cost: StepCost, train: ml_collections.ConfigDict, model: ml_collections.ConfigDict
 ) -> None:
-    """Compares what a step needs with what a device has.
+    """Compares the memory of a step with that of a device.
 
     Args:
       cost: of the training step.
@@ -49,7 +49,7 @@ def explain(
 
     Args:
       error: what was raised.
-      cost: as far as it is known.
+      cost: as far as known.
       train: `config.train`, for suggestions.
       model: `config.model`, for suggestions.
 
@@ -58,7 +58,7 @@ def explain(
     """
     if "RESOURCE_EXHAUSTED" not in str(error):
         return
-    # A cost that seemed to fit explains nothing: only the error's own figures do.
+    # The planned cost seemed to fit, so only the figures in the error are of use.
     needs, has = 0, None
     used = _USED.search(str(error))
     if used:
@@ -82,13 +82,12 @@ def _too_large(cost: StepCost, train, model) -> str:
 
 
 def _remedies(cost: StepCost, train, model) -> list[str]:
-    """What may make the step fit, the least change first."""
+    """Suggestions that make the step fit, the smallest change first."""
     remedies = []
     parts = _parts_that_fit(cost, train)
     if parts:
         remedies.append(
-            f"--config.train.accumulate={parts}: the same batch, one part after the "
-            "other"
+            f"--config.train.accumulate={parts}: the same batch in sequential parts"
         )
     batch = _batch_that_fits(cost, train)
     if batch:
@@ -100,7 +99,7 @@ def _remedies(cost: StepCost, train, model) -> list[str]:
         remat = tuple(sorted({*model.remat, stages[0]}))
         remedies.append(
             f'"--config.model.remat={remat}": activations of res{stages[0]} are '
-            "computed twice instead of kept"
+            "recomputed instead of kept"
         )
     if model.dtype == "float32":
         remedies.append("--config.model.dtype=bfloat16: half the activations")
@@ -115,9 +114,9 @@ def _remedies(cost: StepCost, train, model) -> list[str]:
 
 
 def _parts_that_fit(cost: StepCost, train) -> int | None:
-    """The least `train.accumulate` for which the step should fit."""
+    """The smallest `train.accumulate` with which the step should fit."""
     clips = train.batch // jax.device_count()
-    # One more copy of the gradients, to add them up in.
+    # Accumulation needs one more copy of the gradients.
     fixed = cost.state_bytes + 4 * cost.parameters
     for parts in range(train.accumulate + 1, clips + 1):
         if clips % parts == 0 and _fits(cost, train, fixed, clips / parts):
@@ -126,7 +125,7 @@ def _parts_that_fit(cost: StepCost, train) -> int | None:
 
 
 def _batch_that_fits(cost: StepCost, train) -> int | None:
-    """The largest batch for which the step should fit."""
+    """The largest batch with which the step should fit."""
     unit = jax.device_count() * train.accumulate
     for batch in range(train.batch - unit, 0, -unit):
         if _fits(cost, train, cost.state_bytes, batch / unit):
@@ -135,9 +134,9 @@ def _batch_that_fits(cost: StepCost, train) -> int | None:
 
 
 def _fits(cost: StepCost, train, fixed: int, clips: float) -> bool:
-    """Whether a device can hold `fixed` bytes and a pass over so many clips.
+    """Whether a device can hold `fixed` bytes and a pass over `clips` clips.
 
-    Without the compiler's figures, half as many clips are taken to fit.
+    If the compiler gives no figures, half of the present clips are assumed to fit.
     """
     clips_now = train.batch / jax.device_count() / train.accumulate
     if not cost.device_bytes:

@@ -1,4 +1,4 @@
-"""Stopping a training that has left the finite numbers, with what it was given."""
+"""Stops a training whose loss, gradient or parameters are not finite."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,8 +10,8 @@ from ava_jax.errors import UserError
 from ava_jax.runtime import sharding
 from ava_jax.workdir import Workdir, write_json
 
-# Metric -> what a user calls it. The parameters' norm counts too: it is what would
-# be saved.
+# Metric -> its name in messages. The norm of the parameters is checked too, because
+# the parameters are what a checkpoint would save.
 _WATCHED = {
     "loss": "loss",
     "grad_norm": "gradient's norm",
@@ -31,7 +31,7 @@ def check(
     workdir: Workdir,
     saved: int | None,
 ) -> None:
-    """Looks for the first step whose numbers are not finite.
+    """Raises at the first step with a metric that is not finite.
 
     Args:
       window: metrics of the last steps, up to and with `step`.
@@ -41,10 +41,10 @@ def check(
       seed: of the order of the key frames.
       lr: `config.optim.lr`, for the message.
       workdir: where `bad_batch.json` with the clips of that step is written.
-      saved: step of the newest checkpoint, None without any.
+      saved: step of the newest checkpoint, or None.
 
     Raises:
-      UserError: there is one.
+      UserError: a metric is not finite; names the step and its clips.
     """
     first = step - len(window) + 1
     for number, metrics in enumerate(window, first):
@@ -62,7 +62,7 @@ def check(
 
 
 def _clips(split, step: int, batch: int, seed: int) -> list[tuple[str, float]]:
-    """Movie and second of the key frames of a step, from 1."""
+    """Movie and second of the key frames of a step, counted from 1."""
     key_frames = pipeline.key_frames(split, step - 1, batch=batch, seed=seed)
     videos = split.frames.videos
     return [(videos[split.video[k]], float(split.second[k])) for k in key_frames]

@@ -1,4 +1,4 @@
-"""SGD and learning rates as mmcv computes them."""
+"""SGD and learning rate schedules, as in mmcv."""
 
 import math
 import re
@@ -24,14 +24,14 @@ def learning_rates(
 ) -> np.ndarray:
     """The learning rate of every step, as mmcv's `LrUpdaterHook`s set it.
 
-    Step schedules change between epochs, the cosine with every step; a linear
-    warm-up scales whichever value is due.
+    Step schedules change between epochs, the cosine at every step; a linear warm-up
+    scales the scheduled value.
 
     Args:
       optim: `config.optim`.
       batch: clips of a step.
       steps: of the whole run (see `total_steps`).
-      steps_per_epoch: optimiser steps in one pass over the data.
+      steps_per_epoch: optimizer steps in one pass over the data.
 
     Returns:
       (steps,) float64.
@@ -59,7 +59,7 @@ def learning_rates(
 
 
 def total_steps(epochs: float, steps_per_epoch: int) -> int:
-    """Optimiser steps of the whole run."""
+    """Optimizer steps of the whole run."""
     return max(1, math.ceil(epochs * steps_per_epoch))
 
 
@@ -68,7 +68,7 @@ def sgd(
     rates: np.ndarray,
     model: ml_collections.ConfigDict,
 ) -> optax.GradientTransformation:
-    """`torch.optim.SGD` behind mmcv's gradient clipping.
+    """`torch.optim.SGD` after mmcv's gradient clipping.
 
     The gradient is clipped by its global norm first; weight decay, on every
     parameter that is not frozen, and momentum act on the clipped one. The factors
@@ -77,8 +77,8 @@ def sgd(
 
     Args:
       optim: `config.optim`.
-      rates: (steps,) learning rates. They are a table and not a formula inside
-        the step because float32 loses the end of a cosine.
+      rates: (steps,) learning rates. They are a table because a formula in
+        float32 would lose the end of a cosine.
       model: `config.model`, which says what is frozen.
     """
     table = jnp.asarray(rates, jnp.float32)
@@ -93,7 +93,10 @@ def sgd(
 
 
 def _scale_by_rates(table, multipliers) -> optax.GradientTransformation:
-    """One state with and without multipliers: a run may go on with others."""
+    """Scales by the rate; the same state with and without multipliers.
+
+    So a run can be resumed with other multipliers.
+    """
     by_rate = optax.scale_by_learning_rate(lambda step: table[step])
 
     def update(updates, state, params=None):
@@ -107,19 +110,19 @@ def _scale_by_rates(table, multipliers) -> optax.GradientTransformation:
 
 
 def lr_factors(params: Any, multipliers: tuple[tuple[str, float], ...]) -> Any:
-    """What the learning rate of every parameter is multiplied by.
+    """The factor of the learning rate of every parameter.
 
     Args:
       params: of a detector; a parameter's name is its path, such as
         'backbone/layer1/0/conv1/conv/kernel'.
       multipliers: (regular expression, factor) pairs. The first whose expression
-        matches the beginning of the name counts; without any, the factor is 1.
+        matches at the start of the name is used; without a match the factor is 1.
 
     Returns:
       A tree of floats like `params`.
 
     Raises:
-      UserError: an entry is no such pair, or fits no parameter.
+      UserError: an entry is no such pair, or matches no parameter.
     """
     rules = [_rule(entry) for entry in multipliers]
     used = set()
@@ -138,9 +141,9 @@ def lr_factors(params: Any, multipliers: tuple[tuple[str, float], ...]) -> Any:
             first = jax.tree_util.tree_leaves_with_path(params)[0][0]
             name = jax.tree_util.keystr(first, simple=True, separator="/")
             raise UserError(
-                f"config.optim.lr_multipliers has {expression.pattern!r}, which is the "
-                "beginning of no parameter's name that an entry before it has not "
-                f"taken. Names are like {name!r}."
+                f"config.optim.lr_multipliers has {expression.pattern!r}; it matches "
+                "the start of no parameter's name (or only of names that an earlier "
+                f"entry matches). A name is like {name!r}."
             )
     return factors
 

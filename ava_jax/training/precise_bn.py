@@ -1,8 +1,8 @@
-"""Running statistics computed anew for the parameters that are evaluated.
+"""Precise BN: recomputes running statistics for the evaluated parameters.
 
-The running mean and variance of training lag behind the parameters, and with a
-moving average of the parameters they belong to other ones. PySlowFast therefore
-replaces them, before it evaluates, by their plain mean over some training batches
+The running mean and variance of training lag behind the parameters, and do not belong
+to a moving average of them. Before an evaluation PySlowFast therefore replaces them by
+their mean over some training batches
 (fvcore `nn/precise_bn.py`; Wu and Johnson, arXiv:2105.07576, section 3).
 """
 
@@ -22,7 +22,7 @@ from ava_jax.training.train_state import TrainState
 
 
 class PreciseStatistics:
-    """Replaces a state's running statistics; does nothing for 0 batches."""
+    """Replaces the running statistics of a state; does nothing for 0 batches."""
 
     def __init__(
         self,
@@ -34,14 +34,14 @@ class PreciseStatistics:
         steps: int,
         bn: str,
     ):
-        """Prepares; nothing is compiled yet.
+        """Compiles nothing yet.
 
         Args:
           module: from `build_detector`.
-          batches: function of two steps that gives this host's rows of the training
-            batches from the first step to before the second.
+          batches: function (first step, end) that iterates over this host's rows of the
+            training batches.
           normalize: of the clips.
-          mesh: of the devices.
+          mesh: the devices.
           steps: number of batches; 0: the statistics stay as they are.
           bn: `config.model.bn`.
         """
@@ -51,17 +51,17 @@ class PreciseStatistics:
         self._moments = make_moments_step(module, normalize, mesh, bn)
 
     def update(self, state: TrainState) -> TrainState:
-        """The state with statistics of `state.variables` over coming batches.
+        """The state with the statistics of `state.variables` over some batches.
 
-        They are those of the next training steps, so that they are a function of
-        the state alone. Normalisations that are frozen keep theirs.
+        The batches are those of the next training steps, so that the result is a
+        function of the state alone. Frozen normalisations keep their statistics.
         """
         if not self._steps:
             return state
         first = int(state.step)
         batches = self._batches(first, first + self._steps)
         moments = [self._moments_of(state.variables, batch) for batch in batches]
-        # In double precision: sums over many batches.
+        # float64, because it sums over many batches.
         mean = jax.tree.map(lambda *x: np.mean(x, 0, np.float64), *moments)
         old = flax.traverse_util.flatten_dict(state.batch_stats)
         for key, value in flax.traverse_util.flatten_dict(mean).items():
@@ -80,11 +80,11 @@ class PreciseStatistics:
 def make_moments_step(
     module: nn.Module, normalize: Normalization, mesh: Mesh, bn: str
 ) -> Callable[[dict[str, Any], jax.Array, jax.Array], Any]:
-    """Mean and unbiased variance in a batch, of what each normalisation gets.
+    """Mean and unbiased variance of the input of every BatchNorm in a batch.
 
     Takes variables, clips (B, T, H, W, 3) uint8 and boxes (B, N, 4); returns a
-    tree like `batch_stats`, without the normalisations that are frozen. In
-    'per_replica' it is the mean of the devices' own, as in training.
+    tree like `batch_stats`, without the frozen normalisations. For
+    'per_replica' it is the mean over the devices, as in training.
     """
 
     def moments(variables, clips, boxes):
@@ -94,7 +94,7 @@ def make_moments_step(
             boxes,
             train=True,
             mutable=["batch_stats", MOMENTS],
-            # What the head draws does not reach a normalisation.
+            # Dropout is in the head, after every normalisation: its key has no effect.
             rngs={"dropout": jax.random.key(0)},
         )
         return updates.get(MOMENTS, {})

@@ -12,16 +12,16 @@ GIB = 2**30
 
 @dataclasses.dataclass(frozen=True)
 class StepCost:
-    """Figures of a compiled training step.
+    """Cost of a compiled training step.
 
     Attributes:
-      parameters: their number.
-      state_bytes: parameters, statistics and optimiser, on every device.
-      gflops_per_clip: of the forward pass, a multiplication and an addition counted
-        as two, from the compiler.
+      parameters: number of parameters.
+      state_bytes: of parameters, statistics and optimiser state, on every device.
+      gflops_per_clip: of the forward pass, by the compiler; a multiply-add counts as
+        two.
       compile_seconds: of the training step.
-      bytes_per_device: what the compiler plans; 0 where it does not say.
-      device_bytes: what JAX may use of the device, None where it is not known.
+      bytes_per_device: planned by the compiler; 0 if unknown.
+      device_bytes: memory that JAX may use on the device; None if unknown.
     """
 
     parameters: int
@@ -38,7 +38,7 @@ def cost_lines(
     train: ml_collections.ConfigDict,
     mesh: Mesh,
 ) -> dict[str, str]:
-    """What a user wants to know before training, by name."""
+    """The lines of the summary before training, by name."""
     batch, parts = train.batch, train.accumulate
     axes = ", ".join(f"{n} along {name!r}" for name, n in mesh.shape.items())
     share = f"{batch} clips a step, {batch // mesh.size} a device"
@@ -59,5 +59,5 @@ def cost_lines(
 
 
 def as_table(lines: dict[str, str]) -> str:
-    """Names and texts in two columns."""
+    """Names and values in two columns."""
     return "\n".join(f"{name:16} {text}" for name, text in lines.items())

@@ -1,4 +1,4 @@
-"""What training carries from step to step."""
+"""The state of training."""
 
 from typing import Any
 
@@ -13,17 +13,17 @@ from ava_jax.runtime import sharding
 
 @flax.struct.dataclass
 class TrainState:
-    """All that training carries from step to step, as plain nested dicts."""
+    """Everything that changes from step to step, as plain nested dicts."""
 
     step: jax.Array  # () int32, number of steps taken
     params: Any
     batch_stats: Any
     opt_state: Any
-    ema: Any = None  # moving average of the parameters, None without
+    ema: Any = None  # moving average of the parameters, or None
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What is evaluated and kept, for `module.apply`: the average, if any."""
+        """For evaluation, with the averaged parameters if there are any."""
         params = self.params if self.ema is None else self.ema
         return {"params": params, "batch_stats": self.batch_stats}
 
@@ -40,7 +40,7 @@ def init_state(
     Args:
       variables: parameters and statistics.
       optimizer: from `optimizer.sgd`.
-      mesh: of the devices.
+      mesh: the devices.
       ema: whether to keep a moving average of the parameters.
     """
 
@@ -51,7 +51,7 @@ def init_state(
             params=params,
             batch_stats=variables["batch_stats"],
             opt_state=optimizer.init(params),
-            # Copied, because both are donated.
+            # A copy, because params and ema are both donated.
             ema=jax.tree.map(jnp.copy, params) if ema else None,
         )
 

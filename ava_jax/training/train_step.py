@@ -1,4 +1,4 @@
-"""The program of a training step."""
+"""The training step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ from ava_jax.training.train_state import TrainState
 def batch_spec(
     data: ml_collections.ConfigDict, *, batch: int, num_classes: int, mesh: Mesh
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes, types and layout of the global batch that a training step takes."""
+    """Shapes, dtypes and shardings of the global batch of a training step."""
     shapes = {
         "clip": ((data.clip_len, data.crop, data.crop, 3), jnp.uint8),
         "boxes": ((data.max_boxes, 4), jnp.float32),
@@ -57,7 +57,7 @@ def make_train_step(
       module: from `build_detector`.
       optimizer: from `optimizer.sgd`.
       normalize: of the clips.
-      mesh: of the devices.
+      mesh: the devices.
       model: `config.model`, of the loss and the batch normalisation.
       train: `config.train`, of the batch, its parts and the moving average.
       seed: of the dropout.
@@ -68,8 +68,8 @@ def make_train_step(
     gradients = make_gradients(module, normalize, mesh, model=model, train=train)
     if not 0 <= train.ema < 1:
         raise UserError(
-            f"config.train.ema is {train.ema}; expected: 0 for no average, or "
-            "how much of it stays at every step, below 1 (0.9999, say)."
+            f"config.train.ema is {train.ema}; expected: 0 for no average, "
+            "or a decay below 1, such as 0.9999."
         )
 
     def train_step(state, batch):
@@ -107,16 +107,16 @@ def make_train_step(
 
 
 def _averaged(state: TrainState, params: Any, decay: float) -> Any:
-    """The moving average after a step, None without.
+    """The moving average after a step, or None.
 
-    It starts quickly, as TensorFlow's `ExponentialMovingAverage` does with
-    `num_updates`, so that a short run's average is not of its first parameters.
+    The decay starts low, as in TensorFlow's `ExponentialMovingAverage` with
+    `num_updates`, so that the initial parameters do not dominate a short run.
     """
     if state.ema is None:
         return None
     step = state.step.astype(jnp.float32)
     decay = jnp.minimum(decay, (1 + step) / (10 + step))
-    # Optax's weighted sum would move frozen parameters by its rounding.
+    # Not optax's weighted sum, whose rounding would change frozen parameters.
     return jax.tree.map(
         lambda old, new: old + (1 - decay) * (new - old), state.ema, params
     )
