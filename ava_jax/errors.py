@@ -1,4 +1,4 @@
-"""The error that a user can mend, and how any error is told at the end."""
+"""The error for mistakes that a user can correct, and its report."""
 
 import sys
 import traceback
@@ -19,7 +19,7 @@ def tell(error: BaseException) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     if isinstance(error, KeyboardInterrupt):
-        print("Interrupted. The same command goes on from here.", file=sys.stderr)
+        print("Interrupted. The same command resumes here.", file=sys.stderr)
         return 130
     traceback.print_exception(error)
     return 1

@@ -125,7 +125,7 @@ class Detector:
         smooth: bool = False,
         live: bool | None = None,
     ) -> Iterator[KeyFrameResult]:
-        """Scores the people of a video, key frame by key frame, while it is read.
+        """Scores the people of a video stream, key frame by key frame.
 
         The video is taken at `config.data.fps` frames a second, whatever its own
         rate (`video.frame_rate`), and clips are cut from it as from a data set
@@ -140,11 +140,10 @@ class Detector:
             object whose `at(seconds)` gives the same. An array (N, 4), for a
             camera and people that do not move.
           every: seconds from one key frame to the next; the first is at 0.
-          batch: clips that the device scores at a time; above 1, results come
-            when so many are there.
+          batch: clips that the device scores at a time; results come by batch.
           smooth: average each person's scores over time (`people.Tracker.smooth`).
-          live: leave key frames out rather than fall behind. None: for cameras
-            and endless addresses.
+          live: drop key frames rather than fall behind. None: for cameras and
+            endless streams only.
 
         Yields:
           One result a key frame, in the order of time.

@@ -26,7 +26,7 @@ def score_tables(
     max_per_frame: int | None = None,
     iou_threshold: float = 0.5,
 ) -> dict:
-    """Both protocols' AP and mAP, ready for JSON.
+    """AP and mAP under both protocols, ready for JSON.
 
     Args:
       ground_truth: boxes with labels; its key frames without boxes are counted.
@@ -34,7 +34,7 @@ def score_tables(
       class_names: the actions to score; rows with other labels are ignored.
       groups: action ids by group, from `annotations.read_action_groups`.
       exclusions: (video, seconds) of key frames to leave out.
-      protocol: whose numbers stand first.
+      protocol: the one of `mAP` and `per_class`.
       max_per_frame: keep this many highest-scored detections of a frame.
       iou_threshold: above 0, at most 1.
 
@@ -76,7 +76,7 @@ def compare_tables(
     resamples: int = 300,
     seed: int = 0,
 ) -> dict:
-    """What `second` scores above `first`, with 95 % intervals over videos.
+    """Differences `second` minus `first`, with 95 % bootstrap intervals over videos.
 
     Args:
       ground_truth: boxes with labels.
@@ -86,8 +86,8 @@ def compare_tables(
       exclusions: (video, seconds) of key frames to leave out.
       protocol: 'activitynet' or 'mmaction2'.
       max_per_frame: keep this many highest-scored detections of a frame.
-      resamples: how often the videos are drawn anew.
-      seed: of the draws.
+      resamples: number of bootstrap draws of the videos.
+      seed: of the bootstrap.
 
     Returns:
       {"protocol", "resamples", "mAP": {"difference", "low", "high"},
@@ -151,7 +151,7 @@ def analyse_tables(
         iou_threshold=iou_threshold,
     )
 
-    def told(mistake: Mistake, is_false_alarm: bool) -> NamedMistake:
+    def named(mistake: Mistake, is_false_alarm: bool) -> NamedMistake:
         person = person_boxes.nearest(
             analysis.truth.people, mistake.frame, mistake.box, iou_threshold
         )
@@ -171,6 +171,6 @@ def analyse_tables(
             true_actions=tuple(class_names[label] for label in true_actions),
         )
 
-    false_alarms = [told(mistake, True) for mistake in analysis.false_alarms]
-    low_scores = [told(mistake, False) for mistake in analysis.low_scores]
+    false_alarms = [named(mistake, True) for mistake in analysis.false_alarms]
+    low_scores = [named(mistake, False) for mistake in analysis.low_scores]
     return Findings(analysis, false_alarms + low_scores)

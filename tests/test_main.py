@@ -223,7 +223,7 @@ def test_a_request_to_stop_saves_and_says_how_to_go_on(finished, tmp_path, numbe
     code, log = start_and_stop(tmp_path / "first", stopped, number, r"step 3/")
     assert code == 130
     assert "Traceback" not in log
-    assert "The same command goes on from here" in log
+    assert "The same command resumes here" in log
     resumed = run_forked(tmp_path / "second", *TINY, f"--workdir={stopped}")
     assert resumed.returncode == 0, resumed.stderr
     assert re.search(r"Resuming .* after step [34]\.", resumed.stderr)

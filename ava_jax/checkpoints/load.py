@@ -1,4 +1,4 @@
-"""Trained detectors as they lie on disk, ready for prediction."""
+"""Loads trained detectors for prediction."""
 
 import os
 import pathlib

@@ -6,7 +6,7 @@ moving average, `variables` has the averaged parameters and `optimizer` the othe
 
 The step is also the position in the data and the state of all random numbers,
 which are functions of it and of `config.seed`: nothing else has to be kept, and any
-number of hosts goes on exactly where another number stopped.
+number of hosts resumes exactly where another number stopped.
 """
 
 import os
@@ -43,7 +43,7 @@ class Store:
         """Opens the store; a damaged newest checkpoint is moved out of the way.
 
         Args:
-          workdir: the working directory; checkpoints lie in `checkpoints/`.
+          workdir: the working directory; checkpoints are in its `checkpoints/`.
           keep: how many of the newest are kept.
 
         Raises:
@@ -76,10 +76,10 @@ class Store:
         return self._manager.best_step()
 
     def save(self, state: TrainState, mean_ap: float | None = None) -> None:
-        """Starts writing a checkpoint; one of the same step stays as it is.
+        """Starts writing a checkpoint; an existing one of the same step is kept.
 
-        When that fails, because the disk is full, say, the log tells it, the
-        checkpoints that are there stay, and training goes on: the next one may
+        If that fails, for example because the disk is full, the error is logged,
+        existing checkpoints are kept and training continues: the next one may
         succeed, and `close` raises if it does not.
 
         Args:
@@ -139,7 +139,7 @@ class Store:
             )
 
     def _try(self, action) -> bool:
-        """Runs a part of saving; what it raises is told and remembered."""
+        """Runs a part of saving; logs and stores an error."""
         try:
             action()
             return True
@@ -161,7 +161,7 @@ def save_variables(path: str | os.PathLike, variables: dict[str, Any]) -> None:
     """Writes variables as the checkpoint of step 0, whole or not at all.
 
     Args:
-      path: the directory; the checkpoint lies in `checkpoints/`.
+      path: the directory with `checkpoints/`.
       variables: arrays of JAX or NumPy.
     """
     with _manager(pathlib.Path(path).absolute() / FOLDER) as manager:
@@ -175,7 +175,7 @@ def load_variables(
     """Parameters and statistics of a working directory's newest checkpoint.
 
     A damaged one is passed over, and the log says so. A head for other classes is left
-    out: it stays as it is in `like`, and the log says so.
+    out: `like` keeps its value, which is logged.
 
     Args:
       path: a working directory, one that the converter wrote, or a PyTorch file.

@@ -28,7 +28,7 @@ class BatchNorm(nn.Module):
         (over all devices, since under `jit` the array is the global one);
         'per_replica', the device's own part, inside `jax.shard_map` over the
         mesh axis 'data', with running statistics averaged over it; 'frozen',
-        the running ones, which then stay as they are (MMAction2's `norm_eval`).
+        the running ones, which are not updated (MMAction2's `norm_eval`).
       zero_scale: start `scale` at zero, not one.
     """
 

@@ -215,8 +215,8 @@ def trainable(model: ml_collections.ConfigDict, params: Any) -> Any:
     """Which parameters are not of frozen stages: a tree of bools like `params`.
 
     An optimiser must leave the others alone: their gradient is zero, but weight
-    decay would still change them. The lateral behind a frozen stem or stage is
-    frozen with it (MMAction2 leaves the one behind the stem trainable).
+    decay would still change them. The lateral after a frozen stem or stage is
+    frozen with it (MMAction2 keeps the one after the stem trainable).
 
     Args:
       model: `config.model`.

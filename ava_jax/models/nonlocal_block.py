@@ -19,7 +19,7 @@ class NonLocalBlock(nn.Module):
         embedded Gaussian, as in mmcv; 'dot_product': theta . phi / positions, as
         in PySlowFast.
       pool: window and stride (time, height, width) of the max pool of `g` and
-        `phi`; what does not fill a window is left out. mmcv pools behind the
+        `phi`; what does not fill a window is left out. mmcv pools after the
         embedding, PySlowFast before it.
       norm: `BatchNorm.mode` of the last normalisation.
       dtype: of the computation; the softmax is float32.
@@ -79,7 +79,7 @@ class _Embedding(nn.Module):
 
 
 class _PooledEmbedding(nn.Module):
-    """The same, behind a max pool or before it."""
+    """The same, after a max pool or before it."""
 
     width: int
     pool: tuple[int, int, int]

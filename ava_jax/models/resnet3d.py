@@ -42,7 +42,7 @@ class StageSpec:
       width: channels inside a block.
       stride: spatial stride of the first block.
       dilation: spatial dilation of the 3x3 convolutions.
-      temporal_blocks: so many blocks, from the first on, look at neighbouring
+      temporal_blocks: this many first blocks have convolutions over neighbouring
         frames too (temporal kernel 3).
       nonlocal_blocks: indices of the blocks that a non-local block follows.
       norm: `BatchNorm.mode`.
@@ -170,7 +170,7 @@ class ResNet3d(nn.Module):
       width: channels of the stem.
       stem_time: frames that the stem's 7x7 kernel covers.
       stages: res2..res5.
-      frozen_stages: the stem (0) and so many stages get no gradient; below 0,
+      frozen_stages: the stem (0) and this many stages get no gradient; below 0,
         none. Their `norm` should be 'frozen'.
       stem_norm: `BatchNorm.mode` of the stem.
       nonlocal_kind: of the non-local blocks.
@@ -224,5 +224,5 @@ class ResNet3d(nn.Module):
         return self.freeze(i + 1, layers[i](x, train))
 
     def freeze(self, i: int, x: jax.Array) -> jax.Array:
-        """Cuts the gradient behind the stem (0) or stage `i` if that is frozen."""
+        """Stops the gradient after the stem (0) or stage `i` if that is frozen."""
         return jax.lax.stop_gradient(x) if i <= self.frozen_stages else x

@@ -87,7 +87,7 @@ def _axis_weights(start, end, cells, resolution, aligned):
       (B, N, resolution, cells).
     """
     # The order of operations is the original's, whose float32 rounding decides
-    # on which side of the map's edge a sample lies.
+    # on which side of the map's edge a sample is.
     offset = 0.5 if aligned else 0.0
     start, end = start - offset, end - offset
     size = end - start if aligned else jnp.maximum(end - start, 1.0)

@@ -49,7 +49,7 @@ class SlowPathway(ResNet3d):
         )
 
     def fuse(self, i: int, slow: jax.Array, fast: jax.Array, train: bool) -> jax.Array:
-        """Appends the lateral behind the stem (i = 0) or stage i to `slow`."""
+        """Concatenates the lateral after the stem (i = 0) or stage i to `slow`."""
         laterals = (
             self.conv1_lateral,
             self.layer1_lateral,

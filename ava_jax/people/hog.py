@@ -1,4 +1,4 @@
-"""OpenCV's people detector: at hand everywhere, and weak."""
+"""OpenCV's HOG person detector: needs no file, but is weak."""
 
 import cv2
 import numpy as np

@@ -1,9 +1,9 @@
-"""Where a moving box will be: a Kalman filter of constant velocity."""
+"""Motion model of a box: a Kalman filter with constant velocity."""
 
 import numpy as np
 
-# In heights of the person, and seconds: the box's jitter, and what is not known
-# about a velocity at first (people walk one height a second) and later.
+# Standard deviations in heights of the person and seconds: jitter of a detected box,
+# velocity of a new person (people walk about one height a second), and acceleration.
 _JITTER = 0.05
 _FIRST_SPEED = (0.7, 0.3, 0.15, 0.15)  # of centre x and y, width, height
 _ACCELERATION = (0.6, 0.3, 0.2, 0.2)
@@ -12,40 +12,40 @@ _ACCELERATION = (0.6, 0.3, 0.2, 0.2)
 class Motion:
     """Centre, size and their velocities of one box.
 
-    The four measures are filtered independently: each has a value and a velocity,
-    pushed by random accelerations.
+    The four measures are filtered independently: each has a value and a velocity, with
+    random accelerations.
     """
 
     def __init__(self, box: np.ndarray):
-        """A box (4,) xyxy that was seen for the first time."""
+        """Starts with a box (4,) xyxy, at rest."""
         values = _measures(box)
         height = max(values[3], 1.0)
         self._state = np.stack([values, np.zeros(4)], axis=1)
         self._noise = (_JITTER * height) ** 2
-        self._push = (np.array(_ACCELERATION) * height) ** 2
+        self._acceleration = (np.array(_ACCELERATION) * height) ** 2
         # (4, 2, 2): of each measure and its velocity.
         self._covariance = np.zeros((4, 2, 2))
         self._covariance[:, 0, 0] = self._noise
         self._covariance[:, 1, 1] = (np.array(_FIRST_SPEED) * height) ** 2
 
     def box(self) -> np.ndarray:
-        """(4,) xyxy: where it is expected."""
+        """(4,) xyxy, the expected box."""
         centre, size = self._state[:2, 0], np.maximum(self._state[2:, 0], 0)
         return np.concatenate([centre - size / 2, centre + size / 2])
 
     def advance(self, seconds: float) -> None:
-        """Moves on by so many seconds."""
+        """Predicts the state `seconds` later."""
         step = np.array([[1.0, seconds], [0.0, 1.0]])
-        pushed = np.outer([seconds**2 / 2, seconds], [seconds**2 / 2, seconds])
+        driven = np.outer([seconds**2 / 2, seconds], [seconds**2 / 2, seconds])
         self._state = self._state @ step.T
         self._covariance = step @ self._covariance @ step.T
-        self._covariance += self._push[:, None, None] * pushed
+        self._covariance += self._acceleration[:, None, None] * driven
 
     def observe(self, box: np.ndarray) -> None:
-        """Takes note of where it is now: (4,) xyxy."""
-        surprise = _measures(box) - self._state[:, 0]
+        """Updates the state with a detected box (4,) xyxy."""
+        residual = _measures(box) - self._state[:, 0]
         gain = self._covariance[:, :, 0] / (self._covariance[:, :1, 0] + self._noise)
-        self._state += gain * surprise[:, None]
+        self._state += gain * residual[:, None]
         self._covariance -= gain[:, :, None] * self._covariance[:, :1, :]
 
 

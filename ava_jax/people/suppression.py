@@ -1,4 +1,4 @@
-"""Leaves one box of those that lie on the same person."""
+"""Non-maximum suppression of person boxes."""
 
 import cv2
 import numpy as np

@@ -1,8 +1,8 @@
-"""Gives people numbers that stay the same from one moment to the next.
+"""Tracks people from key frame to key frame.
 
-Kept libraries don't serve: `trackers` brings the OpenCV wheel with a user interface,
-which overwrites the headless one, `norfair` needs NumPy 1, and both are made for
-every frame of a video, not for key frames.
+The usual libraries do not fit: `trackers` installs the OpenCV wheel with a user
+interface, which overwrites the headless one, `norfair` needs NumPy 1, and both expect
+every frame of a video, not key frames.
 """
 
 import dataclasses
@@ -12,13 +12,13 @@ from scipy.optimize import linear_sum_assignment
 
 from ava_jax.people.motion import Motion
 
-# How far from where they are expected people may be found, in their heights: the
-# detector's jitter, and what they may do in so many seconds. Key frames a second
-# apart are too far apart for IoU: on OpenCV's vtest.avi, of 421 times that a person
-# is seen again, IoU (generalised, at its best limit) gives 46 another number, this 25.
+# Largest distance of a person from the expected box, in heights: the jitter of the
+# detector, and unexpected movement a second. Key frames a second apart are too far
+# apart for IoU: on OpenCV's vtest.avi, of 421 times that a person is seen again, the
+# number changes 46 times with IoU (generalised, at its best limit), 25 times with this.
 _JITTER = 0.35
 _REACH = 0.9  # a second
-_LONGEST = 1.0  # seconds, after which uncertainty grows no more
+_LONGEST = 1.0  # seconds after which the distance no longer grows
 
 
 @dataclasses.dataclass
@@ -31,20 +31,18 @@ class _Track:
 
 
 class Tracker:
-    """Numbers people by where they are expected to be.
+    """Assigns track numbers by position.
 
-    Every person's box moves with constant velocity (a Kalman filter); boxes are
-    assigned to the expected ones by their distance and their height, the best
-    whole assignment first (Hungarian method). Looks are not compared: two people
-    who cross between two key frames may swap numbers.
+    The box of a person moves with constant velocity (a Kalman filter). Detected boxes
+    are assigned to expected ones by distance and height (Hungarian method). Appearance
+    is not compared: two people who cross between two key frames may swap numbers.
     """
 
     def __init__(self, patience: float = 3.0, memory: float = 1.0):
-        """Starts without people.
+        """Starts without tracks.
 
         Args:
-          patience: a person who is not seen for more seconds than this comes back
-            under a new number.
+          patience: seconds after which a person who was not seen gets a new number.
           memory: time constant in seconds of the smoothing of scores.
         """
         self._patience = patience
@@ -54,7 +52,7 @@ class Tracker:
         self._time: float | None = None
 
     def update(self, boxes: np.ndarray, time: float | None = None) -> np.ndarray:
-        """Numbers the people of the next moment.
+        """Assigns numbers to the people of the next key frame.
 
         Args:
           boxes: (N, 4) or (N, 5) x1, y1, x2, y2 in pixels; more columns are
@@ -62,7 +60,7 @@ class Tracker:
           time: of the boxes, in seconds; one second after the last by default.
 
         Returns:
-          (N,) int64 numbers, from 1; nobody shares one.
+          (N,) int64, different numbers from 1.
         """
         boxes = np.asarray(boxes, np.float64)[:, :4]
         if time is None:
@@ -83,11 +81,11 @@ class Tracker:
         return numbers
 
     def smooth(self, numbers: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """Averages every person's scores over the last moments, exponentially.
+        """Averages the scores of every person over time, exponentially.
 
         Args:
           numbers: (N,) as the last `update` gave them.
-          scores: (N, C) of the same people at that moment.
+          scores: (N, C) of the same people.
 
         Returns:
           (N, C) of the type of `scores`; those of a new person are unchanged.
@@ -103,7 +101,7 @@ class Tracker:
         return smoothed
 
     def _advance(self, time: float) -> None:
-        """Moves everybody on to `time` and forgets who was not seen for long."""
+        """Advances all tracks to `time` and drops those that were not seen for long."""
         self._tracks = [t for t in self._tracks if time - t.seen <= self._patience]
         for track in self._tracks:
             track.motion.advance(time - self._time)
@@ -113,10 +111,10 @@ class Tracker:
 def _assign(
     boxes: np.ndarray, expected: np.ndarray, unseen: np.ndarray
 ) -> list[tuple[int, int]]:
-    """Pairs (index into `boxes`, index into `expected`) that belong together."""
+    """Assigned pairs (index into `boxes`, index into `expected`)."""
     reach = _JITTER + _REACH * np.minimum(unseen, _LONGEST)
-    # Beyond reach every pair is equally bad, so that nobody gets a worse pair in
-    # order that another one gets a hopeless one.
+    # All pairs beyond reach count 0. Otherwise the assignment would trade a good pair
+    # for a hopeless one that is slightly less hopeless.
     affinity = np.maximum(1 - _distance(boxes, expected) / reach, 0)
     rows, columns = linear_sum_assignment(affinity, maximize=True)
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
@@ -124,10 +122,10 @@ def _assign(
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """How different each of a (M, 4) is from each of b (N, 4): (M, N).
+    """Distance of each box of a (M, 4) to each of b (N, 4): (M, N).
 
-    From centre to centre, in their mean height, and the logarithm of how many
-    times one is higher than the other.
+    The distance of the centres in units of the geometric mean of the heights, plus the
+    absolute logarithm of the ratio of the heights.
     """
     a, b = a[:, None], b[None]
     way = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2

@@ -242,7 +242,7 @@ def pack(
     try:
         _prepare(builder, root, beam_arguments)
         _copy_annotations(data, root, out)
-    # ArrayRecord's writer tells of a full disk in a RuntimeError.
+    # ArrayRecord's writer reports a full disk as a RuntimeError.
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"{out} cannot be written: {error}. Nothing of the packed frames was kept. "

@@ -1,4 +1,4 @@
-"""Finds people on annotated key frames: proposals, for who has none."""
+"""Detects people on annotated key frames, to make proposals."""
 
 import os
 import pathlib
@@ -28,7 +28,7 @@ def write_proposals(
       data: `config.data`; it names the file.
       split: 'train' or 'val'.
       detector: a name for `people.open_detector`.
-      progress: wraps an iterable of a known length, to show how far it is.
+      progress: wraps an iterable of known length in a progress bar.
 
     Returns:
       What was written, in one line.
@@ -71,7 +71,7 @@ def propose(
       data: `config.data`.
       split: 'train' or 'val'.
       detector: finds people.
-      progress: wraps an iterable of a known length, to show how far it is.
+      progress: wraps an iterable of known length in a progress bar.
 
     Returns:
       Boxes in fractions of the frame with scores, without actions; the key frames

@@ -73,7 +73,7 @@ def extract_movies(
       root: the folder of the folders.
       recipe: how.
       workers: processes; as many as cores by default.
-      progress: wraps an iterable of a known length, to show how far it is.
+      progress: wraps an iterable of known length in a progress bar.
 
     Returns:
       What became of every video, also of those that were there before.
@@ -186,8 +186,8 @@ def _each(videos, root, recipe, workers) -> Iterable[Movie]:
                 yield job.result()
         except BrokenProcessPool:
             raise UserError(
-                "A process was killed, perhaps for want of memory. The same command "
-                "goes on from here; --workers=1 needs the least."
+                "A process was killed, perhaps because memory ran out. The same "
+                "command continues from here; --workers=1 needs the least memory."
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)

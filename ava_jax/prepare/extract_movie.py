@@ -15,7 +15,7 @@ from ava_jax.video.reader import VideoReader
 from ava_jax.video.resample import at_rate
 from ava_jax.video.resize import size_for_short_side
 
-# A movie may end so many seconds earlier than its file says.
+# Seconds by which a movie may end earlier than its file states.
 _SLACK = 0.5
 
 
@@ -25,8 +25,8 @@ class Recipe:
 
     Attributes:
       fps: frames a second, whatever the video's rate is.
-      start: seconds behind the video's first frame, where frame 1 is.
-      end: seconds behind the video's first frame, where to stop; 0: at its end.
+      start: of frame 1, in seconds after the video's first frame.
+      end: in seconds after the video's first frame; 0: the end of the video.
       short_side: pixels of the shorter side (OpenCV's INTER_AREA); 0, or more than
         the video has: the video's own size.
       quality: of the JPEG files, as OpenCV counts it.

@@ -1,4 +1,4 @@
-"""A movie of a data set as a video, to show what was learned from it."""
+"""A movie of a data set as a video, for a demo without a video."""
 
 import os
 import pathlib
@@ -31,7 +31,7 @@ def make_video(
     boxes = pathlib.Path(data.root, data.val.boxes)
     if not boxes.is_file():
         raise UserError(
-            f"Give a video: the data set of this model is not at hand ({boxes} does "
+            f"Give a video: the data set of this model was not found ({boxes} does "
             "not exist)."
         )
     movie = read_boxes(boxes).videos[0]

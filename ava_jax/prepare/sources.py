@@ -1,4 +1,4 @@
-"""Data sets that the project brings along, made before training."""
+"""Data sets that come with the project, created before training."""
 
 import pathlib
 
@@ -8,11 +8,11 @@ from ava_jax.errors import UserError
 
 
 def prepare(data: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
-    """Makes the data set that `config.data.source` names, if it must be made.
+    """Creates the data set that `config.data.source` names, if necessary.
 
     Args:
       data: `config.data`.
-      workdir: where a made data set goes (into `data/`), unless `data.root` says.
+      workdir: a new data set goes into its `data/`, unless `data.root` is set.
 
     Returns:
       The folder of the data set, for `config.data.root`.

@@ -23,7 +23,7 @@ def prepare(root: str | os.PathLike, video: str | os.PathLike) -> None:
     """Lays out frames and annotations as an AVA-format data set.
 
     Frames go to `rawframes/vtest/img_00001.jpg` and so on, annotations to
-    `annotations/`. A folder that holds them already is left as it is.
+    `annotations/`. A complete folder is left unchanged.
 
     Args:
       root: folder of the data set.

@@ -65,9 +65,9 @@ def _cell(value: float | None, style: str = ".4f") -> str:
 
 
 def scalars(metrics: dict[str, Any]) -> dict[str, float]:
-    """What of a `metrics.json` the history shows: the mAP, by protocol and group.
+    """The scalars of a `metrics.json` for TensorBoard: mAP by protocol and group.
 
-    Names of estimates end in '/estimate', so that no curve mixes the two.
+    Names of estimates end in '/estimate', so that curves do not mix the two.
     """
     values = {"mAP": metrics["mAP"]}
     for name, protocol in metrics["protocols"].items():

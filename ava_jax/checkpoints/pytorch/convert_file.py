@@ -1,4 +1,4 @@
-"""Directories that a converted checkpoint lies in.
+"""Converts a PyTorch file into a checkpoint directory.
 
 config.json             the configuration
 labels.json             action id -> name, in the order of classes 1, 2, ...
@@ -76,17 +76,17 @@ def convert_file(
 
 
 def _convert(path, config, strict):
-    # In a function of its own, so that the file's pages are freed when it is done.
+    # A separate function, so that the memory of the file is freed when it returns.
     file = reader.read_file(path)
     variables, report = convert_state_dict(file.tensors, config.model, strict=strict)
     return variables, report, file.layout
 
 
 def verify(path: str | os.PathLike, out: str | os.PathLike) -> int:
-    """Compares what lies in a converted directory with its source, bit by bit.
+    """Compares a converted directory with its source, bit by bit.
 
     Returns:
-      How many tensors were compared.
+      The number of tensors compared.
 
     Raises:
       UserError: a tensor differs, or is not finite.

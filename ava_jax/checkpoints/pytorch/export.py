@@ -9,7 +9,7 @@ from ava_jax.checkpoints.pytorch.convert_file import read_variables
 from ava_jax.checkpoints.pytorch.converter import to_state_dict
 from ava_jax.checkpoints.pytorch.writer import write_pytorch
 
-# What MMAction2's modules cannot be told to do.
+# Options that MMAction2's modules do not have.
 _FOREIGN = ("lateral_norm", "slow_sampling", "temporal_blocks", "nonlocal_mode")
 
 
