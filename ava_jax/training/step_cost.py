@@ -18,7 +18,7 @@ class Plan:
       parameters: their number.
       state_bytes: parameters, statistics and optimiser, on every device.
       gflops_per_clip: of the forward pass, a multiplication and an addition counted
-        as two, from the compiler.
+        as two, from the compiler; 0 where it does not say.
       compile_seconds: of the training step.
       bytes_per_device: what the compiler plans; 0 where it does not say.
       device_bytes: what JAX may use of the device, None where it is not known.
@@ -45,7 +45,9 @@ def plan_lines(
         "devices": f"{mesh.size} x {mesh.devices.flat[0].device_kind}: {axes}",
         "batch": share + (f" in {parts} parts" if parts > 1 else ""),
         "parameters": f"{plan.parameters / 1e6:.2f} M",
-        "forward": f"{plan.gflops_per_clip:.3g} GFLOP a clip",
+        "forward": f"{plan.gflops_per_clip:.3g} GFLOP a clip"
+        if plan.gflops_per_clip
+        else "not known",
         "compilation": f"{plan.compile_seconds:.1f} s",
         "memory": f"{plan.bytes_per_device / GIB:.3g}{has} GiB a device{unknown}",
         "learning rate": (
