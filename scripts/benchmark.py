@@ -9,13 +9,21 @@ import argparse
 import json
 import sys
 
-from benchmarks import communication, data, evaluation, model, train, video
+from benchmarks import (
+    communication,
+    data,
+    evaluation,
+    model,
+    precision,
+    train,
+    video,
+)
 
 from ava_jax.errors import UserError
 
 # Each has NAME, a one-line HELP, add_arguments(parser), run(args) -> dict of
 # results for --json, and show(results), which prints them.
-SUBCOMMANDS = (model, train, communication, data, evaluation, video)
+SUBCOMMANDS = (model, precision, train, communication, data, evaluation, video)
 
 
 def main() -> None:

@@ -42,7 +42,12 @@ def conv3d(
     if stem_conv.fits(kernel.shape, strides, dilation):
         return stem_conv.stem_conv(x, kernel)
     if k_h == k_w == 1:
-        x = x[:, :, :: strides[1], :: strides[2]]
+        if strides[1:] != (1, 1):
+            # XLA's GPU compiler (of jax 0.11.2, say) aborts when it fuses the slice
+            # with the product of the kernel's gradient:
+            # https://github.com/openxla/xla/issues/47381
+            x = x[:, :, :: strides[1], :: strides[2]]
+            x = jax.lax.optimization_barrier(x)
         if k_t == 1:
             return _product(x[:, :: strides[0]], kernel[0, 0, 0])
         return _conv_time(x, kernel[:, 0], strides[0])

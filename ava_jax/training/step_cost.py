@@ -18,7 +18,7 @@ class StepCost:
       parameters: number of parameters.
       state_bytes: of parameters, statistics and optimiser state, on every device.
       gflops_per_clip: of the forward pass, by the compiler; a multiply-add counts as
-        two.
+        two. 0 if unknown.
       compile_seconds: of the training step.
       bytes_per_device: planned by the compiler; 0 if unknown.
       device_bytes: memory that JAX may use on the device; None if unknown.
@@ -48,7 +48,9 @@ def cost_lines(
         "devices": f"{mesh.size} x {mesh.devices.flat[0].device_kind}: {axes}",
         "batch": share + (f" in {parts} parts" if parts > 1 else ""),
         "parameters": f"{cost.parameters / 1e6:.2f} M",
-        "forward": f"{cost.gflops_per_clip:.3g} GFLOP a clip",
+        "forward": f"{cost.gflops_per_clip:.3g} GFLOP a clip"
+        if cost.gflops_per_clip
+        else "not known",
         "compilation": f"{cost.compile_seconds:.1f} s",
         "memory": f"{cost.bytes_per_device / GIB:.3g}{has} GiB a device{unknown}",
         "learning rate": (

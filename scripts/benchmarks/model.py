@@ -1,14 +1,23 @@
 """Speed of a detector: inference, or the forward and backward pass of a step."""
 
+import concurrent.futures
+import dataclasses
+import itertools
+import multiprocessing
 import os
 import platform
 import statistics
+import sys
 import time
+from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
+from benchmarks import kernels
 
 from ava_jax import config as ava_config
 from ava_jax.models import action_loss, build_detector, conv
@@ -17,100 +26,249 @@ from ava_jax.models.detector import variable_shapes
 NAME = "model"
 HELP = "a detector's inference or training step"
 SIZES = {"infer": "256x340", "train": "256x256"}
+COMPARE = ("conv3d", "torch", "torch.compile")
+# So many clips are drawn; a larger batch repeats them.
+_DRAWN = 8
 
 
 def add_arguments(parser):
-    """Options of the subcommand."""
+    """Options of the subcommand; those with several values give all combinations."""
     parser.add_argument(
-        "--config", default="configs/slowfast.py", help="FILE[:VARIANT]"
+        "--config",
+        nargs="+",
+        default=["configs/slowfast.py"],
+        help="FILE[:VARIANT], one or more",
     )
-    parser.add_argument("--mode", choices=SIZES, default="infer")
-    parser.add_argument("--batch", type=int, default=1, help="clips")
+    parser.add_argument("--mode", nargs="+", choices=SIZES, default=["infer"])
+    parser.add_argument("--batch", type=int, nargs="+", default=[1], help="clips")
     parser.add_argument("--boxes", type=int, default=5, help="boxes a clip")
     parser.add_argument("--size", help=f"HEIGHTxWIDTH of the clips (default: {SIZES})")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument(
+        "--dtype",
+        nargs="+",
+        choices=("float32", "bfloat16"),
+        default=["float32"],
+    )
     parser.add_argument("--repeats", type=int, default=5, help="timed runs, of each")
     parser.add_argument(
-        "--compare", choices=("conv3d",), help="also time plain 3D convolutions"
+        "--compare",
+        nargs="+",
+        choices=COMPARE,
+        default=[],
+        help="also time plain 3D convolutions, or the same network in PyTorch "
+        "(needs torch and torchvision)",
     )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        help="programs compiled at the same time; with more than one, the seconds of "
+        "compilation include waiting for the others",
+    )
+    parser.add_argument(
+        "--kernels",
+        type=int,
+        default=0,
+        help="how many of the operations that take longest to list, from a trace",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What is timed, in one or several programs; `size` is height and width."""
+
+    config: str
+    mode: str
+    dtype: str
+    batch: int
+    boxes: int
+    size: tuple[int, int]
+
+    def load(self) -> ml_collections.ConfigDict:
+        """The whole configuration, with this dtype."""
+        config = ava_config.load(self.config)
+        config.model.dtype = self.dtype
+        return config
 
 
 def run(args) -> dict:
     """Compiles, warms up, and times; see `show` for what is returned."""
-    config = ava_config.load(args.config)
-    config.model.dtype = args.dtype
-    size = tuple(map(int, (args.size or SIZES[args.mode]).split("x")))
-    inputs = _inputs(config, args, size)
-    programs = {"folded": _compile(config.model, args.mode, inputs)}
-    with mock.patch.object(conv, "conv3d", _plain_conv3d):
-        # The arithmetic of the model, whichever way it is done.
-        flops = _lower(config.model, args.mode, inputs).cost_analysis()["flops"]
-        if args.compare:
-            programs["conv3d"] = _compile(config.model, args.mode, inputs)
-    product, product_flops = _matrix_product(args.dtype)
-    calls = {name: p["call"] for name, p in programs.items()} | {"product": product}
-    seconds = _time(calls, args.repeats)
-    rate = product_flops / seconds["product"]
+    cases = [
+        Case(config, mode, dtype, batch, args.boxes, _size(args.size or SIZES[mode]))
+        for config, mode, dtype, batch in itertools.product(
+            args.config, args.mode, args.dtype, args.batch
+        )
+    ]
+    torch_rows = _time_torch(cases, args)
+    rows = list(_time_jax(cases, args))
+    for row, torch_row in zip(rows, torch_rows, strict=True):
+        row["models"] |= torch_row
+        _add_shares(row)
     return {
-        "config": config.name or args.config,
-        "mode": args.mode,
-        "dtype": args.dtype,
-        "batch": args.batch,
-        "size": size,
         "device": jax.devices()[0].device_kind,
         "cpus": len(os.sched_getaffinity(0)),
         "versions": {"jax": jax.__version__, "python": platform.python_version()},
-        "gflop_per_clip": flops / args.batch / 1e9,
-        "matmul_gflop_per_second": rate / 1e9,
-        "models": {
-            name: {
-                "clips_per_second": args.batch / seconds[name],
-                "seconds_per_step": seconds[name],
-                "share_of_matmul_rate": flops / seconds[name] / rate,
-                "trace_seconds": program["trace_seconds"],
-                "compile_seconds": program["compile_seconds"],
-                "memory_gib": program["memory_gib"],
-            }
-            for name, program in programs.items()
-        },
+        "cases": rows,
     }
 
 
 def show(results: dict) -> None:
     """Prints what `run` returned."""
-    print(
-        "{config}, {mode}, {dtype}, batch {batch}, {size[0]} x {size[1]}\n"
-        "{device}, {cpus} CPU cores, jax {versions[jax]}\n"
-        "{gflop_per_clip:.1f} GFLOP per clip; large matrix product: "
-        "{matmul_gflop_per_second:.0f} GFLOP/s\n".format(**results)
-    )
-    print("model    clips/s   s/step  of product rate  trace s  compile s  memory GiB")
-    for name, row in results["models"].items():
+    print("{device}, {cpus} CPU cores, jax {versions[jax]}".format(**results))
+    for case in results["cases"]:
         print(
-            f"{name:7} {row['clips_per_second']:8.2f} {row['seconds_per_step']:8.3f}"
-            f" {row['share_of_matmul_rate']:15.0%} {row['trace_seconds']:8.1f}"
-            f" {row['compile_seconds']:10.1f} {row['memory_gib']:11.2f}"
+            "\n{config}, {mode}, {dtype}, batch {batch}, {size[0]} x {size[1]}\n"
+            "{gflop_per_clip:.1f} GFLOP per clip; large matrix product: "
+            "{matmul_gflop_per_second:.0f} GFLOP/s\n".format(**case)
         )
+        print(
+            "model          clips/s   s/step  of product rate  trace s  compile s  "
+            "memory GiB"
+        )
+        for name, row in case["models"].items():
+            print(f"{name:13} {_line(row)}")
+        for name, row in case["models"].items():
+            for kernel in row.get("kernels", []):
+                print("{0} {ms:9.3f} ms {share:5.1%}  {name}".format(name, **kernel))
 
 
-def _inputs(config, args, size):
+def _line(row):
+    if "error" in row:
+        return f"{row['error']:>8}"
+    trace, memory = row.get("trace_seconds", 0), row.get("memory_gib", 0)
+    return (
+        f"{row['clips_per_second']:8.2f} {row['seconds_per_step']:8.4f}"
+        f" {row['share_of_matmul_rate']:15.0%} {trace:8.1f}"
+        f" {row['compile_seconds']:10.1f} {memory:11.2f}"
+    )
+
+
+def _size(text):
+    height, width = map(int, text.split("x"))
+    return height, width
+
+
+def _time_jax(cases, args):
+    """A row for each case, with the programs of this project."""
+    names = ["folded", *({"conv3d"} & set(args.compare))]
+    gflops = {}
+    with concurrent.futures.ThreadPoolExecutor(args.threads) as pool:
+        programs = []
+        for case in cases:
+            programs.append(
+                {name: pool.submit(_compile, *_lower(case, name)) for name in names}
+            )
+            if (case.config, case.mode) not in gflops:
+                gflops[case.config, case.mode] = _gflop_per_clip(case)
+    for case, by_name in zip(cases, programs, strict=True):
+        flops = gflops[case.config, case.mode] * case.batch * 1e9
+        yield _time_case(case, by_name, flops, args)
+
+
+def _time_case(case, by_name, flops, args):
+    """Times the programs of a case and a matrix product in turns."""
+    inputs = _device_inputs(case)
+    models, calls = {}, {}
+    for name, future in by_name.items():
+        try:
+            program, models[name] = future.result()
+            calls[name] = _repeat(program, inputs)
+            calls[name](1)
+        except jax.errors.JaxRuntimeError as error:
+            models[name] = {"error": _reason(error)}
+            calls.pop(name, None)
+    calls["product"], product_flops = _matrix_product(case.dtype)
+    seconds = _time(calls, args.repeats, _in_a_row(jax.default_backend()))
+    rate = product_flops / seconds.pop("product")
+    for name in seconds:
+        if args.kernels:
+            models[name]["kernels"] = kernels.longest(calls[name], args.kernels)
+        models[name] |= _speed(case, seconds[name])
+    _progress(case, models)
+    return {
+        **dataclasses.asdict(case),
+        "config": case.load().name or case.config,
+        "gflop_per_clip": flops / case.batch / 1e9,
+        "matmul_gflop_per_second": rate / 1e9,
+        "models": models,
+    }
+
+
+def _gflop_per_clip(case):
+    """The arithmetic of the model, whichever way it is done; counted for a CPU.
+
+    The compilers for GPUs and TPUs count nothing before they have compiled.
+    """
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        lowered, _ = _lower(case, "conv3d")
+    return lowered.cost_analysis()["flops"] / case.batch / 1e9
+
+
+def _add_shares(row):
+    """What each program does in a second, over what the matrix product does."""
+    for model in row["models"].values():
+        if "error" not in model:
+            gflops = row["gflop_per_clip"] * model["clips_per_second"]
+            share = gflops / row["matmul_gflop_per_second"]
+            model["share_of_matmul_rate"] = share
+
+
+def _speed(case, seconds):
+    return {"clips_per_second": case.batch / seconds, "seconds_per_step": seconds}
+
+
+def _reason(error):
+    """One line of an error; running out of memory is what is expected of sweeps."""
+    text = str(error)
+    if "RESOURCE_EXHAUSTED" in text or "out of memory" in text:
+        return "out of memory"
+    return text.partition("\n")[0][:200]
+
+
+def _progress(case, models):
+    for name, row in models.items():
+        label = f"{case.config} {case.mode} {case.dtype} {case.batch} {name}"
+        print(f"{label}: {row}", file=sys.stderr, flush=True)
+
+
+def _host_inputs(case):
+    """Clips, boxes and labels."""
     rng = np.random.default_rng(0)
-    shape = (args.batch, config.data.clip_len, *size, 3)
-    clips = rng.standard_normal(shape, np.float32)
-    corners = rng.uniform(0, 1, (2, args.batch, args.boxes, 2)) * (size[1], size[0])
+    config, (height, width) = case.load(), case.size
+    shape = (config.data.clip_len, height, width, 3)
+    clips = rng.standard_normal((min(case.batch, _DRAWN), *shape), np.float32)
+    corners = rng.uniform(0, 1, (2, case.batch, case.boxes, 2)) * (width, height)
     boxes = np.concatenate([corners.min(0), corners.max(0)], axis=-1)
-    labels = rng.random((args.batch, args.boxes, config.model.num_classes)) < 0.05
+    labels = rng.random((case.batch, case.boxes, config.model.num_classes)) < 0.05
+    return np.resize(clips, (case.batch, *shape)), boxes.astype(np.float32), labels
+
+
+def _device_inputs(case):
+    rng = np.random.default_rng(0)
     variables = jax.tree.map(
         lambda leaf: (
             0.02 * rng.standard_normal(leaf.shape, np.float32) + (leaf.ndim == 1)
         ),
-        variable_shapes(config.model),
+        variable_shapes(case.load().model),
     )
-    return jax.device_put((variables, clips, boxes.astype(np.float32), labels))
+    return jax.device_put((variables, *_host_inputs(case)))
 
 
-def _lower(config, mode, inputs):
-    detector = build_detector(config)
+def _input_shapes(case):
+    config = case.load()
+    clips = (case.batch, config.data.clip_len, *case.size, 3)
+    labels = (case.batch, case.boxes, config.model.num_classes)
+    return (
+        variable_shapes(config.model),
+        jax.ShapeDtypeStruct(clips, jnp.float32),
+        jax.ShapeDtypeStruct((case.batch, case.boxes, 4), jnp.float32),
+        jax.ShapeDtypeStruct(labels, jnp.bool),
+    )
+
+
+def _lower(case: Case, name: str) -> tuple[Any, float]:
+    """The lowered program 'folded' or 'conv3d', and the seconds that it took."""
+    detector = build_detector(case.load().model)
 
     def infer(variables, clips, boxes, labels):
         return detector.apply(variables, clips, boxes)
@@ -129,32 +287,45 @@ def _lower(config, mode, inputs):
 
         return jax.value_and_grad(loss, has_aux=True)(variables["params"])
 
-    return jax.jit(infer if mode == "infer" else train).lower(*inputs)
-
-
-def _compile(config, mode, inputs):
+    step = jax.jit(infer if case.mode == "infer" else train)
+    convolution = _plain_conv3d if name == "conv3d" else conv.conv3d
     start = time.perf_counter()
-    lowered = _lower(config, mode, inputs)
-    traced = time.perf_counter()
+    with mock.patch.object(conv, "conv3d", convolution):
+        lowered = step.lower(*_input_shapes(case))
+    return lowered, time.perf_counter() - start
+
+
+def _compile(lowered: Any, trace_seconds: float) -> tuple[Any, dict[str, float]]:
+    start = time.perf_counter()
     compiled = lowered.compile()
-    done = time.perf_counter()
+    seconds = time.perf_counter() - start
     memory = compiled.memory_analysis()
     parts = ("argument", "output", "temp")
     used = sum(getattr(memory, f"{part}_size_in_bytes") for part in parts)
-    return {
-        "call": lambda: compiled(*inputs),
-        "trace_seconds": traced - start,
-        "compile_seconds": done - traced,
+    return compiled, {
+        "trace_seconds": trace_seconds,
+        "compile_seconds": seconds,
         "memory_gib": used / 2**30,
     }
+
+
+def _repeat(program: Callable, inputs: tuple) -> Callable[[int], None]:
+    """A function that runs `program` a number of times, and waits for the last."""
+
+    def call(times: int) -> None:
+        for _ in range(times):
+            result = program(*inputs)
+        jax.block_until_ready(result)
+
+    return call
 
 
 def _matrix_product(dtype):
     """What the machine can do: a large product, in the same precision."""
     n = 2048 if jax.default_backend() == "cpu" else 16384
-    a = jnp.ones((n, n), dtype)
-    product = jax.jit(jnp.matmul)
-    return lambda: product(a, a), 2 * n**3
+    # Random numbers: processors are faster on zeros and ones.
+    a = jax.random.normal(jax.random.key(0), (n, n), dtype)
+    return _repeat(jax.jit(jnp.matmul), (a, a)), 2 * n**3
 
 
 def _plain_conv3d(x, kernel, strides=(1, 1, 1), dilation=1):
@@ -172,13 +343,54 @@ def _plain_conv3d(x, kernel, strides=(1, 1, 1), dilation=1):
     )
 
 
-def _time(calls, repeats):
-    """Median seconds of each call, in turns, so that noise hits all alike."""
+def _in_a_row(backend: str) -> int:
+    """Steps that are timed together: a GPU is given the next before one is done."""
+    return 1 if backend == "cpu" else 5
+
+
+def _time(calls, repeats, times):
+    """Median seconds of a step of each, in turns, so that noise hits all alike."""
     seconds = {name: [] for name in calls}
     for i in range(repeats + 1):
         for name, call in calls.items():
             start = time.perf_counter()
-            jax.block_until_ready(call())
+            call(times)
             if i:  # the first is the warm-up
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append((time.perf_counter() - start) / times)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def _time_torch(cases, args):
+    """For each case what PyTorch takes, by name; in a process of its own.
+
+    It ends before JAX starts: both keep the GPU memory that they once took.
+    """
+    names = [name for name in args.compare if name.startswith("torch")]
+    if not names:
+        return [{} for _ in cases]
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+        return [
+            pool.submit(_time_torch_case, case, names, args.repeats).result()
+            for case in cases
+        ]
+
+
+def _time_torch_case(case, names, repeats):
+    from benchmarks import torch_detector
+
+    config, inputs = case.load().model, _host_inputs(case)
+    models = {}
+    for name in names:
+        step = torch_detector.Step(config, case.mode, inputs, name == "torch.compile")
+        try:
+            row = step.first()
+            times = _in_a_row(step.device.type)
+            seconds = _time({name: step}, repeats, times)[name]
+            row |= _speed(case, seconds) | {"memory_gib": step.memory_gib()}
+        except RuntimeError as error:
+            row = {"error": _reason(error)}
+        models[name] = row
+        del step
+    _progress(case, models)
+    return models
