@@ -54,11 +54,11 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         memory, or the loss is not finite.
       KeyboardInterrupt: it was asked to stop, and has saved its state.
     """
-    first_host = sharding.is_first_host()
+    first_host = jax.process_index() == 0
     profile = Profile(config.profile, workdir / "profile", first_host)
 
     # ----------------------------------------------------------------- data
-    with multihost.first_before_others("data set"):
+    with multihost.main_process_first("data set"):
         config = config.copy_and_resolve_references()
         config.data.root = sources.prepare(config.data, workdir.path)
         train_split = dataset.load_split(config, "train")
@@ -141,7 +141,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         contextlib.closing(writer),
         contextlib.closing(checkpoints),
         contextlib.closing(profile),
-        preemption.requests() as stop,
+        preemption.handle_signals() as signals,
     ):
         for step in range(first_step + 1, total + 1):
             profile.before(step)
@@ -155,7 +155,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
             # A batch lies on the devices until its step has run: two at most do.
             jax.block_until_ready(window[-2:-1])
 
-            stopping = stop.agreed(step, config.train.log_every)
+            stopping = signals.reached_sync_point(step, config.train.log_every)
             is_log = step % config.train.log_every == 0 or step == total
             # The last step is evaluated, and then saved with its mAP, below.
             is_eval = step % eval_every == 0 and step != total
@@ -182,7 +182,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
 
             mean_ap = None
             if is_eval:
-                with progress.pause(), _saved_if_stopped(stop, checkpoints, state):
+                with progress.pause(), _saved_if_stopped(signals, checkpoints, state):
                     state = statistics.update(state)
                     estimate = evaluator.estimate(state.variables)
                     mean_ap = _report_eval(step, evaluator, estimate, writer, workdir)
@@ -196,7 +196,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         progress.close()
 
         # ----------------------------------------------------------- results
-        with _saved_if_stopped(stop, checkpoints, state):
+        with _saved_if_stopped(signals, checkpoints, state):
             state = statistics.update(state)
             results = evaluator.evaluate(state.variables)
         _report_eval(total, evaluator, results, writer, workdir)
@@ -222,10 +222,10 @@ def _every(epochs: float, steps_per_epoch: int) -> float:
 
 
 @contextlib.contextmanager
-def _saved_if_stopped(stop, checkpoints, state) -> Iterator[None]:
+def _saved_if_stopped(signals, checkpoints, state) -> Iterator[None]:
     """Around an evaluation, which may take longer than a stop can wait."""
     try:
-        with stop.at_once():
+        with signals.interruptible():
             yield
     except KeyboardInterrupt:
         if jax.process_count() == 1:  # several would have to save together

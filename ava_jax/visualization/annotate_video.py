@@ -58,14 +58,16 @@ def annotate_video(
                 )
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
-        request = stack.enter_context(preemption.requests())
+        signals = stack.enter_context(preemption.handle_signals())
         film = open_film(detector, source, options, stack)
-        length = _write_film(film, out, options, request)
+        length = _write_film(film, out, options, signals)
     if length is None:
         return "Stopped before the first key-frame: nothing was written."
     files = _write_data(detector, source, film, length, out, options)
     seconds = time.monotonic() - started
-    lines = ["Stopped: the files are of what was seen until then."] * request.made
+    lines = []
+    if signals.stop_requested:
+        lines.append("Stopped: the files are of what was seen until then.")
     lines += _summary(film, length, seconds, options)
     return "\n".join([*lines, *(f"  {path}" for path in [out, *files])])
 
@@ -74,7 +76,7 @@ def _write_film(
     film: Film,
     out: pathlib.Path,
     options: Options,
-    request: preemption.Request,
+    signals: preemption.PreemptionHandler,
 ) -> float | None:
     """Writes the annotated video; its length in seconds, None: there is none."""
     first = next(film.shots, None)
@@ -94,7 +96,7 @@ def _write_film(
             writer.write(picture, shot.time - first.time)
             progress.update(shot)
             last = shot.time
-            if request.made:
+            if signals.stop_requested:
                 break
     length = last - first.time + 1 / film.fps
     # Results run ahead of the frames, which may have been stopped.
