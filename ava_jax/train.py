@@ -145,9 +145,8 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     ):
         for step in range(first_step + 1, total + 1):
             profile.before(step)
-            since = time.perf_counter()
-            batch = sharding.to_devices(next(batches), mesh)
-            progress.waited(time.perf_counter() - since)
+            with progress.data_wait():
+                batch = sharding.to_devices(next(batches), mesh)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, batch)
             profile.after(step, metrics)
