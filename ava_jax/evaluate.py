@@ -119,7 +119,7 @@ class Evaluator:
           workdir: where to write.
           history: of the training, for its curves.
         """
-        if sharding.is_first_host():
+        if jax.process_index() == 0:
             self._write(results, workdir, history)
         multihost.barrier("results")
 
@@ -274,7 +274,7 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
     Raises:
       UserError: data, weights or configuration are not usable.
     """
-    with multihost.first_before_others("data set"):
+    with multihost.main_process_first("data set"):
         config = config.copy_and_resolve_references()
         config.data.root = sources.prepare(config.data, workdir.path)
     mesh = sharding.make_mesh(config.devices)

@@ -32,10 +32,10 @@ def main(argv: list[str]) -> None:
         raise UserError("Say where to write the results: --workdir runs/NAME")
     # Imported here because --help and a mistyped flag should not wait for them.
     from ava_jax import evaluate, train, workdir
-    from ava_jax.runtime import initialize
     from ava_jax.runtime.compilation_cache import use_cache
+    from ava_jax.runtime.initialize import initialize
 
-    with initialize.together(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value):
+    with initialize(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value):
         use_cache()
         if _CONFIG.value.dry_run:
             train.dry_run(_CONFIG.value)

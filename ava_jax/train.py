@@ -54,11 +54,11 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         memory, or the loss is not finite.
       KeyboardInterrupt: it was asked to stop, and has saved its state.
     """
-    first_host = sharding.is_first_host()
+    first_host = jax.process_index() == 0
     profile = Profile(config.profile, workdir / "profile", first_host)
 
     # ----------------------------------------------------------------- data
-    with multihost.first_before_others("data set"):
+    with multihost.main_process_first("data set"):
         config = config.copy_and_resolve_references()
         config.data.root = sources.prepare(config.data, workdir.path)
         train_split = dataset.load_split(config, "train")
@@ -141,13 +141,12 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         contextlib.closing(writer),
         contextlib.closing(checkpoints),
         contextlib.closing(profile),
-        preemption.requests() as stop,
+        preemption.handle_signals() as signals,
     ):
         for step in range(first_step + 1, total + 1):
             profile.before(step)
-            since = time.perf_counter()
-            batch = sharding.to_devices(next(batches), mesh)
-            progress.waited(time.perf_counter() - since)
+            with progress.data_wait():
+                batch = sharding.to_devices(next(batches), mesh)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, batch)
             profile.after(step, metrics)
@@ -155,7 +154,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
             # Wait for the previous step: at most two batches are on the devices.
             jax.block_until_ready(window[-2:-1])
 
-            stopping = stop.agreed(step, config.train.log_every)
+            stopping = signals.reached_sync_point(step, config.train.log_every)
             is_log = step % config.train.log_every == 0 or step == total
             # The last step is evaluated and saved after the loop.
             is_eval = step % eval_every == 0 and step != total
@@ -182,7 +181,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
 
             mean_ap = None
             if is_eval:
-                with progress.pause(), _saved_if_stopped(stop, checkpoints, state):
+                with progress.pause(), _saved_if_stopped(signals, checkpoints, state):
                     state = statistics.update(state)
                     estimate = evaluator.estimate(state.variables)
                     mean_ap = _report_eval(step, evaluator, estimate, writer, workdir)
@@ -196,7 +195,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         progress.close()
 
         # ----------------------------------------------------------- results
-        with _saved_if_stopped(stop, checkpoints, state):
+        with _saved_if_stopped(signals, checkpoints, state):
             state = statistics.update(state)
             results = evaluator.evaluate(state.variables)
         _report_eval(total, evaluator, results, writer, workdir)
@@ -222,10 +221,10 @@ def _every(epochs: float, steps_per_epoch: int) -> float:
 
 
 @contextlib.contextmanager
-def _saved_if_stopped(stop, checkpoints, state) -> Iterator[None]:
+def _saved_if_stopped(signals, checkpoints, state) -> Iterator[None]:
     """Makes an evaluation interruptible: a stop saves the state at once."""
     try:
-        with stop.at_once():
+        with signals.interruptible():
             yield
     except KeyboardInterrupt:
         if jax.process_count() == 1:  # several processes would have to save together

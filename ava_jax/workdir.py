@@ -13,7 +13,7 @@ from ava_jax import config as ava_config
 from ava_jax import files
 from ava_jax.config import flat
 from ava_jax.errors import UserError
-from ava_jax.runtime import consistency, logging, multihost, sharding
+from ava_jax.runtime import consistency, logging, multihost
 
 # Fields that may change between two starts of one run: they decide where things
 # are and what is reported, not what is computed.
@@ -65,10 +65,10 @@ class Workdir:
             processes have another one, or another folder.
         """
         consistency.check_start(as_dict(config), self.path)
-        if not sharding.is_first_host():
+        if jax.process_index() != 0:
             logging.to_file(self / "logs" / f"process_{jax.process_index()}.log")
-        with multihost.first_before_others("config.json"):
-            if sharding.is_first_host():
+        with multihost.main_process_first("config.json"):
+            if jax.process_index() == 0:
                 self._write_config(config, accept_changes)
 
     def _write_config(self, config, accept_changes) -> None:
@@ -91,7 +91,7 @@ class Workdir:
 
     def append_history(self, step: int, scalars: dict[str, float]) -> None:
         """Adds what was measured after `step` steps to `history.jsonl`."""
-        if not sharding.is_first_host():
+        if jax.process_index() != 0:
             return
         with open(self / "history.jsonl", "a") as file:
             file.write(json.dumps({"step": step, **scalars}) + "\n")
@@ -104,7 +104,7 @@ class Workdir:
     def rewind_history(self, step: int) -> None:
         """Drops what was measured after `step`: it will be measured again."""
         path = self / "history.jsonl"
-        if not path.exists() or not sharding.is_first_host():
+        if not path.exists() or jax.process_index() != 0:
             return
         # A kill can leave half a line at the end.
         whole = path.read_text().rpartition("\n")[0].splitlines()

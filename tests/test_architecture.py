@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import pathlib
+import re
 
 import pytest
 
@@ -27,6 +28,11 @@ LEVEL = {name: -row for row, names in enumerate(LAYERS) for name in names}
 # Prediction, scoring and conversion do without it.
 TENSORFLOW = ("tensorflow", "tensorflow_datasets", "clu")
 MAY_IMPORT_TENSORFLOW = ("data/", "prepare/ava_builder.py", "export.py", "train.py")
+
+# `jax._src` or `from jaxlib import _jax`, but not `jax.__version__`.
+PRIVATE = re.compile(
+    r"\b(jax|jaxlib|flax|optax|orbax|clu)(\.\w+)*(\.| import )_[a-z]\w*"
+)
 
 
 def module_of(path: pathlib.Path) -> str:
@@ -86,3 +92,13 @@ def test_tensorflow_stays_where_it_is_needed():
     }
     assert users
     assert all(user.startswith(MAY_IMPORT_TENSORFLOW) for user in users), users
+
+
+def test_private_names_are_used_in_one_place():
+    found = [
+        (path.relative_to(PACKAGE).as_posix(), match.group())
+        for path in MODULES.values()
+        for match in PRIVATE.finditer(path.read_text())
+    ]
+    # `distributed_state` says why.
+    assert found == [("runtime/multihost.py", "jax._src")]

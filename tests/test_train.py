@@ -18,7 +18,6 @@ from ava_jax.data import dataset
 from ava_jax.errors import UserError
 from ava_jax.evaluate import Evaluator
 from ava_jax.train import train
-from ava_jax.training.profiler import Profile
 from ava_jax.workdir import Workdir, read_json
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -164,9 +163,3 @@ def test_the_named_clips_are_those_of_the_batch(tiny_config):
         for k, labels in zip(key_frames, batch["labels"], strict=True):
             truth = split.truth_classes[slice(*split.truth_starts[k : k + 2])]
             np.testing.assert_array_equal(labels.any(0), truth.any(0))
-
-
-@pytest.mark.parametrize("steps", ["5", "9-4", "0-3", "first-last"])
-def test_a_trace_needs_two_steps(steps, tmp_path):
-    with pytest.raises(UserError, match=f"config.profile is '{steps}'.*10-15"):
-        Profile(steps, tmp_path)

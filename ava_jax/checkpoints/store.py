@@ -52,8 +52,8 @@ class Store:
         self._folder = pathlib.Path(workdir).absolute() / FOLDER
         self._failure = ""
         self._writing: int | None = None
-        with multihost.first_before_others("checkpoints are checked"):
-            if sharding.is_first_host():
+        with multihost.main_process_first("checkpoints are checked"):
+            if jax.process_index() == 0:
                 _move_damaged_away(self._folder)
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
@@ -150,7 +150,7 @@ class Store:
                 f"{self._folder}: {reason}"
             )
             logging.error("%s. Those before are still there.", self._failure)
-            if sharding.is_first_host():
+            if jax.process_index() == 0:
                 # Otherwise a full disk would stay full.
                 for unfinished in _unfinished(self._folder):
                     shutil.rmtree(unfinished, ignore_errors=True)

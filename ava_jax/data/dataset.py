@@ -3,6 +3,7 @@
 import pathlib
 from typing import Any
 
+import jax
 import ml_collections
 import numpy as np
 from absl import logging
@@ -12,7 +13,7 @@ from ava_jax.annotations.iou import best_overlaps
 from ava_jax.data import clips, dense_sampling, frames, grouping, multi_scale_crop
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
-from ava_jax.runtime import consistency, multihost
+from ava_jax.runtime import consistency
 
 # Rows of x1, y1, x2, y2, score.
 _NONE = np.zeros((0, 5))
@@ -267,11 +268,11 @@ def check_data(name: str, split: Split) -> None:
     Raises:
       UserError: they differ; names the processes and their hosts.
     """
-    if multihost.client() is None:
+    if jax.process_count() == 1:
         return
     frames = split.frames
     arrays = [value for value in vars(split).values() if isinstance(value, np.ndarray)]
-    multihost.check_agreement(
+    consistency.check_equal(
         f"the {name} split",
         {
             "number of movies": len(frames.videos),

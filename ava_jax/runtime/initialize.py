@@ -1,8 +1,8 @@
-"""How several processes start together and end together.
+"""Connects the processes of a run, and ends them together.
 
-JAX's coordination service, which process 0 carries, connects them. It ends all of
-them when one dies without a word; when one fails with a message, the others are
-told it here, and do not wait for a process that is gone.
+They are connected by JAX's coordination service, which runs in process 0. It ends all
+processes when one of them dies. When one fails with an error, the others are sent its
+message here, and end too instead of waiting for it.
 """
 
 import contextlib
@@ -12,156 +12,130 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
-from jax._src import cloud_tpu_init, distributed  # neither has a public door
 
 from ava_jax import errors
 from ava_jax.errors import UserError
-from ava_jax.runtime import multihost, sharding
+from ava_jax.runtime import multihost
 
-START_SECONDS = 300  # in which all processes must have come
-SILENCE_SECONDS = 60  # after which a process counts as dead
+# Seconds in which all processes must have started.
+INITIALIZATION_TIMEOUT = 300
+# Seconds without a sign of life after which a process counts as dead.
+HEARTBEAT_TIMEOUT = 60
+# Key of the message of the process that failed first.
 _FAILURE = "ava_jax/failure"
 
 
 @contextlib.contextmanager
-def together(
-    coordinator: str | None = None,
-    processes: int | None = None,
-    process: int | None = None,
-    *,
-    start_seconds: int = START_SECONDS,
-    silence_seconds: int = SILENCE_SECONDS,
+def initialize(
+    coordinator_address: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
 ) -> Iterator[None]:
-    """Joins the other processes, if there are any, and leaves with them.
+    """Connects to the other processes, if there are any, until the block ends.
 
-    To be entered before anything touches a device. An error inside ends all
-    processes within seconds, with its message, and does not return; a process that
-    dies without a word ends the others after `silence_seconds`.
+    To be entered before anything uses a device. An error in the block ends all
+    processes within seconds, with its message, and does not return. The exception is a
+    KeyboardInterrupt that all processes raise.
 
     Args:
-      coordinator: HOST:PORT of process 0; asked of the launcher if None.
-      processes: how many there are; 1: only this one, whatever the launcher says.
-      process: which one this is, from 0.
-      start_seconds: time in which all must have come.
-      silence_seconds: time after which a process counts as dead.
+      coordinator_address: HOST:PORT of process 0; None: as the launcher says.
+      num_processes: their number; 1: only this one, whatever the launcher says.
+      process_id: index of this process.
 
     Raises:
-      UserError: the flags do not say what they must.
+      UserError: the arguments are incomplete or wrong.
     """
-    _start(coordinator, processes, process, start_seconds, silence_seconds)
-    if multihost.client() is None:
+    arguments = _arguments(coordinator_address, num_processes, process_id)
+    if arguments is None:
         yield
         return
-    watch = _FailureWatch()
+    _connect(arguments)
+    finished = threading.Event()
+    watch = threading.Thread(target=_watch_for_failure, args=(finished,), daemon=True)
+    watch.start()
     try:
         yield
+        multihost.barrier("end")
     except BaseException as error:
-        _end(error, watch)
-    watch.close()
-    jax.distributed.shutdown()
-
-
-def _end(error: BaseException, watch: "_FailureWatch") -> None:
-    if "Gloo" in str(error):
-        reason = str(error).partition("\n")[0]
-        error = UserError(f"The connection to another process broke: {reason}")
-    code = errors.tell(error)
-    # Asked to stop, all stop after the same step; in a hurry, only one does.
-    if isinstance(error, KeyboardInterrupt) and multihost.all_come("end", seconds=10):
+        # Asked to stop, all processes stop after the same step. A second signal stops
+        # the one that it was sent to.
+        if not (isinstance(error, KeyboardInterrupt) and _all_end()):
+            finished.set()
+            _fail(error)
+        raise
+    finally:
+        finished.set()
+        watch.join()
         jax.distributed.shutdown()
-    else:
-        watch.tell(str(error) or type(error).__name__)
-    _leave(code)
 
 
-def _leave(code: int) -> None:
-    """Ends this process without JAX's farewell, which waits for the others."""
+def _all_end() -> bool:
+    try:
+        multihost.barrier("end", seconds=10)
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
+
+
+def _fail(error: BaseException) -> NoReturn:
+    """Ends this process with the error, and sends its message to the others."""
+    if "Gloo" in str(error):
+        line = str(error).partition("\n")[0]
+        error = UserError(f"The connection to another process broke: {line}")
+    code = errors.tell(error)
+    reason = str(error) or type(error).__name__
+    message = f"{multihost.this_process()} stopped: {reason}"
+    with contextlib.suppress(jax.errors.JaxRuntimeError):
+        # Fails if another process has failed before.
+        multihost.distributed_state().client.key_value_set(_FAILURE, message)
+    _exit(code)
+
+
+def _watch_for_failure(finished: threading.Event) -> None:
+    """Ends this process when another one has failed."""
+    client = multihost.distributed_state().client
+    while not finished.is_set():
+        try:
+            message = client.blocking_key_value_get(_FAILURE, 1000)
+        except jax.errors.JaxRuntimeError:
+            finished.wait(0.1)  # the service may be gone, then this fails at once
+            continue
+        if not finished.is_set():
+            print(f"Error: {message}", file=sys.stderr)
+            _exit(1)
+
+
+def _exit(code: int) -> NoReturn:
+    """Ends this process at once, the only way that works when a peer has failed.
+
+    An exception in the main thread would not: it may be waiting inside JAX for the
+    peer, where no exception reaches it. And Python's own exit makes JAX's client take
+    leave of the others, which aborts the process when they do not answer.
+    """
+    if multihost.distributed_state().process_id == 0:
+        time.sleep(1)  # the service ends with this process; the others must hear it
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-class _FailureWatch:
-    """Ends this process when another one tells that it failed."""
-
-    def __init__(self):
-        self._client = multihost.client()
-        self._telling = False
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def tell(self, reason: str) -> None:
-        """Ends the others."""
-        self._telling = True
-        text = f"{multihost.this_process()} stopped: {reason}"
-        with contextlib.suppress(jax.errors.JaxRuntimeError):
-            self._client.key_value_set(_FAILURE, text)
-        _let_the_others_hear()
-
-    def close(self) -> None:
-        """Stops watching, when all processes do."""
-        multihost.barrier("the end")
-        if sharding.is_first_host():
-            self._client.key_value_set(_FAILURE, "")
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while True:
-            try:
-                text = self._client.blocking_key_value_get(_FAILURE, 60_000)
-                break
-            except jax.errors.JaxRuntimeError:
-                time.sleep(0.1)  # nobody failed yet
-        if text and not self._telling:
-            print(f"Error: {text}", file=sys.stderr)
-            _let_the_others_hear()
-            _leave(1)
-
-
-def _let_the_others_hear() -> None:
-    if sharding.is_first_host():  # the service ends with this process
-        time.sleep(1)
-
-
-def _start(coordinator, processes, process, start_seconds, silence_seconds) -> None:
+def _arguments(
+    coordinator: str | None, processes: int | None, process: int | None
+) -> dict[str, Any] | None:
+    """Arguments of `jax.distributed.initialize`; None: there is only this process."""
+    if processes == 1 and coordinator is None:
+        return None
     given = {
         "--coordinator": coordinator,
         "--processes": processes,
         "--process": process,
     }
-    if processes == 1 and coordinator is None:
-        return
-    if any(value is not None for value in given.values()):
-        arguments = _from_flags(given)
-    elif launcher():
-        arguments = {}
-    else:
-        return
-    # Its SIGTERM handler would keep `kill` from working; `interruption` has one.
-    jax.config.update("jax_enable_preemption_service", False)
-    with _patience(start_seconds):
-        try:
-            jax.distributed.initialize(
-                **arguments,
-                # JAX aborts then, so it must not be the first to lose patience.
-                initialization_timeout=start_seconds + 60,
-                heartbeat_timeout_seconds=silence_seconds,
-                shutdown_timeout_seconds=multihost.WAIT_SECONDS,
-            )
-        except (RuntimeError, ValueError, LookupError, OSError) as error:
-            raise UserError(
-                f"{launcher()} did not tell which processes there are: {error}\nGive "
-                "--coordinator=HOST:PORT, --processes=N and --process=I, or "
-                "--processes=1 to train with this process alone."
-            ) from error
-
-
-def _from_flags(given: dict[str, Any]) -> dict[str, Any]:
-    coordinator, processes, process = given.values()
     missing = [name for name, value in given.items() if value is None]
+    if len(missing) == len(given):
+        return {} if launcher() else None
     if missing:
         raise UserError(
             f"{' and '.join(missing)} missing. Several processes need "
@@ -201,7 +175,7 @@ def _check_free(port: int) -> None:
 
 
 def launcher() -> str | None:
-    """Who started several processes that JAX can find by itself, if anyone did.
+    """What started several processes that JAX can find by itself; None: nothing did.
 
     JAX alone would also take an interactive shell on a cluster for such a start.
     """
@@ -210,52 +184,60 @@ def launcher() -> str | None:
         return "Slurm"
     if int(env.get("OMPI_COMM_WORLD_SIZE", 1)) > 1:
         return "Open MPI"
-    if cloud_tpu_init.running_in_cloud_tpu_vm:
+    # JAX adds it where it finds TPUs, unless JAX_PLATFORMS says otherwise.
+    if "tpu" in (jax.config.jax_platforms or ""):
         return "Cloud TPU"
     if "JOB_COMPLETION_INDEX" in env and "KUBERNETES_SERVICE_HOST" in env:
         return "Kubernetes"
     return None
 
 
-@contextlib.contextmanager
-def _patience(seconds: int) -> Iterator[None]:
-    """Ends the program when the block takes longer.
-
-    JAX's own way to give up is an abort that nothing can catch.
-    """
-
-    def give_up():
-        errors.tell(_not_together(seconds))
-        _leave(1)
-
-    timer = threading.Timer(seconds, give_up)
+def _connect(arguments: dict[str, Any]) -> None:
+    # Its SIGTERM handler would keep `kill` from working; `preemption` has one.
+    jax.config.update("jax_enable_preemption_service", False)
+    # JAX aborts without a readable message when its own time is over.
+    timer = threading.Timer(INITIALIZATION_TIMEOUT, _give_up)
     timer.daemon = True
     timer.start()
     try:
-        yield
+        jax.distributed.initialize(
+            **arguments,
+            initialization_timeout=INITIALIZATION_TIMEOUT + 60,
+            heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT,
+            shutdown_timeout_seconds=multihost.WAIT_SECONDS,
+        )
+    except (RuntimeError, ValueError, LookupError, OSError) as error:
+        raise UserError(
+            f"{launcher()} did not tell which processes there are: {error}\nGive "
+            "--coordinator=HOST:PORT, --processes=N and --process=I, or "
+            "--processes=1 to train with this process alone."
+        ) from error
     finally:
         timer.cancel()
 
 
-def _not_together(seconds: int) -> UserError:
-    state = distributed.global_state
-    address = state.coordinator_address or "an address that the launcher did not tell"
+def _give_up() -> NoReturn:
+    state = multihost.distributed_state()
+    address = state.coordinator_address or "an address that the launcher did not give"
     if state.process_id == 0:
-        return UserError(
-            f"Process 0 waited at {address} for {seconds} s, and not all "
-            "processes came. Check that the others were started, with the same "
+        message = (
+            f"Process 0 waited at {address} for {INITIALIZATION_TIMEOUT} s, and not "
+            "all processes came. Check that the others were started, with the same "
             "--coordinator and --processes, and what they say."
         )
-    return UserError(
-        f"Process {state.process_id} did not reach process 0 at {address} within "
-        f"{seconds} s: {_probe(address)}. Check that process 0 runs, that the address "
-        "is its own as seen from here, that no firewall closes the port, and that all "
-        "processes have the same --coordinator and --processes."
-    )
+    else:
+        message = (
+            f"Process {state.process_id} did not reach process 0 at {address} within "
+            f"{INITIALIZATION_TIMEOUT} s: {_probe(address)}. Check that process 0 "
+            "runs, that the address is its own as seen from here, that no firewall "
+            "closes the port, and that all processes have the same --coordinator and "
+            "--processes."
+        )
+    _exit(errors.tell(UserError(message)))
 
 
 def _probe(address: str) -> str:
-    """What a plain connection to the address says."""
+    """What a plain connection to the address gives."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()

@@ -1,22 +1,25 @@
-"""What is logged, and where: on the console by process 0, in files by the others."""
+"""Logging: process 0 logs to the console, the other processes to files."""
 
 import logging as python_logging
 import pathlib
 
 from absl import logging
 
+import ava_jax
+
+_PACKAGE = pathlib.Path(ava_jax.__file__).parent
 _FORM = python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
 
 
 def set_up() -> None:
-    """Makes the console show what is for the user."""
+    """Shows only the lines for the user on the console."""
     handler = logging.get_absl_handler()
     handler.addFilter(_is_shown)
     handler.setFormatter(_FORM)
 
 
 def to_file(path: pathlib.Path) -> None:
-    """Logs to the end of a file from now on, and no longer to the console."""
+    """Appends the log to a file, instead of writing it to the console."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = python_logging.FileHandler(path)
     handler.addFilter(_is_shown)
@@ -27,9 +30,9 @@ def to_file(path: pathlib.Path) -> None:
 
 
 def _is_shown(record: python_logging.LogRecord) -> bool:
-    """Whether a line is for the user: ours, and what libraries warn of."""
-    if record.pathname.startswith(str(pathlib.Path(__file__).parent)):
+    """Whether a line is for the user: all of this package, warnings of libraries."""
+    if pathlib.Path(record.pathname).is_relative_to(_PACKAGE):
         return True
-    # Orbax, of every checkpoint that was not evaluated.
+    # Orbax warns of every checkpoint that was saved without metrics.
     expected = "did not provide metrics" in record.getMessage()
     return record.levelno >= python_logging.WARNING and not expected

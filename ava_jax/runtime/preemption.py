@@ -1,75 +1,85 @@
-"""Ctrl-C and SIGTERM as a request, so that a step ends and is saved."""
+"""SIGINT and SIGTERM ask training to stop, so that it ends its step and saves.
+
+JAX's own service (`multihost_utils.reached_preemption_sync_point`) does not do here: it
+knows SIGTERM only, needs several processes, and takes the signal's handler, so that a
+second signal would not end the program.
+"""
 
 import contextlib
 import signal
 from collections.abc import Iterator
 
 import jax
-
-from ava_jax.runtime import multihost
+import numpy as np
+from jax.experimental import multihost_utils
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Request:
-    """Whether someone asked the program to stop."""
+class PreemptionHandler:
+    """Handles the signals of `handle_signals`.
+
+    Attributes:
+      stop_requested: whether a signal came.
+    """
 
     def __init__(self):
-        """Nobody has."""
-        self.made = False
-        self.hurries = False
+        self.stop_requested = False
+        self._interruptible = False
 
-    def agreed(self, step: int, every: int) -> bool:
+    def reached_sync_point(self, step: int, every: int) -> bool:
         """Whether to stop after this step: the same answer in every process.
 
         Args:
-          step: the one that was taken last.
-          every: several processes ask each other after so many steps, since they
-            wait for one another then; one process answers after each.
+          step: the last step that was run.
+          every: several processes ask each other once in this number of steps, since
+            they wait for one another then; a single process answers at each step.
         """
         if jax.process_count() == 1:
-            return self.made
-        return step % every == 0 and multihost.any_of(self.made)
+            return self.stop_requested
+        if step % every:
+            return False
+        requested = np.array(self.stop_requested)
+        return bool(multihost_utils.process_allgather(requested).any())
 
     @contextlib.contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Around long work that can be done again: a request interrupts it.
+    def interruptible(self) -> Iterator[None]:
+        """For long work that can be done again: a signal interrupts it at once.
 
-        With several processes it stays a request, since the others would wait.
+        With several processes it does not, since the others would wait.
 
         Raises:
-          KeyboardInterrupt: it was made before, or is in the block.
+          KeyboardInterrupt: a signal came before, or during the block.
         """
         if jax.process_count() > 1:
             yield
             return
-        if self.made:
+        if self.stop_requested:
             raise KeyboardInterrupt
-        self.hurries = True
+        self._interruptible = True
         try:
             yield
         finally:
-            self.hurries = False
+            self._interruptible = False
+
+    def _handle(self, signum, frame) -> None:
+        del signum, frame
+        if self.stop_requested or self._interruptible:
+            raise KeyboardInterrupt
+        self.stop_requested = True
 
 
 @contextlib.contextmanager
-def requests() -> Iterator[Request]:
-    """While open, the first signal makes a request; the second one interrupts.
+def handle_signals() -> Iterator[PreemptionHandler]:
+    """In the block, the first signal requests a stop; the second one interrupts.
 
     Raises:
       KeyboardInterrupt: on the second signal.
     """
-    request = Request()
-
-    def handle(signum, frame):
-        del signum, frame
-        if request.made or request.hurries:
-            raise KeyboardInterrupt
-        request.made = True
-
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    handler = PreemptionHandler()
+    before = {number: signal.signal(number, handler._handle) for number in SIGNALS}
     try:
-        yield request
+        yield handler
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -99,8 +99,3 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
 def to_host(tree: Any) -> Any:
     """NumPy copies of replicated arrays."""
     return jax.tree.map(np.asarray, jax.device_get(tree))
-
-
-def is_first_host() -> bool:
-    """Whether this process writes the files that there is one of."""
-    return jax.process_index() == 0

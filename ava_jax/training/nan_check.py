@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+import jax
 import numpy as np
 
 from ava_jax.data import pipeline
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
-from ava_jax.runtime import sharding
 from ava_jax.workdir import Workdir, write_json
 
 # Metric -> its name in messages. The norm of the parameters is checked too, because
@@ -51,7 +51,7 @@ def check(
         for name, meaning in _WATCHED.items():
             if not np.isfinite(metrics[name]):
                 clips = _clips(split, number, batch, seed)
-                if sharding.is_first_host():
+                if jax.process_index() == 0:
                     bad = {"step": number, "clips": clips}
                     write_json(workdir / "bad_batch.json", bad)
                 raise UserError(

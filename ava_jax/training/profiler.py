@@ -1,4 +1,9 @@
-"""A trace of some training steps, for TensorBoard and Perfetto."""
+"""A trace of some training steps, for TensorBoard and Perfetto.
+
+`clu.periodic_actions.Profile` does not do here: it writes no Perfetto trace, does not
+wait until the devices have run the last step, does not start when training resumes
+within the range, and drops a trace that is running when training ends.
+"""
 
 import os
 import re
@@ -11,39 +16,38 @@ from ava_jax.errors import UserError
 
 
 class Profile:
-    """Traces the steps that `config.profile` names."""
+    """Traces the steps of `config.profile`."""
 
     def __init__(self, steps: str, folder: str | os.PathLike, write: bool = True):
-        """Nothing is traced yet.
+        """Starts no trace yet.
 
         Args:
           steps: 'FIRST-LAST', or '' for no trace.
-          folder: where it is written.
-          write: whether this process is the one that traces.
+          folder: of the trace.
+          write: whether this process writes a trace.
 
         Raises:
           UserError: `steps` is something else.
         """
-        self._first, self._last = _parse(steps)
+        traced = _parse(steps)
+        self._steps = traced if write else range(0)
         self._folder = os.fspath(folder)
-        self._write = write
         self._running = False
 
     def before(self, step: int) -> None:
-        """Starts the trace when `step` is the first step in it."""
-        due = self._write and self._first <= step <= self._last
-        if due and not self._running:
+        """Starts the trace if `step` belongs to it."""
+        if step in self._steps and not self._running:
             jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
             self._running = True
 
     def after(self, step: int, result: Any) -> None:
-        """Ends the trace when `step`, which gives `result`, is the last one in it."""
-        if self._running and step == self._last:
+        """Ends the trace after its last step, which computes `result`."""
+        if self._running and step == self._steps[-1]:
             jax.block_until_ready(result)
             self.close()
 
     def close(self) -> None:
-        """Writes what has been traced, if the training ends within it."""
+        """Writes the trace that is running, if any."""
         if self._running:
             self._running = False
             jax.profiler.stop_trace()
@@ -54,14 +58,13 @@ class Profile:
             )
 
 
-def _parse(steps: str) -> tuple[int, int]:
-    """First and last step; last before first if there is none."""
+def _parse(steps: str) -> range:
     if not steps:
-        return 1, 0
+        return range(0)
     match = re.fullmatch(r"(\d+)-(\d+)", steps)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise UserError(
             f"config.profile is {steps!r}; expected: the first and the last step of "
             "the trace, such as --config.profile=10-15"
         )
-    return int(match[1]), int(match[2])
+    return range(int(match[1]), int(match[2]) + 1)

@@ -1,7 +1,14 @@
-"""How fast training goes, told while it goes."""
+"""How fast training is: figures for the log, and a bar on a terminal.
 
+`clu.periodic_actions.ReportProgress` does not do here: evaluations and checkpoints
+lower its speed, its parts of the time are those since the start instead of those since
+the last report, and it logs them without returning them for `history.jsonl`.
+"""
+
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 
 import jax
 import tqdm
@@ -11,16 +18,17 @@ from ava_jax.training.step_cost import GIB
 
 
 class Progress:
-    """Times the steps; a bar on a terminal, plain lines otherwise."""
+    """Measures the time of the steps, and shows it."""
 
     def __init__(self, first_step: int, steps: int, batch: int, show: bool):
         """Starts the clock.
 
         Args:
-          first_step: steps taken before.
+          first_step: steps that were run before.
           steps: steps of the whole run.
-          batch: clips a step.
-          show: whether this process tells anyone.
+          batch: clips of a step.
+          show: whether this process shows the progress: with a bar on a terminal,
+            otherwise in lines of the log.
         """
         self._steps = steps
         self._batch = batch
@@ -32,66 +40,64 @@ class Progress:
             disable=not (show and sys.stderr.isatty()),
             dynamic_ncols=True,
         )
-        self._reset(first_step)
+        self._restart(first_step)
 
-    def _reset(self, step: int) -> None:
-        self._since_step = step
-        self._since = time.perf_counter()
-        self._waited = 0.0
+    def _restart(self, step: int) -> None:
+        self._step = step
+        self._start = time.perf_counter()
+        self._data_wait = 0.0
 
-    def waited(self, seconds: float) -> None:
-        """Adds time in which the devices had no data."""
-        self._waited += seconds
+    @contextlib.contextmanager
+    def data_wait(self) -> Iterator[None]:
+        """For the time in which the devices wait for data."""
+        start = time.perf_counter()
+        yield
+        self._data_wait += time.perf_counter() - start
+
+    @contextlib.contextmanager
+    def pause(self) -> Iterator[None]:
+        """For time that is not training's."""
+        start = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - start
 
     def report(self, step: int, scalars: dict[str, float]) -> dict[str, float]:
-        """Tells how far training is.
+        """Shows the progress.
 
         Args:
-          step: steps taken.
+          step: steps that were run.
           scalars: must have 'loss' and 'lr'.
 
         Returns:
           Since the last report: `clips_per_second`, over all devices and
           `clips_per_second_per_device`, and `data_wait`, the share of the time that
-          was spent waiting for data. So far: `device_memory_gib`, the most that this
-          host's first device has had in use, where that is known.
+          was spent waiting for data. Since the start: `device_memory_gib`, the peak
+          of the first device of this host, if the device reports it.
         """
-        seconds = time.perf_counter() - self._since
-        steps = step - self._since_step
+        seconds = time.perf_counter() - self._start
+        steps = step - self._step
         clips_per_second = steps * self._batch / seconds
         speed = {
             "clips_per_second": clips_per_second,
             "clips_per_second_per_device": clips_per_second / jax.device_count(),
-            "data_wait": self._waited / seconds,
+            "data_wait": self._data_wait / seconds,
             **_device_memory(),
         }
         text = (
             f"loss {scalars['loss']:.4f}, lr {scalars['lr']:.4g}, "
-            f"{speed['clips_per_second']:.1f} clips/s, "
+            f"{clips_per_second:.1f} clips/s, "
             f"{100 * speed['data_wait']:.0f} % waiting for data"
         )
         self._bar.set_postfix_str(text, refresh=False)
         self._bar.update(step - self._bar.n)
         if self._show and self._bar.disable:
-            left = (self._steps - step) * seconds / steps
-            logging.info(
-                "step %d/%d, %s, %s left", step, self._steps, text, _clock(left)
-            )
-        self._reset(step)
+            left = tqdm.tqdm.format_interval((self._steps - step) * seconds / steps)
+            logging.info("step %d/%d, %s, %s left", step, self._steps, text, left)
+        self._restart(step)
         return speed
 
-    def pause(self) -> "Progress":
-        """For `with`: time spent inside is not training's."""
-        return self
-
-    def __enter__(self) -> None:
-        self._paused = time.perf_counter()
-
-    def __exit__(self, *_) -> None:
-        self._since += time.perf_counter() - self._paused
-
     def close(self) -> None:
-        """Leaves the bar as it is."""
+        """Ends the bar."""
         self._bar.close()
 
 
@@ -100,9 +106,3 @@ def _device_memory() -> dict[str, float]:
     if "peak_bytes_in_use" not in statistics:
         return {}
     return {"device_memory_gib": statistics["peak_bytes_in_use"] / GIB}
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -58,14 +58,16 @@ def annotate_video(
                 )
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
-        request = stack.enter_context(preemption.requests())
+        signals = stack.enter_context(preemption.handle_signals())
         stream = open_stream(detector, source, options, stack)
-        length = _write_video(stream, out, options, request)
+        length = _write_video(stream, out, options, signals)
     if length is None:
         return "Stopped before the first key frame: nothing was written."
     files = _write_data(detector, source, stream, length, out, options)
     seconds = time.monotonic() - started
-    lines = ["Stopped: the files hold what was processed so far."] * request.made
+    lines = []
+    if signals.stop_requested:
+        lines.append("Stopped: the files hold what was processed so far.")
     lines += _summary(stream, length, seconds, options)
     return "\n".join([*lines, *(f"  {path}" for path in [out, *files])])
 
@@ -74,7 +76,7 @@ def _write_video(
     stream: AnnotatedStream,
     out: pathlib.Path,
     options: Options,
-    request: preemption.Request,
+    signals: preemption.PreemptionHandler,
 ) -> float | None:
     """Writes the annotated video; its length in seconds, None if it is empty."""
     first = next(stream.frames, None)
@@ -94,7 +96,7 @@ def _write_video(
             writer.write(picture, frame.time - first.time)
             progress.update(frame)
             last = frame.time
-            if request.made:
+            if signals.stop_requested:
                 break
     length = last - first.time + 1 / stream.fps
     # The predictor runs ahead of the frames: drop results after the last frame.

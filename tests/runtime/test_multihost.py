@@ -13,8 +13,11 @@ import host_processes
 import jax
 import pytest
 
+from ava_jax import errors
 from ava_jax.errors import UserError
-from ava_jax.runtime import initialize, multihost, sharding
+from ava_jax.runtime import consistency, multihost, preemption, sharding
+from ava_jax.runtime import initialize as initialize_module
+from ava_jax.runtime.initialize import initialize, launcher
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -33,7 +36,7 @@ ROOT = pathlib.Path(__file__).parents[2]
     ],
 )
 def test_flags_that_say_too_little(flags, message):
-    with pytest.raises(UserError, match=message), initialize.together(*flags):
+    with pytest.raises(UserError, match=message), initialize(*flags):
         pass
 
 
@@ -42,13 +45,13 @@ def test_a_port_that_is_taken():
         port = server.getsockname()[1]
         with (
             pytest.raises(UserError, match=rf"cannot listen on port {port}.*another"),
-            initialize.together(f"127.0.0.1:{port}", 2, 0),
+            initialize(f"127.0.0.1:{port}", 2, 0),
         ):
             pass
 
 
 @pytest.mark.parametrize(
-    "environment, launcher",
+    "environment, expected",
     [
         ({}, None),
         ({"SLURM_NTASKS": "8", "SLURM_STEP_NODELIST": "gpu[1-2]"}, "Slurm"),
@@ -63,22 +66,41 @@ def test_a_port_that_is_taken():
         ),
     ],
 )
-def test_who_started_the_processes(environment, launcher, monkeypatch):
+def test_who_started_the_processes(environment, expected, monkeypatch):
     for name in ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert initialize.launcher() == launcher
+    assert launcher() == expected
+
+
+@pytest.mark.parametrize(
+    "platforms, expected", [({}, "Cloud TPU"), ({"JAX_PLATFORMS": "cpu"}, "None")]
+)
+def test_a_cloud_tpu_is_found_by_jax(platforms, expected):
+    """`JAX_FORCE_TPU_INIT` makes JAX's import do what it does on a TPU VM."""
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_PLATFORMS"}
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from ava_jax.runtime import initialize; print(initialize.launcher())",
+        ],
+        env=environment | platforms | {"JAX_FORCE_TPU_INIT": "1"},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert result.stdout.strip() == expected, result.stderr
 
 
 def test_alone_when_nobody_says_otherwise(tmp_path):
-    with initialize.together():
-        assert multihost.client() is None
-        assert multihost.exchange("name", "text") == ["text"]
-        assert [multihost.any_of(flag) for flag in (True, False)] == [True, False]
+    with initialize():
+        assert not jax.distributed.is_initialized()
+        assert multihost.allgather_text("name", "text") == ["text"]
         multihost.barrier("here")
-        multihost.check_shared(tmp_path)
-        multihost.check_agreement("something", {"a": 1}, "")
+        consistency.check_shared(tmp_path)
+        consistency.check_equal("something", {"a": 1}, "")
     assert not list(tmp_path.iterdir())
 
 
@@ -97,17 +119,15 @@ def two(function, tmp_path, *arguments):
 
 
 def _talk(i, address, folder):
-    with initialize.together(address, 2, i):
-        with multihost.first_before_others("file"):
+    with initialize(address, 2, i):
+        with multihost.main_process_first("file"):
             file = folder / "file"
             assert file.exists() == (i == 1)
             file.touch()
         for _ in range(2):  # a name can be used again
-            assert multihost.exchange("number", str(i)) == ["0", "1"]
-        assert multihost.any_of(i == 1)
-        assert not multihost.any_of(False)
-        multihost.check_shared(folder)
-        multihost.check_agreement("something", {"a": 1}, "")
+            assert multihost.allgather_text("number", str(i)) == ["0", "1"]
+        consistency.check_shared(folder)
+        consistency.check_equal("something", {"a": 1}, "")
 
 
 def test_processes_talk(tmp_path):
@@ -116,42 +136,77 @@ def test_processes_talk(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"output", "file"}
 
 
+def _look_for_private_names(i, address):
+    with initialize(address, 1, i):
+        state = multihost.distributed_state()
+        assert {"client", "process_id", "coordinator_address"} <= set(dir(state))
+        used = {"blocking_key_value_get", "key_value_dir_get", "key_value_set"}
+        assert used <= set(dir(state.client))
+
+
+def test_the_private_names_of_jax_are_there(tmp_path):
+    """If not, `multihost.distributed_state` does not fit the installed JAX."""
+    group = host_processes.start(_look_for_private_names, 1, tmp_path)
+    assert group.wait() == [0], group.text()
+
+
 def _differ(i, address, fields):
-    with initialize.together(address, 2, i):
-        multihost.check_agreement("their configurations", fields[i], "Use the same.")
+    with initialize(address, 2, i):
+        consistency.check_equal("their configurations", fields[i], "Use the same.")
 
 
 def _separate(i, address, folders):
-    multihost._SHARED_SECONDS = 1
-    with initialize.together(address, 2, i):
-        multihost.check_shared(folders[i])
+    consistency.SHARED_SECONDS = 1
+    with initialize(address, 2, i):
+        consistency.check_shared(folders[i])
 
 
 def _fail(i, address, who):
-    with initialize.together(address, 2, i):
+    with initialize(address, 2, i):
         if i == who:
             raise UserError("frame 7 is missing")
-        multihost.any_of(False)  # waits for the other
+        multihost.barrier("never")
 
 
 def _raise(i, address):
-    with initialize.together(address, 2, i):
+    with initialize(address, 2, i):
         if i == 1:
             raise ZeroDivisionError("a mistake in the program")
         multihost.barrier("never")
 
 
 def _die(i, address, who):
-    with initialize.together(address, 2, i, silence_seconds=10):
+    initialize_module.HEARTBEAT_TIMEOUT = 10
+    with initialize(address, 2, i):
         multihost.barrier("both are here")
         if i == who:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(600)
 
 
-def _be_interrupted(i, address):
-    with initialize.together(address, 2, i):
-        raise KeyboardInterrupt
+def _stop(i, address):
+    """Process 1 is asked to stop, and both do after step 4."""
+    with initialize(address, 2, i), preemption.handle_signals() as signals:
+        for step in range(1, 10):
+            if i == 1 and step == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if signals.reached_sync_point(step, every=2):
+                print(f"stopped after step {step}")
+                raise KeyboardInterrupt
+
+
+def _stop_as_main_does(i, address):
+    try:
+        _stop(i, address)
+    except KeyboardInterrupt as error:
+        sys.exit(errors.tell(error))
+
+
+def _interrupt_one(i, address):
+    with initialize(address, 2, i):
+        if i == 1:
+            raise KeyboardInterrupt
+        multihost.barrier("never")
 
 
 def test_different_configurations(tmp_path):
@@ -205,15 +260,24 @@ def test_a_killed_process_ends_the_other(tmp_path, who):
     assert "another task died" in group.text(1 - who), group.text(1 - who)
 
 
-def test_all_interrupted_together(tmp_path):
-    group = two(_be_interrupted, tmp_path)
-    assert group.wait() == [130, 130]
+def test_one_is_asked_to_stop_and_all_do_after_the_same_step(tmp_path):
+    group = two(_stop_as_main_does, tmp_path)
+    assert group.wait() == [130, 130], group.text(0) + group.text(1)
     for i in range(2):
-        assert group.text(i).splitlines()[-1].startswith("Interrupted. The same")
+        step, last = group.text(i).splitlines()[-2:]
+        assert step == "stopped after step 4"
+        assert last.startswith("Interrupted. The same")
+
+
+def test_one_is_interrupted_and_ends_the_other(tmp_path):
+    group = two(_interrupt_one, tmp_path)
+    assert group.wait() == [1, 130], group.text(0) + group.text(1)
+    assert "stopped: KeyboardInterrupt" in group.text(0)
 
 
 def _be_alone(i, address, process):
-    with initialize.together(address, 2, process, start_seconds=1):
+    initialize_module.INITIALIZATION_TIMEOUT = 1
+    with initialize(address, 2, process):
         pass
 
 
