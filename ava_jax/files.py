@@ -1,6 +1,7 @@
-"""Files that appear whole or not at all: written beside, then renamed."""
+"""Files that appear whole or not at all, and checksums of files."""
 
 import contextlib
+import hashlib
 import os
 import pathlib
 from collections.abc import Iterator
@@ -47,3 +48,9 @@ def replace(path: str | os.PathLike, content: str | bytes) -> None:
     data = content.encode() if isinstance(content, str) else content
     with beside(path) as partial:
         partial.write_bytes(data)
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -35,3 +35,10 @@ def test_what_is_there_outlives_a_failure(tmp_path, error):
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     with pytest.raises(UserError, match="none/a.txt cannot be written"):
         files.replace(tmp_path / "none/a.txt", "")
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1.
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.sha256(tmp_path / "abc") == expected

@@ -1,7 +1,6 @@
 """Extracts the frames of one video: JPEG files at one rate."""
 
 import dataclasses
-import hashlib
 import os
 import pathlib
 import shutil
@@ -10,6 +9,7 @@ import cv2
 import ml_collections
 import numpy as np
 
+from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.video.reader import VideoReader
 from ava_jax.video.resample import at_rate
@@ -167,7 +167,7 @@ def extract_movie(
         name=video.stem,
         file=video.name,
         bytes=video.stat().st_size,
-        sha256=_sha256(video),
+        sha256=files.sha256(video),
         frames=len(indices),
         first=indices[0],
         width=image.shape[1],
@@ -196,8 +196,3 @@ def _resize(image: np.ndarray, short_side: int) -> np.ndarray:
 def _encode(image: np.ndarray, quality: int) -> bytes:
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
-
-
-def _sha256(path: pathlib.Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
