@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import pathlib
-import shutil
 
 import cv2
 import ml_collections
@@ -114,20 +113,15 @@ class Movie:
 
 
 def try_movie(video: pathlib.Path, root: pathlib.Path, recipe: Recipe) -> Movie:
-    """Extracts one movie into its `partial_folder`; a failure is in the `Movie`."""
-    folder = partial_folder(root, video.stem)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Extracts one movie into its `partial_path`; a failure is in the `Movie`."""
+    folder = files.partial_path(root / video.stem)
+    files.remove(folder)
     folder.mkdir()
     try:
         return extract_movie(video, folder, recipe)
     except (UserError, OSError) as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        files.remove(folder)
         return Movie(video.stem, video.name, error=str(error))
-
-
-def partial_folder(root: pathlib.Path, name: str) -> pathlib.Path:
-    """Where a movie's frames are until they are whole."""
-    return root / f".{name}.partial"
 
 
 def extract_movie(
