@@ -7,7 +7,6 @@ float32, as `predict.Detector.predict` does. The weights are inside.
 
 import os
 import pathlib
-import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from ava_jax import workdir
+from ava_jax import files, workdir
 from ava_jax.checkpoints import load
 from ava_jax.errors import UserError
 from ava_jax.models import action_scores, build_detector
@@ -58,11 +57,9 @@ def export_detector(
     score = _score_function(config.model, normalize, variables)
     clip = (config.data.clip_len, *size, 3)
     boxes = (config.data.max_boxes, 4)
-    beside = out.with_name(out.name + ".tmp")
-    _remove(beside)
-    FORMATS[kind](score, clip, boxes, batch, beside)
-    _remove(out)
-    beside.rename(out)
+    with files.beside(out) as partial:
+        FORMATS[kind](score, clip, boxes, batch, partial)
+        files.remove(out)
     fixed = batch if kind == "onnx" else None
     notes = _description(config, names, kind, (fixed, *clip), (fixed, *boxes))
     workdir.write_json(out.with_name(out.name + ".json"), notes)
@@ -177,10 +174,3 @@ def _check_output(out: pathlib.Path) -> None:
         )
     if not out.parent.is_dir():
         raise UserError(f"{out} cannot be written: there is no folder {out.parent}.")
-
-
-def _remove(path: pathlib.Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -20,7 +20,8 @@ LAYERS = (
     ("data", "people", "scoring"),
     ("annotations", "report", "workdir"),
     ("runtime",),
-    ("models", "video", "metrics", "config", "files"),
+    ("models", "video", "metrics", "config"),
+    ("files",),
     ("errors",),
 )
 LEVEL = {name: -row for row, names in enumerate(LAYERS) for name in names}

@@ -4,10 +4,10 @@ Orbax gives a checkpoint its name only when it is whole, but it does not notice 
 file that is lost or changed afterwards: by a copy that was cut short, say.
 """
 
-import hashlib
 import json
 import pathlib
 
+from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.workdir import write_json
 
@@ -16,12 +16,12 @@ FILE = "checksums.json"
 
 def write(checkpoint: pathlib.Path) -> None:
     """Writes the size and SHA-256 of every file of the items into `checksums.json`."""
-    files = {
+    checksums = {
         path.relative_to(checkpoint).as_posix(): _describe(path)
         for path in sorted(checkpoint.glob("*/**/*"))
         if path.is_file()
     }
-    write_json(checkpoint / FILE, files)
+    write_json(checkpoint / FILE, checksums)
 
 
 def damage(checkpoint: pathlib.Path, item: str = "") -> str | None:
@@ -32,10 +32,10 @@ def damage(checkpoint: pathlib.Path, item: str = "") -> str | None:
       item: look only at this part of it.
     """
     try:
-        files = json.loads((checkpoint / FILE).read_text())
+        checksums = json.loads((checkpoint / FILE).read_text())
     except (OSError, ValueError) as error:
         return f"{FILE} cannot be read: {error}"
-    for name, expected in files.items():
+    for name, expected in checksums.items():
         if not name.startswith(item):
             continue
         try:
@@ -87,6 +87,4 @@ def _newest_first(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _describe(path: pathlib.Path) -> dict[str, int | str]:
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
+    return {"bytes": path.stat().st_size, "sha256": files.sha256(path)}

@@ -9,7 +9,8 @@ import numpy as np
 
 from ava_jax import annotations
 from ava_jax.annotations import BoxTable
-from ava_jax.checks.findings import Finding, join_first, listed, row_findings
+from ava_jax.checks.findings import Finding, listed, row_findings
+from ava_jax.errors import join_first
 
 # A coordinate beyond this is no fraction of a frame, however wrong the box.
 _LARGEST_FRACTION = 2.0

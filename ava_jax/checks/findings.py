@@ -212,11 +212,6 @@ def excuse(finding: Finding) -> Finding:
     return dataclasses.replace(finding, is_problem=False)
 
 
-def join_first(names: Sequence[str]) -> str:
-    """The first few names, and a mark that there are more."""
-    return ", ".join(names[:PLACES]) + (", ..." if len(names) > PLACES else "")
-
-
 def _finding_text(finding: Finding) -> str:
     kind = "PROBLEM" if finding.is_problem else "note"
     split = f" ({finding.split})" if finding.split else ""

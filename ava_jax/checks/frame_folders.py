@@ -15,11 +15,10 @@ from ava_jax.checks.findings import (
     MISSING_FRAMES,
     PLACES,
     Finding,
-    join_first,
     listed,
 )
 from ava_jax.data.frames.folders import FrameFolders, FrameName, detect_frame_name
-from ava_jax.errors import UserError
+from ava_jax.errors import UserError, join_first
 
 # How many folders are listed together: on network storage it is all waiting.
 _PARALLEL = 16

@@ -7,9 +7,9 @@ import numpy as np
 
 from ava_jax import annotations
 from ava_jax.annotations import BoxTable
-from ava_jax.annotations.iou import best_overlaps
 from ava_jax.checks.findings import PLACES, Finding, Suspect, listed
 from ava_jax.data import grouping
+from ava_jax.metrics.iou import best_overlaps
 
 RECALL_IOUS = (0.5, 0.9)
 # Fewer people found than this, and something is wrong with the proposals.

@@ -9,10 +9,10 @@ import numpy as np
 from absl import logging
 
 from ava_jax import annotations
-from ava_jax.annotations.iou import best_overlaps
 from ava_jax.data import clips, dense_sampling, frames, grouping, multi_scale_crop
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
+from ava_jax.metrics.iou import best_overlaps
 from ava_jax.runtime import consistency
 
 # Rows of x1, y1, x2, y2, score.

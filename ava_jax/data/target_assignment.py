@@ -33,6 +33,8 @@ def assign_targets(
 
 def _iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """(P, G) intersection over union; 0 where both have no area."""
+    # `metrics.iou` as TensorFlow operations: boxes are assigned after the random crop,
+    # inside the graph, where NumPy would make the parallel calls take turns.
     a, b = a[:, None], b[None]
     sides = tf.minimum(a[..., 2:], b[..., 2:]) - tf.maximum(a[..., :2], b[..., :2])
     shared = tf.reduce_prod(tf.maximum(sides, 0), axis=-1)

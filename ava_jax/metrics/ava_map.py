@@ -34,6 +34,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ava_jax.metrics.iou import iou
+
 PROTOCOLS = ("activitynet", "mmaction2")
 
 
@@ -400,10 +402,10 @@ def _take(
     begin = np.cumsum(count) - count
     owner = np.repeat(np.arange(len(box)), count)
     target = np.arange(len(owner)) - begin[owner] + truth.start[group][owner]
-    iou = paired_iou(box[owner].astype(dtype), truth.box[target].astype(dtype))
-    best = np.maximum.reduceat(iou, begin)
+    overlap = iou(box[owner].astype(dtype), truth.box[target].astype(dtype))
+    best = np.maximum.reduceat(overlap, begin)
     # The first pair of each detection that attains its best; NaN never does.
-    hit = np.flatnonzero((iou == best[owner]) & (iou >= iou_threshold))
+    hit = np.flatnonzero((overlap == best[owner]) & (overlap >= iou_threshold))
     owner, target = owner[hit], target[hit]
     first = np.ones(len(hit), bool)
     first[1:] = owner[1:] != owner[:-1]
@@ -412,21 +414,3 @@ def _take(
     _, taker = np.unique(target, return_index=True)
     taken[owner[taker]] = truth.row[target[taker]]
     return taken
-
-
-def paired_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU of box i with box i, of (N, 4) each, rounded as the references round.
-
-    In float32, differences and areas are float32 and the overlap is float64,
-    since the references clip it against float64 zeros.
-    """
-    overlap = np.ones(len(first), np.float64)
-    area = [
-        (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in (first, second)
-    ]
-    for low, high in ((0, 2), (1, 3)):
-        side = np.minimum(first[:, high], second[:, high])
-        side = side - np.maximum(first[:, low], second[:, low])
-        overlap *= np.maximum(0.0, side.astype(np.float64))
-    with np.errstate(invalid="ignore"):  # 0 / 0 for two boxes without area
-        return overlap / ((area[0] + area[1]) - overlap)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ava_jax.metrics import ava_map
+from ava_jax.metrics.iou import iou
 
 
 class People(NamedTuple):
@@ -99,12 +100,12 @@ def pair(detected: People, truth: People, iou_threshold: float) -> np.ndarray:
       (P,) index of the true person, -1 where there is none.
     """
     owner, target = pairs_of_a_frame(detected.frame, truth.frame)
-    iou = ava_map.paired_iou(detected.box[owner], truth.box[target])
-    near = iou >= iou_threshold
-    owner, target, iou = owner[near], target[near], iou[near]
-    best = _best_of_each(owner, iou)  # the true person of each box
-    owner, target, iou = owner[best], target[best], iou[best]
-    best = _best_of_each(target, iou)  # the box of each true person
+    overlap = iou(detected.box[owner], truth.box[target])
+    near = overlap >= iou_threshold
+    owner, target, overlap = owner[near], target[near], overlap[near]
+    best = _best_of_each(owner, overlap)  # the true person of each box
+    owner, target, overlap = owner[best], target[best], overlap[best]
+    best = _best_of_each(target, overlap)  # the box of each true person
     partner = np.full(len(detected.frame), -1)
     partner[owner[best]] = target[best]
     return partner
@@ -115,10 +116,10 @@ def nearest(
 ) -> int | None:
     """Index of the person of the frame with the highest IoU with the box (4,)."""
     own = np.flatnonzero(truth.frame == frame)
-    iou = ava_map.paired_iou(np.tile(box, (len(own), 1)), truth.box[own])
-    if not (iou >= iou_threshold).any():
+    overlap = iou(box, truth.box[own])
+    if not (overlap >= iou_threshold).any():
         return None
-    return int(own[np.nanargmax(iou)])
+    return int(own[np.nanargmax(overlap)])
 
 
 def pairs_of_a_frame(
@@ -132,7 +133,7 @@ def pairs_of_a_frame(
     return first, begin[first] + within
 
 
-def _best_of_each(group: np.ndarray, iou: np.ndarray) -> np.ndarray:
+def _best_of_each(group: np.ndarray, overlap: np.ndarray) -> np.ndarray:
     """Index of the highest IoU in each group, the first of equal ones."""
-    order = np.lexsort((-iou, group))
+    order = np.lexsort((-overlap, group))
     return order[_changes([group[order]])]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ava_jax.annotations.proposals import read_proposals
-from ava_jax.errors import UserError
+from ava_jax.errors import UserError, join_first
 
 _LONE_SPACING = 1.0  # seconds; of a file with one time, as AVA's key frames
 
@@ -86,10 +86,10 @@ def _choose(path: str, by_video: _ByVideo, video: str | None) -> dict:
     if len(by_video) == 1:
         return next(iter(by_video.values()))
     if video not in by_video:
-        names = ", ".join(list(by_video)[:5])
         raise UserError(
-            f"{path}: boxes of {len(by_video)} videos ({names}, ...), none of which "
-            f"is {video!r}; name the video as the file does, or keep its rows only"
+            f"{path}: boxes of {len(by_video)} videos ({join_first(list(by_video))}), "
+            f"none of which is {video!r}; name the video as the file does, or keep its "
+            "rows only"
         )
     return by_video[video]
 

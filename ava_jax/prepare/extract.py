@@ -4,25 +4,20 @@ import concurrent.futures
 import dataclasses
 import functools
 import importlib.metadata
+import itertools
 import json
 import multiprocessing
 import os
 import pathlib
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import cv2
 
-from ava_jax import workdir
+from ava_jax import files, workdir
 from ava_jax.errors import UserError
-from ava_jax.prepare.extract_movie import (
-    Movie,
-    Recipe,
-    partial_folder,
-    try_movie,
-)
+from ava_jax.prepare.extract_movie import Movie, Recipe, try_movie
 from ava_jax.video.reader import SUFFIXES, import_av
 
 MANIFEST = "manifest.json"
@@ -39,19 +34,19 @@ def find_videos(folder: str | os.PathLike) -> list[pathlib.Path]:
       UserError: there are none, or two of one name.
     """
     folder = pathlib.Path(folder)
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    files = [path for path in files if path.suffix.lower() in SUFFIXES]
-    if not files:
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    videos = [path for path in entries if path.suffix.lower() in SUFFIXES]
+    if not videos:
         raise UserError(
             f"{folder} holds no video ({', '.join(SUFFIXES)}). Say where they are: "
             "--videos DIR"
         )
-    for one, other in zip(files, files[1:], strict=False):
+    for one, other in itertools.pairwise(videos):
         if one.stem == other.stem:
             raise UserError(
                 f"{one} and {other.name} would both be movie {one.stem}. Rename one."
             )
-    return files
+    return videos
 
 
 def extract_movies(
@@ -129,10 +124,10 @@ class _Manifest:
             return
         self._movies[movie.name] = movie
         folder = self._root / movie.name
-        shutil.rmtree(folder, ignore_errors=True)
+        files.remove(folder)
         # First: a folder that the manifest does not know is not ours.
         self._write()
-        partial_folder(self._root, movie.name).rename(folder)
+        files.partial_path(folder).rename(folder)
 
     def result(self, name: str) -> Movie:
         """What became of a movie."""

@@ -1,15 +1,14 @@
 """Extracts the frames of one video: JPEG files at one rate."""
 
 import dataclasses
-import hashlib
 import os
 import pathlib
-import shutil
 
 import cv2
 import ml_collections
 import numpy as np
 
+from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.video.reader import VideoReader
 from ava_jax.video.resample import at_rate
@@ -114,20 +113,15 @@ class Movie:
 
 
 def try_movie(video: pathlib.Path, root: pathlib.Path, recipe: Recipe) -> Movie:
-    """Extracts one movie into its `partial_folder`; a failure is in the `Movie`."""
-    folder = partial_folder(root, video.stem)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Extracts one movie into its `partial_path`; a failure is in the `Movie`."""
+    folder = files.partial_path(root / video.stem)
+    files.remove(folder)
     folder.mkdir()
     try:
         return extract_movie(video, folder, recipe)
     except (UserError, OSError) as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        files.remove(folder)
         return Movie(video.stem, video.name, error=str(error))
-
-
-def partial_folder(root: pathlib.Path, name: str) -> pathlib.Path:
-    """Where a movie's frames are until they are whole."""
-    return root / f".{name}.partial"
 
 
 def extract_movie(
@@ -167,7 +161,7 @@ def extract_movie(
         name=video.stem,
         file=video.name,
         bytes=video.stat().st_size,
-        sha256=_sha256(video),
+        sha256=files.sha256(video),
         frames=len(indices),
         first=indices[0],
         width=image.shape[1],
@@ -196,8 +190,3 @@ def _resize(image: np.ndarray, short_side: int) -> np.ndarray:
 def _encode(image: np.ndarray, quality: int) -> bytes:
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
-
-
-def _sha256(path: pathlib.Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,8 +8,8 @@ import importlib.resources
 import os
 import pathlib
 import shutil
-import tempfile
 
+from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.prepare.extract_movie import Recipe, extract_movie
 from ava_jax.video.reader import VideoReader
@@ -41,13 +41,11 @@ def prepare(root: str | os.PathLike, video: str | os.PathLike) -> None:
         importlib.resources.files("ava_jax.prepare") / "vtest_annotations"
     ) as annotations:
         shutil.copytree(annotations, root / "annotations", dirs_exist_ok=True)
-    # Frames are extracted beside and renamed last: a folder that is there is whole.
     (root / "rawframes").mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root) as beside:
-        frames = pathlib.Path(beside, VIDEO)
+    # Last: where there are frames, all of it is there.
+    with files.beside(root / "rawframes" / VIDEO, unique=True) as frames:
         frames.mkdir()
         _extract(video, frames)
-        frames.rename(root / "rawframes" / VIDEO)
 
 
 def _check(video: str | os.PathLike) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ava_jax.metrics.iou import iou
 from ava_jax.report import captions, drawing, style
 
 MAX_KEY_FRAMES = 12
@@ -119,12 +120,12 @@ def match(boxes: np.ndarray, true_boxes: np.ndarray) -> list[int]:
 
     The pair of highest IoU is taken first, down to an IoU of 0.5.
     """
-    iou = _iou(boxes, true_boxes)
+    overlap = np.nan_to_num(iou(boxes[:, None], true_boxes))
     matches = [-1] * len(boxes)
-    while iou.size and iou.max() >= _MATCH_IOU:
-        i, k = np.unravel_index(iou.argmax(), iou.shape)
+    while overlap.size and overlap.max() >= _MATCH_IOU:
+        i, k = np.unravel_index(overlap.argmax(), overlap.shape)
         matches[i] = int(k)
-        iou[i, :] = iou[:, k] = 0
+        overlap[i, :] = overlap[:, k] = 0
     return matches
 
 
@@ -193,13 +194,3 @@ def legend() -> list[tuple[str, style.Color]]:
 
 def _blank(height: int, width: int) -> np.ndarray:
     return np.full((height, width, 3), 255, np.uint8)
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of each of a (M, 4) with each of b (N, 4): (M, N)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=2)
-    area_a, area_b = (np.prod(box[:, 2:] - box[:, :2], axis=1) for box in (a, b))
-    union = area_a[:, None] + area_b[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from absl import logging
 
+from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.video.reader import import_av
 
@@ -49,7 +50,7 @@ class VideoWriter:
           UserError: the file cannot be written.
         """
         self._path = pathlib.Path(path)
-        self._partial = self._path.with_name(self._path.name + ".partial")
+        self._partial = files.partial_path(path)
         self._av = import_av()
         self._last = -1
         with self._disk_errors():

@@ -17,6 +17,7 @@ from ava_jax.checks import check
 from ava_jax.checks.page import render
 from ava_jax.data import dataset
 from ava_jax.errors import UserError
+from ava_jax.metrics.iou import iou
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -440,13 +441,6 @@ def test_clean_data_is_clean(tiny_config, class_ids):
         assert told["proposals"] == len(split.proposal_boxes)
         samples = split.truth_classes[:, 1:].sum(0).astype(int).tolist()
         assert list(told["samples"].values()) == samples
-
-
-def iou(a, b):
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    shared = np.prod(np.maximum(sides, 0))
-    areas = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])
-    return shared / (areas - shared)
 
 
 def test_recall_is_that_of_plain_loops(tiny_config):

@@ -11,6 +11,7 @@ import pytest
 
 from ava_jax.data import dataset
 from ava_jax.errors import UserError
+from ava_jax.metrics.iou import iou
 
 
 def annotations(config, name):
@@ -222,10 +223,10 @@ def test_the_log_says_how_well_proposals_fit(tiny_config, caplog):
     def best(k):
         truth = split.truth_boxes[slice(*split.truth_starts[k : k + 2])]
         found = split.proposal_boxes[slice(*split.proposal_starts[k : k + 2])]
-        return [max(overlap(a, b) for b in found) for a in truth]
+        return [max(iou(a, b) for b in found) for a in truth]
 
     best = np.concatenate([best(k) for k in range(len(split))])
-    expected = [f"{100 * (best >= iou).mean():.1f} %" for iou in (0.5, 0.9)]
+    expected = [f"{100 * (best >= least).mean():.1f} %" for least in (0.5, 0.9)]
     assert expected[0] != expected[1]
     (line,) = [message for message in caplog.messages if message.startswith("train:")]
     assert line.startswith(
@@ -233,14 +234,6 @@ def test_the_log_says_how_well_proposals_fit(tiny_config, caplog):
         f"{len(split.truth_boxes)} people, {len(split.proposal_boxes)} proposals that "
         f"find {expected[0]} of the people at IoU 0.5 and {expected[1]} at 0.9; labels:"
     )
-
-
-def overlap(a, b):
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(width, 0) * max(height, 0)
-    areas = [(x[2] - x[0]) * (x[3] - x[1]) for x in (a, b)]
-    return shared / (sum(areas) - shared)
 
 
 def test_people_keep_the_order_of_the_file(own):

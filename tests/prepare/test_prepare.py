@@ -188,8 +188,8 @@ def test_what_is_there_is_not_made_again(tmp_path):
     extract.extract_movies([one], out, Recipe(fps=25))
     made = (out / "one/img_00001.jpg").stat().st_mtime_ns
     # What a process that was killed leaves behind.
-    (out / ".two.partial").mkdir()
-    (out / ".two.partial/img_00099.jpg").write_bytes(b"half a fra")
+    (out / "two.partial").mkdir()
+    (out / "two.partial/img_00099.jpg").write_bytes(b"half a fra")
     two = video(folder, "two.mov")
     counts = []
 

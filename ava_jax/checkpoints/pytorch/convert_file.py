@@ -17,7 +17,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from ava_jax import workdir
+from ava_jax import files, workdir
 from ava_jax.annotations.label_map import class_names
 from ava_jax.checkpoints import store
 from ava_jax.checkpoints.pytorch import reader, source_state
@@ -168,8 +168,7 @@ def report_table(report: Report) -> str:
 def _digest(path: str | os.PathLike) -> tuple[str, str]:
     """SHA-256, and a note if the file's name has the beginning of another one."""
     try:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = files.sha256(path)
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}); check the path."

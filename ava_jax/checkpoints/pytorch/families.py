@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ava_jax.errors import UserError
+from ava_jax.errors import UserError, join_first
 
 HEAD = "roi_head.bbox_head.fc_cls"
 _NORM = ("weight", "bias", "running_mean", "running_var")
@@ -327,9 +327,8 @@ def find_family(keys: Iterable[str]) -> Family:
     for family in FAMILIES:
         if any(re.fullmatch(family.marker, key) for key in keys):
             return family
-    shown = ", ".join(sorted(keys)[:3])
     known = ", ".join(family.name for family in FAMILIES)
     raise UserError(
         f"The {len(keys)} tensors of the checkpoint are not named as in any known "
-        f"project (first: {shown}). Known: {known}."
+        f"project (first: {join_first(sorted(keys))}). Known: {known}."
     )

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from ava_jax.data.frames.index import Facts, look_at
 from ava_jax.data.frames.store import BadFrame, FrameStore, decode_jpeg
-from ava_jax.errors import UserError
+from ava_jax.errors import UserError, join_first
 
 # File names that need no configuration: MMAction2's and PySlowFast's.
 _USUAL_NAMES = ("img_{:05}.jpg", "{video}_{:06}.jpg")
@@ -124,7 +124,7 @@ def open_folders(
         example = _USUAL_NAMES[0] if frame_name == "auto" else frame_name
         raise UserError(
             f"{len(absent)} of {len(videos)} movies have no frame folder under "
-            f"{root}: {_first_three(absent)}. Expected: {root / absent[0]}/"
+            f"{root}: {join_first(absent)}. Expected: {root / absent[0]}/"
             f"{FrameName.parse(example).file(absent[0], 1)} and so on, one folder a "
             "movie."
         )
@@ -174,7 +174,7 @@ def detect_frame_name(root: pathlib.Path, video: str) -> str:
     if len(names) == 1 or usual:
         return (usual or list(names))[0]
     found = (
-        f"JPEG files named like {_first_three(sorted(names))}"
+        f"JPEG files named like {join_first(sorted(names))}"
         if names
         else ("no file like img_00001.jpg")
     )
@@ -238,7 +238,3 @@ def _frame_size(paths) -> tuple[int, int]:
             return image.shape[:2]
         first = first or path
     raise UserError(f"{first} is not a readable JPEG. Extract its movie again.")
-
-
-def _first_three(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

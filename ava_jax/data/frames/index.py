@@ -8,9 +8,11 @@ import hashlib
 import json
 import os
 import pathlib
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent import futures
+
+from ava_jax import files
+from ava_jax.errors import UserError
 
 # How many movies are looked at together: on network storage it is all waiting.
 _PARALLEL = 16
@@ -79,17 +81,8 @@ def _write(path: pathlib.Path, index: dict) -> bool:
     """Whether the index could be written; whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A name of its own: other processes may index the same movies.
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=path.name, delete=False
-        ) as file:
-            try:
-                json.dump(index, file)
-            except OSError:
-                os.unlink(file.name)
-                raise
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except OSError:
+        # Other processes may index the same movies.
+        files.replace(path, json.dumps(index), unique=True)
+    except (OSError, UserError):
         return False
     return True

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from ava_jax.data.frames.store import BadFrame, FrameStore, decode_jpeg, decode_jpegs
-from ava_jax.errors import UserError
+from ava_jax.errors import UserError, join_first
 
 # Seconds of movies that single reads keep: the 3 or 4 of a clip, for some threads.
 _KEPT = 32
@@ -94,10 +94,10 @@ def open_packed(root: str | os.PathLike, videos: Sequence[str]) -> PackedFrames:
     movies = {movie["name"]: movie for movie in facts["movies"]}
     absent = [video for video in videos if video not in movies]
     if absent:
-        names = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
         raise UserError(
-            f"{folder} lacks {len(absent)} of {len(videos)} movies: {names}. Pack the "
-            "frames again: python scripts/prepare_ava.py pack --help"
+            f"{folder} lacks {len(absent)} of {len(videos)} movies: "
+            f"{join_first(absent)}. Pack the frames again: "
+            "python scripts/prepare_ava.py pack --help"
         )
     rows = [movies[video] for video in videos]
 

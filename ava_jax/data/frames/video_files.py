@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from ava_jax.data.frames.index import Facts, look_at
 from ava_jax.data.frames.store import BadFrame, FrameStore
-from ava_jax.errors import UserError
+from ava_jax.errors import UserError, join_first
 from ava_jax.video.reader import SUFFIXES, VideoFrame, import_av
 
 # Open files of each thread: a clip is of one movie, and opening takes milliseconds.
@@ -220,7 +220,7 @@ def _find(root: pathlib.Path, videos: Sequence[str]) -> list[pathlib.Path]:
         there = [path.name for path in by_name[wrong[0]]] or "none"
         raise UserError(
             f"{len(wrong)} of {len(videos)} movies don't have one video file under "
-            f"{root}: {', '.join(wrong[:3])}. Expected one file for each, such as "
+            f"{root}: {join_first(wrong)}. Expected one file for each, such as "
             f"{root / wrong[0]}.mp4; found for it: {there}."
         )
     return [by_name[video][0] for video in videos]
