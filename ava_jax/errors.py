@@ -3,6 +3,8 @@
 import sys
 import traceback
 
+INTERRUPTED = "Interrupted. The same command goes on from here."
+
 
 class UserError(Exception):
     """Something outside the program is wrong: a file, a flag, a data set.
@@ -19,7 +21,7 @@ def tell(error: BaseException) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     if isinstance(error, KeyboardInterrupt):
-        print("Interrupted. The same command goes on from here.", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         return 130
     traceback.print_exception(error)
     return 1
