@@ -4,15 +4,13 @@ Files in `configs/` start from `default()` and change some fields. The defaults 
 MMAction2's for SlowFast R50 4x16 on AVA 2.1.
 """
 
-import difflib
 import inspect
 import pathlib
 import runpy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import ml_collections
-from absl import flags
 
 from ava_jax.errors import UserError
 
@@ -36,55 +34,6 @@ def load(path: str) -> ml_collections.ConfigDict:
     if variant and not inspect.signature(get_config).parameters:
         raise UserError(f"{file} has no variants: leave {variant!r} and the colon out.")
     return get_config(variant) if variant else get_config()
-
-
-def check_arguments(arguments: Sequence[str]) -> None:
-    """Checks --config and every --config.x.y of a command line.
-
-    Raises:
-      UserError: no file is named, or a field is unknown; the message suggests the
-        nearest name.
-    """
-    path, names = None, []
-    for i, argument in enumerate(arguments):
-        name, _, value = argument.lstrip("-").partition("=")
-        if not argument.startswith("-"):
-            continue
-        if name == "config":
-            path = value or "".join(arguments[i + 1 : i + 2])
-        elif name.startswith("config."):
-            names.append(name.removeprefix("config."))
-    if not path:
-        raise UserError("Say what to do: --config configs/mini.py, for example.")
-    known = dict(flat(load(path).to_dict()))
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise UserError(
-                f"The configuration has no field {name!r}. Did you mean "
-                f"--config.{near}? It is {known[near]!r} now."
-            )
-
-
-def parse_flags(arguments: Sequence[str], needs_config: bool = True) -> list[str]:
-    """Absl's parser for a command line with --config: `app.run(flags_parser=...)`.
-
-    Args:
-      arguments: the command line, the program first.
-      needs_config: whether --config must be there.
-
-    Returns:
-      The arguments that are no flags.
-
-    Raises:
-      UserError: an unknown flag or field, or a value of the wrong type.
-    """
-    if needs_config and not {"--help", "--helpfull", "--helpshort"} & set(arguments):
-        check_arguments(arguments[1:])
-    try:
-        return flags.FLAGS(arguments)
-    except (flags.Error, TypeError, ValueError) as error:
-        raise UserError(str(error)) from error
 
 
 def flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

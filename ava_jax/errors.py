@@ -4,6 +4,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+INTERRUPTED = "Interrupted. The same command resumes here."
+
 
 class UserError(Exception):
     """Something outside the program is wrong: a file, a flag, a data set.
@@ -25,7 +27,7 @@ def tell(error: BaseException) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     if isinstance(error, KeyboardInterrupt):
-        print("Interrupted. The same command resumes here.", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         return 130
     traceback.print_exception(error)
     return 1

@@ -1,61 +1,75 @@
-"""Trains or evaluates what a configuration file describes."""
+"""Trains or evaluates the model that a configuration file describes."""
 
+import argparse
+import faulthandler
 import os
-import sys
+from collections.abc import Sequence
 
-from absl import app, flags
-from ml_collections import config_flags
-
-from ava_jax import config as ava_config
-from ava_jax.errors import UserError, tell
+from ava_jax import command_line, errors
 from ava_jax.runtime import logging
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Configuration: configs/FILE.py or configs/FILE.py:VARIANT"
-)
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is written.")
-_MODE = flags.DEFINE_enum("mode", "train", ["train", "eval"], "What to do.")
-_ACCEPT_CHANGES = flags.DEFINE_bool(
-    "accept_config_changes", False, "Go on in a workdir of another configuration."
-)
-_COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0.")
-_PROCESSES = flags.DEFINE_integer(
-    "processes", None, "How many train together; 1: ask no launcher.", lower_bound=1
-)
-_PROCESS = flags.DEFINE_integer("process", None, "Which one this is.", lower_bound=0)
+_EXAMPLE = "python -m ava_jax.main --config configs/mini.py --workdir runs/mini"
 
 
-def main(argv: list[str]) -> None:
-    """Does what the flags say."""
-    del argv
-    if not (_WORKDIR.value or _CONFIG.value.dry_run):
-        raise UserError("Say where to write the results: --workdir runs/NAME")
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The command line; `config` is the configuration itself."""
+    parser = command_line.Parser(
+        f"{__doc__}\n\n    {_EXAMPLE}", prog="python -m ava_jax.main"
+    )
+    parser.add_config("model, data and training")
+    add = parser.add_argument
+    add("--workdir", metavar="DIR", help="directory to write all results to")
+    add("--mode", choices=("train", "eval"), default="train", help="what to do")
+    add(
+        "--accept-config-changes",
+        action="store_true",
+        help="continue in a working directory of another configuration",
+    )
+    add = parser.add_argument_group(
+        "several processes", "By default Slurm, Kubernetes or the TPU pod is asked."
+    ).add_argument
+    add("--coordinator", metavar="HOST:PORT", help="address of process 0")
+    at_least = command_line.at_least
+    add(
+        "--processes",
+        type=at_least(1),
+        metavar="N",
+        help="number of processes (1 disables auto-detection)",
+    )
+    add("--process", type=at_least(0), metavar="I", help="index of this process")
+    args = parser.parse_args(argv)
+    if not (args.workdir or args.config.dry_run):
+        parser.error("say where to write the results: --workdir runs/NAME")
+    return args
+
+
+def main(argv: Sequence[str]) -> None:
+    """Does what the command line says."""
+    args = parse_arguments(argv)
     # Imported here because --help and a mistyped flag should not wait for them.
     from ava_jax import evaluate, train, workdir
     from ava_jax.runtime.compilation_cache import use_cache
     from ava_jax.runtime.initialize import initialize
 
-    with initialize(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value):
+    with initialize(args.coordinator, args.processes, args.process):
         use_cache()
-        if _CONFIG.value.dry_run:
-            train.dry_run(_CONFIG.value)
+        if args.config.dry_run:
+            train.dry_run(args.config)
             return
-        folder = workdir.Workdir(_WORKDIR.value)
-        folder.claim(_CONFIG.value, _ACCEPT_CHANGES.value)
-        job = train.train if _MODE.value == "train" else evaluate.evaluate
-        job(_CONFIG.value, folder)
+        folder = workdir.Workdir(args.workdir)
+        folder.claim(args.config, args.accept_config_changes)
+        job = train.train if args.mode == "train" else evaluate.evaluate
+        job(args.config, folder)
 
 
 def run() -> None:
-    """Entry point: a user's mistakes and Ctrl-C end without a traceback."""
+    """Entry point."""
     # TensorFlow announces oneDNN on every start; it is not used here.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    faulthandler.enable()
     logging.set_up()
-    try:
-        app.run(main, flags_parser=ava_config.parse_flags)
-    except (UserError, KeyboardInterrupt) as error:
-        sys.exit(tell(error))
+    command_line.run(main, interrupted=errors.INTERRUPTED)
 
 
 if __name__ == "__main__":

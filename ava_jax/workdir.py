@@ -84,7 +84,7 @@ class Workdir:
                 raise UserError(
                     f"{self.path} belongs to another configuration "
                     f"(there, now):\n  " + "\n  ".join(changes) + "\nGive another "
-                    "--workdir, or add --accept_config_changes to go on here with "
+                    "--workdir, or add --accept-config-changes to go on here with "
                     "the new one."
                 )
         write_json(path, as_dict(config))

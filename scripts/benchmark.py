@@ -1,13 +1,13 @@
-"""How fast the parts of the project are on this machine.
+"""Measures the speed of the project's parts on this machine.
 
     python scripts/benchmark.py model --config configs/slowfast.py --mode train
 
-`--help` after a subcommand lists its options; docs/benchmarks.md has results.
+docs/benchmarks.md has results. Every part lists its flags:
+python scripts/benchmark.py model --help
 """
 
-import argparse
 import json
-import sys
+from collections.abc import Sequence
 
 from benchmarks import (
     communication,
@@ -19,29 +19,26 @@ from benchmarks import (
     video,
 )
 
-from ava_jax.errors import UserError
+from ava_jax import command_line
 
 # Each has NAME, a one-line HELP, add_arguments(parser), run(args) -> dict of
 # results for --json, and show(results), which prints them.
-SUBCOMMANDS = (model, precision, train, communication, data, evaluation, video)
+PARTS = (model, precision, train, communication, data, evaluation, video)
 
 
-def main() -> None:
-    """Runs the subcommand that the command line names."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    subparsers = parser.add_subparsers(required=True)
-    for module in SUBCOMMANDS:
-        subparser = subparsers.add_parser(module.NAME, help=module.HELP)
-        module.add_arguments(subparser)
-        subparser.add_argument("--json", action="store_true", help="print JSON")
-        subparser.set_defaults(module=module)
-    args = parser.parse_args()
-    try:
-        results = args.module.run(args)
-    except UserError as error:
-        sys.exit(str(error))
+def main(argv: Sequence[str]) -> None:
+    """Measures the part that the command line names."""
+    parser = command_line.Parser(__doc__)
+    parts = parser.add_subparsers(metavar="PART", required=True)
+    for module in PARTS:
+        part = parts.add_parser(
+            module.NAME, help=module.HELP, description=f"Measures {module.HELP}."
+        )
+        module.add_arguments(part)
+        part.add_argument("--json", action="store_true", help="print results as JSON")
+        part.set_defaults(module=module)
+    args = parser.parse_args(argv)
+    results = args.module.run(args)
     if args.json:
         print(json.dumps(results, indent=2))
     else:
@@ -49,4 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

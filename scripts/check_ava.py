@@ -1,35 +1,38 @@
-"""Checks a data set in AVA's format: everything that training would stumble over.
+"""Checks a data set in AVA's format before training.
 
     python scripts/check_ava.py --config configs/slowfast.py --config.data.root=data/ava
 
-takes seconds; with --frames every frame is opened, on all cores. Exit code: 0 clean,
-1 there are problems, 2 there is nothing to check. docs/data.md tells more.
+This takes seconds; with --frames every frame is decoded, on all cores. docs/data.md
+lists what is checked.
+
+Exit status: 0 the data set is clean, 1 it has problems, 2 nothing could be checked.
 """
 
 import os
 import pathlib
-import sys
+from collections.abc import Sequence
 
-from absl import app, flags, logging
-from ml_collections import config_flags
+from absl import logging
 
-from ava_jax import config as ava_config
-from ava_jax.errors import UserError, tell
+from ava_jax import command_line
+from ava_jax.errors import UserError
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "What training uses: configs/FILE.py or configs/FILE.py:VARIANT"
-)
-_FRAMES = flags.DEFINE_bool("frames", False, "Open every frame.")
-_JSON = flags.DEFINE_string("json", None, "Write the verdict here for programs.")
-_HTML = flags.DEFINE_string("html", None, "Write a page with pictures here.")
+NOTHING_CHECKED = 2
 
 
-def main(argv: list[str]) -> None:
+def main(argv: Sequence[str]) -> int:
     """Checks, prints, writes."""
-    if argv[1:]:
-        raise UserError(f"What is {argv[1]!r}? All is said with flags: see --help")
-    for path in filter(None, (_JSON.value, _HTML.value)):
+    parser = command_line.Parser(__doc__)
+    parser.add_config("configuration that training uses")
+    add = parser.add_argument
+    add("--frames", action="store_true", help="decode every frame")
+    add("--json", metavar="FILE", help="write the findings to this JSON file")
+    add("--html", metavar="FILE", help="write a page with pictures to this file")
+    args = parser.parse_args(argv)
+    for path in filter(None, (args.json, args.html)):
         _check_folder(path)
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.set_verbosity(logging.ERROR)
     # Imported here because --help and a mistyped flag should not wait for them.
     import tqdm
@@ -40,17 +43,15 @@ def main(argv: list[str]) -> None:
     def progress(items, total):
         return tqdm.tqdm(items, "frames", total, disable=None, unit_scale=True)
 
-    examination = check.examine(
-        _CONFIG.value, every_frame=_FRAMES.value, progress=progress
-    )
+    examination = check.examine(args.config, every_frame=args.frames, progress=progress)
     verdict = examination.verdict
-    if _JSON.value:
-        workdir.write_json(pathlib.Path(_JSON.value), verdict.as_dict())
-    if _HTML.value:
+    if args.json:
+        workdir.write_json(pathlib.Path(args.json), verdict.as_dict())
+    if args.html:
         text = page.render(verdict, examination.image)
-        files.replace(pathlib.Path(_HTML.value), text)
+        files.replace(pathlib.Path(args.html), text)
     print(verdict.as_text())
-    sys.exit(0 if verdict.is_clean else 1)
+    return 0 if verdict.is_clean else 1
 
 
 def _check_folder(path: str) -> None:
@@ -60,10 +61,4 @@ def _check_folder(path: str) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        app.run(main, flags_parser=ava_config.parse_flags)
-    except UserError as error:
-        tell(error)
-        sys.exit(2)
+    command_line.run(main, user_error=NOTHING_CHECKED)

@@ -1,56 +1,91 @@
-r"""Shows what the people in a video do.
+"""Shows the actions of the people in a video.
 
 python scripts/demo_video.py VIDEO --checkpoint DIR --out result.mp4
 
-writes the video with the people's actions on it, result.html (a page with a
-timeline), result.csv (detections as AVA's evaluation reads them) and result.jsonl.
-VIDEO is a file, an address like rtsp://..., or the number of a camera. Without VIDEO
-and with a training's working directory as DIR (runs/mini if none is given), it shows
-a validation movie of the data set that was trained on.
+writes the annotated video, result.html (a page with a timeline), result.csv
+(detections in AVA's format) and result.jsonl. VIDEO is a file, an address like
+rtsp://..., or the number of a camera. Without VIDEO, a validation movie of the data
+set that the model was trained on is shown; DIR is then the working directory of a
+training (default: runs/mini).
 """
 
 import argparse
 import os
-import sys
 import tempfile
+from collections.abc import Sequence
 
+from ava_jax import command_line
 from ava_jax.errors import UserError
 from ava_jax.runtime.compilation_cache import use_cache
 
 _MINIATURE = "runs/mini"
-_OFFER = f"""Give the model: --checkpoint DIR (a training's working directory, or one of
-scripts/convert_checkpoint.py) or FILE.pth. Without one, train the miniature's:
+_OFFER = f"""Give the model: --checkpoint DIR, the working directory of a training or a
+directory of scripts/convert_checkpoint.py, or a FILE.pth. Or train the miniature first:
   python -m ava_jax.main --config configs/mini.py --workdir {_MINIATURE}
-and see it at work on its own drawn people:
+and show its model on one of its own movies:
   python scripts/demo_video.py"""
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.Parser(__doc__)
     add = parser.add_argument
     add("video", metavar="VIDEO", nargs="?", help="file, address or camera number")
-    add("--checkpoint", metavar="DIR", help="directory or .pth of the model")
-    add("--config", help="of a .pth: configs/FILE.py:VARIANT")
+    add(
+        "--checkpoint",
+        metavar="DIR",
+        help="working directory, converted checkpoint, or PyTorch file with --config",
+    )
+    parser.add_config("configuration of a PyTorch file", required=False)
     add("--labels", metavar="FILE", help="label map (default: the checkpoint's)")
-    add("--detector", help="of people: hog, onnx:FILE, or a file of boxes")
-    add("--person-score", type=float, default=0.5, help="least score of a person")
-    add("--every", type=float, default=1.0, help="seconds between key frames")
-    add("--threshold", type=float, default=0.3, help="least score of a shown action")
-    add("--batch", type=int, default=1, help="clips scored at a time")
-    add("--raw", action="store_true", help="don't average scores over time")
-    add("--start", type=float, help="second of the movie at which VIDEO starts (0)")
-    add("--out", default="result.mp4", help="the others have this name, too")
-    return parser.parse_args()
+    add(
+        "--detector",
+        metavar="NAME",
+        help="person detector: hog, onnx:FILE, or a file of boxes (default: hog)",
+    )
+    add(
+        "--person-score",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="minimum score of a person",
+    )
+    add(
+        "--every",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="time between two key frames",
+    )
+    add(
+        "--threshold",
+        type=float,
+        default=0.3,
+        metavar="P",
+        help="minimum score of an action to be shown",
+    )
+    add("--batch", type=int, default=1, metavar="N", help="clips scored at once")
+    add("--raw", action="store_true", help="do not average scores over time")
+    add(
+        "--start",
+        type=float,
+        metavar="SECONDS",
+        help="timestamp of the first frame of VIDEO (default: 0)",
+    )
+    add(
+        "--out",
+        default="result.mp4",
+        metavar="FILE",
+        help="video to write; the other files have the same name",
+    )
+    return parser.parse_args(argv)
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
     """Annotates a video."""
-    flags = parse_arguments()
-    checkpoint = flags.checkpoint or (flags.video is None and _MINIATURE)
-    if not checkpoint or not (flags.checkpoint or os.path.isdir(checkpoint)):
+    args = parse_arguments(argv)
+    checkpoint = args.checkpoint or (args.video is None and _MINIATURE)
+    if not checkpoint or not (args.checkpoint or os.path.isdir(checkpoint)):
         raise UserError(_OFFER)
     # Imported here because --help and a mistyped flag should not wait for them.
     from ava_jax.predict import Detector
@@ -58,42 +93,38 @@ def main() -> None:
 
     use_cache()
     detector = Detector.from_checkpoint(
-        checkpoint, config=flags.config, labels=flags.labels
+        checkpoint, config=args.config, labels=args.labels
     )
     with tempfile.TemporaryDirectory() as folder:
-        if flags.video is None:
-            use_own_data(flags, detector.config, checkpoint, folder)
-        how = Options(**options(flags))
-        print(annotate_video(detector, flags.video, flags.out, how))
+        if args.video is None:
+            use_own_data(args, detector.config, checkpoint, folder)
+        how = Options(**options(args))
+        print(annotate_video(detector, args.video, args.out, how))
 
 
-def options(flags: argparse.Namespace) -> dict:
-    """The flags as the fields of the library's options."""
+def options(args: argparse.Namespace) -> dict:
+    """The arguments as the fields of the library's options."""
     same = ("person_score", "every", "threshold", "batch")
-    return {name: getattr(flags, name) for name in same} | {
-        "people": flags.detector or "hog",
-        "smooth": not flags.raw,
-        "start": flags.start or 0.0,
+    return {name: getattr(args, name) for name in same} | {
+        "people": args.detector or "hog",
+        "smooth": not args.raw,
+        "start": args.start or 0.0,
     }
 
 
-def use_own_data(flags, config, checkpoint: str, folder: str) -> None:
+def use_own_data(args, config, checkpoint: str, folder: str) -> None:
     """Fills in a movie of the data set, with its proposals as people."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from ava_jax.prepare.sample_video import make_video
 
     config.data.root = config.data.root or os.path.join(checkpoint, "data")
-    flags.video = str(make_video(config.data, folder))
+    args.video = str(make_video(config.data, folder))
     proposals = os.path.join(config.data.root, config.data.val.proposals)
-    flags.detector = flags.detector or proposals
-    if flags.start is None:
-        flags.start = config.data.timestamp_start
+    args.detector = args.detector or proposals
+    if args.start is None:
+        args.start = config.data.timestamp_start
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:  # the second one; the first ends the video
-        sys.exit("error: interrupted; nothing was written")
+    # The first Ctrl-C ends the video, the second one the program.
+    command_line.run(main, interrupted="Interrupted; nothing was written.")

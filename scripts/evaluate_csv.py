@@ -9,90 +9,114 @@ python scripts/evaluate_csv.py --ground-truth ava_val_v2.1.csv \
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 
-from ava_jax import annotations, files, scoring
+from ava_jax import annotations, command_line, files, scoring
 from ava_jax.annotations import detection_checks
-from ava_jax.errors import UserError
 from ava_jax.metrics import ava_map
 from ava_jax.report.tables import comparison_text, score_text
 
 
-def positive(text: str) -> int:
-    """A number of things, at least one."""
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
-    return number
-
-
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line.Parser(__doc__)
     add = parser.add_argument
-    add("--ground-truth", required=True, help="CSV, may be gzipped")
-    add("--detections", required=True, help="CSV, may be gzipped, Parquet or npz")
-    add("--label-map", required=True, help="actions to score: pbtxt or 'id: name'")
-    add("--exclusions", help="CSV of video,timestamp to leave out")
-    add("--protocol", choices=ava_map.PROTOCOLS, default="activitynet")
-    add("--max-per-frame", type=positive, help="keep this many detections of a frame")
-    add("--json", metavar="OUT", help="write all numbers here")
-    add("--report", metavar="DIR", help="write a page with the reasons here")
-    add("--lenient", action="store_true", help="go on where the numbers may mislead")
-    add("--compare", metavar="B", help="other detections: how much better they are")
-    add("--resamples", type=positive, default=300, help="of the videos, for --compare")
-    return parser.parse_args()
+    add(
+        "--ground-truth",
+        required=True,
+        metavar="FILE",
+        help="annotations: CSV, may be gzipped",
+    )
+    add(
+        "--detections",
+        required=True,
+        metavar="FILE",
+        help="detections: CSV, may be gzipped, Parquet or npz",
+    )
+    add(
+        "--label-map",
+        required=True,
+        metavar="FILE",
+        help="actions to score: pbtxt, or lines of 'id: name'",
+    )
+    add("--exclusions", metavar="FILE", help="CSV of video,timestamp to leave out")
+    add(
+        "--protocol",
+        choices=ava_map.PROTOCOLS,
+        default="activitynet",
+        help="evaluation protocol of the mAP; the others are listed too",
+    )
+    at_least_1 = command_line.at_least(1)
+    add(
+        "--max-per-frame",
+        type=at_least_1,
+        metavar="N",
+        help="keep the N best detections of a key frame (default: all)",
+    )
+    add("--json", metavar="FILE", help="write all results to this JSON file")
+    add("--report", metavar="DIR", help="write a page with an error analysis here")
+    add(
+        "--lenient",
+        action="store_true",
+        help="continue after problems that can make the result misleading",
+    )
+    add("--compare", metavar="FILE", help="detections to compare with --detections")
+    add(
+        "--resamples",
+        type=at_least_1,
+        default=300,
+        metavar="N",
+        help="bootstrap resamples of the videos for --compare",
+    )
+    return parser.parse_args(argv)
 
 
-def read_tables(flags, names) -> list[annotations.BoxTable]:
+def read_tables(args, names) -> list[annotations.BoxTable]:
     """Ground truth and one or two detections; says what is doubtful about them."""
-    truth = annotations.read_boxes(flags.ground_truth, lenient=flags.lenient)
+    truth = annotations.read_boxes(args.ground_truth, lenient=args.lenient)
     tables, problems = [truth], {}
-    for path in filter(None, (flags.detections, flags.compare)):
-        table = annotations.read_boxes(path, kind="detections", lenient=flags.lenient)
+    for path in filter(None, (args.detections, args.compare)):
+        table = annotations.read_boxes(path, kind="detections", lenient=args.lenient)
         problems |= dict.fromkeys(
             detection_checks.check_detections(truth, table, names)
         )
         tables.append(table)
-    if not flags.lenient:
+    if not args.lenient:
         annotations.raise_fatal(problems)
     for problem in problems:
         print(f"{'WARNING' if problem.fatal else 'note'}: {problem}", file=sys.stderr)
     return tables
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
     """Reads, checks, scores, prints, writes."""
-    flags = parse_arguments()
-    names = annotations.read_labels(flags.label_map)
-    exclusions = flags.exclusions and annotations.read_exclusions(flags.exclusions)
+    args = parse_arguments(argv)
+    names = annotations.read_labels(args.label_map)
+    exclusions = args.exclusions and annotations.read_exclusions(args.exclusions)
     options = {
         "exclusions": exclusions or (),
-        "protocol": flags.protocol,
-        "max_per_frame": flags.max_per_frame,
+        "protocol": args.protocol,
+        "max_per_frame": args.max_per_frame,
     }
-    tables = read_tables(flags, names)
-    groups = annotations.read_action_groups(flags.label_map)
+    tables = read_tables(args, names)
+    groups = annotations.read_action_groups(args.label_map)
     summary = scoring.score_tables(*tables[:2], names, groups=groups, **options)
     print(score_text(summary))
-    if flags.compare:
+    if args.compare:
         summary["comparison"] = scoring.compare_tables(
-            *tables, names, **options, resamples=flags.resamples
+            *tables, names, **options, resamples=args.resamples
         )
-        print(f"\n{flags.compare} against {flags.detections}:")
+        print(f"\n{args.compare} against {args.detections}:")
         print(comparison_text(summary["comparison"], names))
-    if flags.json:
-        files.replace(flags.json, json.dumps(summary, indent=1) + "\n")
-    if flags.report:
+    if args.json:
+        files.replace(args.json, json.dumps(summary, indent=1) + "\n")
+    if args.report:
         # Imported here because only this needs Matplotlib and OpenCV.
         from ava_jax.report.evaluation import write_report
 
         findings = scoring.analyse_tables(*tables[:2], names, **options)
-        print(f"\nLook at {write_report(flags.report, summary, findings)}")
+        print(f"\nLook at {write_report(args.report, summary, findings)}")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command_line.run(main)

@@ -2,43 +2,68 @@
 
 python scripts/export.py CHECKPOINT OUT --format stablehlo|savedmodel|onnx
 
-CHECKPOINT is a working directory, one of scripts/convert_checkpoint.py, or a PyTorch
-file with its --config. OUT.json says what goes in and comes out. Clips have one size
-(--size), boxes are padded with zeros. stablehlo: a file that jax.export.deserialize
-reads, for any number of clips. savedmodel: a directory of TensorFlow's, likewise.
-onnx: a file for --batch clips; it needs jax2onnx.
+CHECKPOINT is the working directory of a training, a directory that
+scripts/convert_checkpoint.py wrote, or a PyTorch file with its --config. OUT.json
+describes inputs and outputs. All clips have the same --size; boxes are padded with
+zeros.
+
+  stablehlo   a file for jax.export.deserialize; any number of clips
+  savedmodel  a directory for TensorFlow; any number of clips
+  onnx        a file for --batch clips; needs jax2onnx
 """
 
 import argparse
 import os
 import re
-import sys
+from collections.abc import Sequence
 
-from ava_jax import errors
-from ava_jax.errors import UserError
+from ava_jax import command_line
 
 _FORMATS = ("stablehlo", "savedmodel", "onnx")
 
 
-def main() -> None:
-    """Reads the checkpoint, writes the file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("checkpoint", help="directory, or PyTorch file")
-    parser.add_argument("out", help="what to write")
-    parser.add_argument("--format", choices=_FORMATS, required=True)
-    parser.add_argument("--size", default="256x456", help="HEIGHTxWIDTH of the clips")
-    parser.add_argument("--batch", type=int, default=1, help="clips (onnx only)")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"))
-    parser.add_argument("--config", help="FILE.py:VARIANT, of a PyTorch file")
-    args = parser.parse_args()
-    size = re.fullmatch(r"(\d+)x(\d+)", args.size)
-    if not size or args.batch < 1:
-        raise UserError(
-            f"--size {args.size} --batch {args.batch}; expected HEIGHTxWIDTH in "
-            "pixels, such as 256x456, and at least one clip."
+def size(text: str) -> tuple[int, int]:
+    """HEIGHTxWIDTH as two numbers."""
+    if not (match := re.fullmatch(r"(\d+)x(\d+)", text)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not HEIGHTxWIDTH in pixels, such as 256x456"
         )
+    return int(match[1]), int(match[2])
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = command_line.Parser(__doc__)
+    add = parser.add_argument
+    add("checkpoint", metavar="CHECKPOINT", help="directory, or PyTorch file")
+    add("out", metavar="OUT", help="file or directory to write")
+    add("--format", choices=_FORMATS, required=True, help="format of OUT")
+    add(
+        "--size",
+        type=size,
+        default="256x456",
+        metavar="HEIGHTxWIDTH",
+        help="size of the clips in pixels",
+    )
+    add(
+        "--batch",
+        type=command_line.at_least(1),
+        default=1,
+        metavar="N",
+        help="clips in a batch (only onnx; the others take any number)",
+    )
+    add(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        help="precision of the computation (default: the configuration's)",
+    )
+    parser.add_config("configuration of a PyTorch file", required=False)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Reads the checkpoint, writes the file."""
+    args = parse_arguments(argv)
     # Exporting is work for the CPU; an accelerator would be claimed for nothing.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from ava_jax import export
@@ -47,7 +72,7 @@ def main() -> None:
         args.checkpoint,
         args.out,
         args.format,
-        size=(int(size[1]), int(size[2])),
+        size=args.size,
         batch=args.batch,
         config=args.config,
         dtype=args.dtype,
@@ -56,7 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(errors.tell(error))
+    command_line.run(main)

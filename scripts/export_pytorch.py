@@ -6,37 +6,33 @@ PyTorch is not needed. torch.load(OUT, weights_only=True) reads the file, and so
 MMAction2 (load_from=OUT, or tools/test.py CONFIG OUT).
 """
 
-import argparse
 import os
 import sys
+from collections.abc import Sequence
 
-from ava_jax.errors import UserError
+from ava_jax import command_line
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
     """Reads the directory, writes the file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("checkpoint", help="working directory, or a converted one")
-    parser.add_argument("out", help="the file to write")
-    flags = parser.parse_args()
+    parser = command_line.Parser(__doc__)
+    add = parser.add_argument
+    add("checkpoint", metavar="CHECKPOINT_DIR", help="working or converted directory")
+    add("out", metavar="OUT.pth", help="file to write")
+    args = parser.parse_args(argv)
     # Exporting is work for the CPU; an accelerator would be claimed for nothing.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from ava_jax.checkpoints.pytorch.export import export_file
 
-    foreign = export_file(flags.checkpoint, flags.out)
+    foreign = export_file(args.checkpoint, args.out)
     if foreign:
         print(
             "note: MMAction2 computes something else from these weights, as it has "
             f"no network with {', '.join(foreign)}.",
             file=sys.stderr,
         )
-    print(f"{flags.out}: written")
+    print(f"{args.out}: written")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command_line.run(main)

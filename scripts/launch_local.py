@@ -1,8 +1,9 @@
-"""Starts several processes of `ava_jax.main` on this machine, to try things.
+"""Starts several processes of `ava_jax.main` on this machine, for experiments.
 
     python scripts/launch_local.py -n 4 -- --config configs/mini.py --workdir runs/mini
 
-Lines are printed behind their process's number. When one fails, all are stopped.
+Every line of output starts with the index of its process. If one process fails, all
+are stopped.
 """
 
 import argparse
@@ -13,21 +14,33 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
+
+from ava_jax import command_line
 
 _GRACE_SECONDS = 30  # for the others to end by themselves, after one failed
 
 
-def main() -> None:
-    """Starts what the command line says, and waits for it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def main(argv: Sequence[str]) -> int:
+    """Starts the processes, and waits for them."""
+    parser = command_line.Parser(__doc__)
+    add = parser.add_argument
+    at_least_1 = command_line.at_least(1)
+    add("-n", type=at_least_1, default=2, metavar="N", help="number of processes")
+    add(
+        "--devices",
+        type=at_least_1,
+        default=1,
+        metavar="N",
+        help="GPUs, or virtual CPU devices, of each process",
     )
-    parser.add_argument("-n", type=int, default=2, help="processes")
-    parser.add_argument(
-        "--devices", type=int, default=1, help="GPUs, or virtual CPU devices, of each"
+    add(
+        "arguments",
+        metavar="ARGUMENT",
+        nargs="+",
+        help="arguments of ava_jax.main, after --",
     )
-    parser.add_argument("arguments", nargs="+", help="of ava_jax.main, behind --")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     port = _free_port()
     processes = [_start(i, port, args) for i in range(args.n)]
     # A terminal sends Ctrl-C to them itself.
@@ -35,7 +48,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: [p.terminate() for p in processes])
     for i, process in enumerate(processes):
         threading.Thread(target=_print_lines, args=(i, process.stdout)).start()
-    sys.exit(_wait(processes))
+    return _wait(processes)
 
 
 def _free_port() -> int:
@@ -93,4 +106,4 @@ def _stop(processes: list[subprocess.Popen]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -1,37 +1,32 @@
-"""Compares trainings: a picture with their losses and mAPs over the steps.
+"""Compares trainings: an image with their losses and mAPs over the steps.
 
 python scripts/plot_run.py runs/first runs/second --out runs.png
 
-A run is a working directory; it may be unfinished.
+A run is the working directory of a training, which may be unfinished.
 """
 
-import argparse
-import sys
+from collections.abc import Sequence
 
-from ava_jax import files
+from ava_jax import command_line, files
 from ava_jax.errors import UserError
 from ava_jax.report import charts
 from ava_jax.workdir import read_history
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
     """Reads the histories, draws, writes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("runs", nargs="+", help="working directories")
-    parser.add_argument("--out", default="runs.png", help="the picture to write")
-    flags = parser.parse_args()
-    histories = {run.rstrip("/"): read_history(run) for run in flags.runs}
+    parser = command_line.Parser(__doc__)
+    add = parser.add_argument
+    add("runs", metavar="RUN", nargs="+", help="working directory of a training")
+    add("--out", metavar="FILE", default="runs.png", help="image to write")
+    args = parser.parse_args(argv)
+    histories = {run.rstrip("/"): read_history(run) for run in args.runs}
     picture = charts.compare_runs(histories)
     if picture is None:
         raise UserError("There is no loss and no mAP in these histories yet.")
-    files.replace(flags.out, picture)
-    print(f"{flags.out}: written")
+    files.replace(args.out, picture)
+    print(f"{args.out}: written")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command_line.run(main)

@@ -19,7 +19,7 @@ LAYERS = (
     ("training", "inference", "prepare"),
     ("data", "people", "scoring"),
     ("annotations", "report", "workdir"),
-    ("runtime",),
+    ("runtime", "command_line"),
     ("models", "video", "metrics", "config"),
     ("files",),
     ("errors",),

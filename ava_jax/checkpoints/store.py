@@ -217,7 +217,7 @@ def _check_conventions(path, tensors, model, whole) -> None:
     if note and whole:
         raise UserError(
             f"{path}: {note} Give the configuration of the model that it holds, or "
-            "convert it with scripts/convert_checkpoint.py --strict=False."
+            "convert it with scripts/convert_checkpoint.py --no-strict."
         )
     if note:
         logging.warning("%s: %s", path, note)

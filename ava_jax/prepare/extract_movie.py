@@ -48,7 +48,7 @@ class Recipe:
         wrong = {
             "config.data.fps": self.fps <= 0,
             "--end": 0 < self.end <= self.start or self.end < 0,
-            "--short_side": self.short_side < 0,
+            "--short-side": self.short_side < 0,
             "--quality": not 1 <= self.quality <= 100,
             "config.data.frame_name": len(names) < 2,
         }

@@ -3,7 +3,7 @@
 import logging as python_logging
 import pathlib
 
-from absl import logging
+from absl import flags, logging
 
 import ava_jax
 
@@ -13,6 +13,10 @@ _FORM = python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
 
 def set_up() -> None:
     """Shows only the lines for the user on the console."""
+    # What absl's own parser of the command line would do.
+    flags.FLAGS.mark_as_parsed()
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()
     handler.addFilter(_is_shown)
     handler.setFormatter(_FORM)

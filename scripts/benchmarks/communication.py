@@ -37,13 +37,27 @@ _NVLINK, _NVLINK_DEVICES, _NETWORK = 450e9, 8, 50e9
 
 def add_arguments(parser):
     """Options of the subcommand."""
-    parser.add_argument(
-        "--config", default="configs/slowfast.py", help="FILE[:VARIANT]"
+    add = parser.add_argument
+    add(
+        "--config",
+        default="configs/slowfast.py",
+        metavar="FILE[:VARIANT]",
+        help="configuration: configs/FILE.py or configs/FILE.py:VARIANT",
     )
-    parser.add_argument("--devices", type=int, nargs="+", default=[2, 8, 32, 256])
-    parser.add_argument("--clips", type=int, default=8, help="clips a device")
-    parser.add_argument(
-        "--step-seconds", type=float, help="of one device, for the projection"
+    add(
+        "--devices",
+        type=int,
+        nargs="+",
+        default=[2, 8, 32, 256],
+        metavar="N",
+        help="numbers of devices",
+    )
+    add("--clips", type=int, default=8, metavar="N", help="clips per device")
+    add(
+        "--step-seconds",
+        type=float,
+        metavar="SECONDS",
+        help="duration of a step on one device; gives the projected scaling",
     )
 
 

@@ -15,25 +15,60 @@ import numpy as np
 from benchmarks import made_movies
 
 NAME = "data"
-HELP = "reading clips: by store, for training and evaluation"
+HELP = "reading of clips by frame store, for training and evaluation"
 
 
 def add_arguments(parser):
     """Options of the subcommand."""
-    parser.add_argument("--config", default="configs/slowfast.py", help="FILE[:NAME]")
-    parser.add_argument("--size", default="340x256", help="WIDTHxHEIGHT of the frames")
-    parser.add_argument(
-        "--stores", nargs="+", choices=made_movies.STORES, default=made_movies.STORES
+    add = parser.add_argument
+    add(
+        "--config",
+        default="configs/slowfast.py",
+        metavar="FILE[:VARIANT]",
+        help="configuration: configs/FILE.py or configs/FILE.py:VARIANT",
     )
-    parser.add_argument("--movies", type=int, default=2)
-    parser.add_argument("--seconds", type=int, default=150, help="of each movie")
-    parser.add_argument("--clips", type=int, default=200, help="read for each figure")
-    parser.add_argument("--repeats", type=int, default=3, help="of each; the median")
-    parser.add_argument(
-        "--latency", type=float, default=5, help="ms of a simulated remote read"
+    add(
+        "--size",
+        default="340x256",
+        metavar="WIDTHxHEIGHT",
+        help="size of the frames in pixels",
     )
-    parser.add_argument(
-        "--memory-clips", type=int, default=0, help="also read so many, for the memory"
+    add(
+        "--stores",
+        nargs="+",
+        choices=made_movies.STORES,
+        default=made_movies.STORES,
+        help="frame stores to read from",
+    )
+    add("--movies", type=int, default=2, metavar="N", help="number of movies")
+    add(
+        "--seconds",
+        type=int,
+        default=150,
+        metavar="SECONDS",
+        help="duration of each movie",
+    )
+    add("--clips", type=int, default=200, metavar="N", help="clips per measurement")
+    add(
+        "--repeats",
+        type=int,
+        default=3,
+        metavar="N",
+        help="measurements, of which the median is reported",
+    )
+    add(
+        "--latency",
+        type=float,
+        default=5,
+        metavar="MS",
+        help="latency of simulated remote storage in milliseconds",
+    )
+    add(
+        "--memory-clips",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also measure the memory while reading N clips; 0: do not",
     )
 
 

@@ -15,7 +15,7 @@ from ava_jax import annotations, scoring
 from ava_jax.annotations import detection_checks
 
 NAME = "eval"
-HELP = "files of detections to mAP, at the size of AVA's validation set"
+HELP = "scoring of detections at the size of AVA's validation set"
 FORMATS = ("csv", "csv.gz", "parquet", "npz")
 
 KEYFRAMES, BOXES, LABELS, ACTIONS = 52_391, 79_166, 217_000, 60
@@ -23,9 +23,20 @@ KEYFRAMES, BOXES, LABELS, ACTIONS = 52_391, 79_166, 217_000, 60
 
 def add_arguments(parser):
     """Options of the subcommand."""
-    parser.add_argument("--scale", type=float, default=1.0, help="of all numbers")
-    parser.add_argument(
-        "--formats", nargs="+", choices=FORMATS, default=["csv"], help="of the files"
+    add = parser.add_argument
+    add(
+        "--scale",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="size of the data relative to AVA's validation set",
+    )
+    add(
+        "--formats",
+        nargs="+",
+        choices=FORMATS,
+        default=["csv"],
+        help="file formats to read",
     )
 
 

@@ -20,19 +20,41 @@ from ava_jax.training.random_batch import random_batch
 from ava_jax.training.train_state import init_state
 
 NAME = "train"
-HELP = "training steps with and without input; checkpoints, evaluation"
+HELP = "training steps with and without input, checkpoints, evaluation"
 
 
 def add_arguments(parser):
     """Options of the subcommand."""
-    parser.add_argument("--config", default="configs/mini.py", help="FILE[:VARIANT]")
-    parser.add_argument("--batch", type=int, help="clips a step (default: config's)")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"))
-    parser.add_argument("--steps", type=int, default=20, help="timed together")
-    parser.add_argument("--repeats", type=int, default=3, help="of each; the median")
-    parser.add_argument(
+    add = parser.add_argument
+    add(
+        "--config",
+        default="configs/mini.py",
+        metavar="FILE[:VARIANT]",
+        help="configuration: configs/FILE.py or configs/FILE.py:VARIANT",
+    )
+    add(
+        "--batch",
+        type=int,
+        metavar="N",
+        help="clips per step (default: the configuration's)",
+    )
+    add(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        help="precision of the computation (default: the configuration's)",
+    )
+    add("--steps", type=int, default=20, metavar="N", help="steps per measurement")
+    add(
+        "--repeats",
+        type=int,
+        default=3,
+        metavar="N",
+        help="measurements, of which the median is reported",
+    )
+    add(
         "--data",
-        help="data.root for steps with input (the miniature is made without)",
+        metavar="DIR",
+        help="data.root for steps with input (default: the miniature, which is made)",
     )
 
 

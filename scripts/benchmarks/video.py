@@ -24,7 +24,7 @@ from ava_jax.video.reader import VideoReader
 from ava_jax.video.writer import VideoWriter
 
 NAME = "video"
-HELP = "a video's decoding, people, actions and encoding"
+HELP = "decoding, person detection, action scores and encoding of a video"
 # Of the video that is made if none is given.
 _WIDTH, _HEIGHT, _FPS = 320, 180, 30
 _ENCODED = 150  # frames of which encoding is timed
@@ -32,22 +32,49 @@ _ENCODED = 150  # frames of which encoding is timed
 
 def add_arguments(parser):
     """Options of the subcommand."""
-    parser.add_argument(
-        "--config", default="configs/slowfast.py", help="FILE[:VARIANT]"
+    add = parser.add_argument
+    add(
+        "--config",
+        default="configs/slowfast.py",
+        metavar="FILE[:VARIANT]",
+        help="configuration: configs/FILE.py or configs/FILE.py:VARIANT",
     )
-    parser.add_argument("--video", help="file (default: one of noise is made)")
-    parser.add_argument("--seconds", type=float, default=20, help="of the made video")
-    parser.add_argument("--every", type=float, default=1.0, help="s between key frames")
-    parser.add_argument("--batch", type=int, default=1, help="clips")
-    parser.add_argument("--people", default="hog", help="person detector")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument(
+    add("--video", metavar="FILE", help="video (default: one of noise is made)")
+    add(
+        "--seconds",
+        type=float,
+        default=20,
+        metavar="SECONDS",
+        help="duration of the video of noise",
+    )
+    add(
+        "--every",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="time between two key frames",
+    )
+    add("--batch", type=int, default=1, metavar="N", help="clips scored at once")
+    add(
+        "--people",
+        default="hog",
+        metavar="NAME",
+        help="person detector: hog, onnx:FILE, or a file of boxes",
+    )
+    add(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="precision of the computation",
+    )
+    add(
         "--memory",
         type=float,
         nargs="*",
         default=[],
         metavar="SECONDS",
-        help="also peak memory for made videos of these lengths, such as 10 600",
+        help="also measure the peak memory for videos of noise of these durations, "
+        "such as 10 600",
     )
 
 

@@ -71,7 +71,7 @@ def convert_state_dict(
     if strict and notes:
         raise UserError(
             f"{notes[0]} Use a variant of {source.family.configs}, or take the "
-            "weights all the same with --strict=False."
+            "weights all the same with --no-strict."
         )
     found, report = _fill(source, shapes, strict)
     if report.initialised:
@@ -220,7 +220,7 @@ def _check_head(source, expected, strict):
         raise UserError(
             f"The checkpoint's head is another one: {_listed(differing)}. Choose the "
             "configuration that the checkpoint was trained with, or start with an "
-            "untrained head: --strict=False"
+            "untrained head: --no-strict"
         )
     return fits
 

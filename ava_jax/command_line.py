@@ -1,0 +1,250 @@
+"""Command lines of one kind: flags, configurations, errors and exit status.
+
+def main(argv):
+    parser = command_line.Parser(__doc__)
+    parser.add_config()
+    parser.add_argument("--every", type=float, default=1.0, help="seconds ...")
+    args = parser.parse_args(argv)  # args.config is the configuration itself
+
+if __name__ == "__main__":
+    command_line.run(main)
+"""
+
+import argparse
+import difflib
+import os
+import re
+import select
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+import ml_collections
+from absl import flags
+
+from ava_jax import config as ava_config
+from ava_jax import errors
+
+WRONG_COMMAND_LINE = 2
+_BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell reports it
+_FLAG = re.compile(r"--[A-Za-z][\w.-]*(?==|$)")
+_FIELD = re.compile(r"--?(no)?config\.")
+
+
+def run(
+    main: Callable[[Sequence[str]], int | None],
+    *,
+    user_error: int = 1,
+    interrupted: str = "Interrupted.",
+) -> None:
+    """Runs a program and exits with its status, without a traceback for users.
+
+    Args:
+      main: takes the arguments and returns the exit status, None for success.
+      user_error: exit status after a `UserError`.
+      interrupted: printed after Ctrl-C, which exits with 130.
+    """
+    try:
+        status = _status(main, user_error, interrupted)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _is_stdout_closed():
+            raise
+        # Otherwise Python reports the error once more when it flushes at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = _BROKEN_PIPE
+    sys.exit(status)
+
+
+def _status(main, user_error: int, interrupted: str) -> int | None:
+    try:
+        return main(sys.argv[1:])
+    except errors.UserError as error:
+        errors.tell(error)
+        return user_error
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return 130
+    except SystemExit as end:  # after --help and after a wrong command line
+        return end.code
+
+
+def _is_stdout_closed() -> bool:
+    """Whether the reader of a pipe is gone, as in `... | head`.
+
+    A broken pipe to another process is an error like any other.
+    """
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A `type` of arguments: whole numbers from `least` on."""
+
+    def number(text: str) -> int:
+        if (value := int(text)) < least:
+            raise argparse.ArgumentTypeError(f"{value} is not {least} or more")
+        return value
+
+    return number
+
+
+class Parser(argparse.ArgumentParser):
+    """Argparse with exact flags, defaults in --help, and configurations.
+
+    A flag may be written with underscores instead of dashes, and a switch as
+    --name=true or --name=false. It cannot be abbreviated. An unknown flag is
+    answered with the nearest one.
+    """
+
+    def __init__(self, description: str | None = None, **options):
+        super().__init__(
+            description=description,
+            formatter_class=_HelpFormatter,
+            allow_abbrev=False,
+            **options,
+        )
+        self._has_config = False
+
+    def add_config(self, text: str = "configuration", *, required: bool = True) -> None:
+        """Adds --config FILE[:VARIANT] and --config.FIELD=VALUE.
+
+        Parsed, `config` is the configuration with its fields changed, or None.
+
+        Args:
+          text: what the configuration is, for --help.
+          required: whether --config must be given.
+        """
+        self._has_config = True
+        self.add_argument(
+            "--config",
+            metavar="FILE[:VARIANT]",
+            required=required,
+            help=f"{text}: configs/FILE.py or configs/FILE.py:VARIANT",
+        )
+        # Shown by --help; `parse_known_args` takes the real ones out.
+        self.add_argument(
+            "--config.FIELD",
+            metavar="VALUE",
+            dest=argparse.SUPPRESS,
+            help="change a field of the configuration: --config.train.batch=8, "
+            '--config.data.train_short_side="(224, 256)"; may be repeated',
+        )
+
+    def error(self, message: str):
+        """Prints usage and message, and exits."""
+        self.print_usage(sys.stderr)
+        text = message[:1].upper() + message[1:]
+        self.exit(WRONG_COMMAND_LINE, f"Error: {text}\n")
+
+    def parse_known_args(self, args=None, namespace=None):
+        """See argparse, which calls this for a program and for each sub-command."""
+        args = list(sys.argv[1:] if args is None else args)
+        if self._subparsers is not None:
+            self._check_command_is_first(args)
+            return super().parse_known_args(args, namespace)
+        fields = []
+        if self._has_config:
+            args, fields = _split_fields(args)
+        parsed, rest = super().parse_known_args(self._normalized(args), namespace)
+        if self._has_config:
+            parsed.config = self._load_config(parsed.config, fields)
+        return parsed, rest
+
+    def _check_command_is_first(self, args: Sequence[str]) -> None:
+        """Flags belong to a sub-command, so argparse cannot read them before it."""
+        if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
+            self.error(f"{args[0]} must come after the command")
+
+    def _normalized(self, args: Sequence[str]) -> list[str]:
+        """The arguments as argparse wants them; unknown flags end the program."""
+        end = args.index("--") if "--" in args else len(args)
+        known = self._option_string_actions
+        result = []
+        for argument in args[:end]:
+            if not _FLAG.match(argument):
+                result.append(argument)
+                continue
+            name, equals, value = argument.partition("=")
+            name = name.replace("_", "-")
+            if name not in known:
+                self.error(f"there is no flag {name}{_suggestion(name, known)}")
+            if known[name].nargs != 0 or value.lower() not in ("true", "false"):
+                result.append(name + equals + value)
+            elif value.lower() == "true":
+                result.append(name)
+            elif f"--no-{name[2:]}" in known:  # other switches are off by default
+                result.append(f"--no-{name[2:]}")
+        return result + list(args[end:])
+
+    def _load_config(
+        self, path: str | None, fields: Sequence[str]
+    ) -> ml_collections.ConfigDict | None:
+        """The configuration of a file, with --config.FIELD=VALUE done."""
+        if path is None:
+            if fields:
+                self.error(f"{fields[0]} needs --config FILE[:VARIANT]")
+            return None
+        config = ava_config.load(path)
+        known = dict(ava_config.flat(config.to_dict()))
+        for field in fields:
+            name = field.partition("=")[0].partition(".")[2]
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+                self.error(
+                    f"the configuration has no field {name!r}. Did you mean "
+                    f"--config.{near}? It is {known[near]!r} now."
+                )
+        try:
+            return _override(config, fields)
+        except (flags.Error, TypeError, ValueError) as error:
+            self.error(str(error))
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Shows the default of every flag that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        default, text = action.default, action.help
+        is_switch = default is None or isinstance(default, bool)
+        if is_switch or default == argparse.SUPPRESS or "default" in text:
+            return text
+        if isinstance(default, (list, tuple)):
+            default = " ".join(map(str, default))
+        return f"{text} (default: {default})" if default != "" else text
+
+
+def _split_fields(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Arguments without --config.FIELD, and those as --config.FIELD=VALUE.
+
+    A field without a value that another flag or nothing follows is a boolean, as
+    absl reads it.
+    """
+    others, fields = [], []
+    queue = list(args)
+    while queue and queue[0] != "--":
+        argument = queue.pop(0)
+        if not (match := _FIELD.match(argument)):
+            others.append(argument)
+            continue
+        is_alone = "=" in argument or match[1] or not queue or queue[0][:2] == "--"
+        fields.append(argument if is_alone else f"{argument}={queue.pop(0)}")
+    return others + queue, fields
+
+
+def _override(
+    config: ml_collections.ConfigDict, fields: Sequence[str]
+) -> ml_collections.ConfigDict:
+    """Sets fields as `ml_collections.config_flags` does, and locks the result."""
+    from ml_collections import config_flags
+
+    values = flags.FlagValues()
+    argv = ["", *fields]
+    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+    values(argv)
+    return values["config"].value
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f". Did you mean {near[0]}?" if near else ""
