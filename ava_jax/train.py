@@ -74,7 +74,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
 
     # ---------------------------------------------------- model and optimiser
     mesh = sharding.make_mesh(config.devices)
-    module = build_detector(config.model)
+    module = build_detector(config.model, sharding.AXIS)
     rates = optimizer.learning_rates(
         config.optim,
         batch=config.train.batch,
@@ -302,7 +302,7 @@ def dry_run(config: ml_collections.ConfigDict) -> dict[str, float]:
     batch_size, steps_per_epoch = config.train.batch, 1000
     rows = sharding.rows_of_this_host(batch_size, "config.train.batch")
     mesh = sharding.make_mesh(config.devices)
-    module = build_detector(config.model)
+    module = build_detector(config.model, sharding.AXIS)
     rates = optimizer.learning_rates(
         config.optim,
         batch=batch_size,

@@ -22,6 +22,7 @@ import ml_collections
 import numpy as np
 
 from ava_jax import config as ava_config
+from ava_jax.models.batch_norm import PerReplica
 from ava_jax.models.conv import ConvBlock
 from ava_jax.runtime import sharding
 from ava_jax.training import gradients
@@ -35,7 +36,7 @@ BATCH = 16
 class SmallNetwork(nn.Module):
     """Two convolutions and a linear layer; called as a detector is."""
 
-    norm: str
+    norm: str | PerReplica
     num_classes: int
 
     @nn.compact
@@ -50,9 +51,10 @@ class SmallNetwork(nn.Module):
         return nn.Dense(self.num_classes, name="linear")(x)
 
 
-def small_detector(model) -> SmallNetwork:
+def small_detector(model, axis_name=sharding.AXIS) -> SmallNetwork:
     """In place of `build_detector`."""
-    return SmallNetwork(model.bn, model.num_classes)
+    norm = PerReplica(axis_name) if model.bn == "per_replica" else model.bn
+    return SmallNetwork(norm, model.num_classes)
 
 
 def small_network(config) -> SmallNetwork:

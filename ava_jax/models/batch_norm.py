@@ -1,17 +1,29 @@
 """Batch normalisation with torch's running statistics."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from ava_jax.models.precision import at_least_float32
 
-# The mesh axis over which a batch is spread.
-DATA_AXIS = "data"
 # Collection of a batch's own statistics, for those who make it mutable.
 MOMENTS = "batch_moments"
 EPSILON = 1e-5
 MOMENTUM = 0.1  # weight of the new statistics
+
+
+@dataclasses.dataclass(frozen=True)
+class PerReplica:
+    """Mode of `BatchNorm`: each replica normalises by its own rows of the batch.
+
+    Attributes:
+      axis_name: of the mapped axis (`jax.shard_map`, `jax.vmap`) over which the
+        running statistics are averaged. None: not averaged.
+    """
+
+    axis_name: str | None = None
 
 
 class BatchNorm(nn.Module):
@@ -26,13 +38,12 @@ class BatchNorm(nn.Module):
     Attributes:
       mode: whose statistics normalise in training: 'global', the whole batch
         (over all devices, since under `jit` the array is the global one);
-        'per_replica', the device's own part, inside `jax.shard_map` over the
-        mesh axis 'data', with running statistics averaged over it; 'frozen',
-        the running ones, which are not updated (MMAction2's `norm_eval`).
+        `PerReplica`, the device's own part; 'frozen', the running ones, which are
+        not updated (MMAction2's `norm_eval`).
       zero_scale: start `scale` at zero, not one.
     """
 
-    mode: str = "global"
+    mode: str | PerReplica = "global"
     zero_scale: bool = False
 
     @nn.compact
@@ -50,8 +61,8 @@ class BatchNorm(nn.Module):
             mean, var = _moments(x)
             count = max(x.size // x.shape[-1], 2)
             new = (mean, var * (count / (count - 1)))
-            if self.mode == "per_replica":
-                new = jax.lax.pmean(new, DATA_AXIS)
+            if isinstance(self.mode, PerReplica) and self.mode.axis_name:
+                new = jax.lax.pmean(new, self.mode.axis_name)
             running_mean.value = _mix(running_mean.value, new[0])
             running_var.value = _mix(running_var.value, new[1])
             for name, value in zip(("mean", "var"), new):

@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 
 from ava_jax.errors import UserError
+from ava_jax.models.batch_norm import PerReplica
 from ava_jax.models.precision import at_least_float32
 from ava_jax.models.resnet3d import DEPTHS, NonLocal, ResNet3d, StageSpec
 from ava_jax.models.roi_align import global_context, roi_align
@@ -158,13 +159,21 @@ class Detector(nn.Module):
         return self.roi_head(maps, boxes, train)
 
 
-def build_detector(model: ml_collections.ConfigDict) -> Detector:
+def build_detector(
+    model: ml_collections.ConfigDict, axis_name: str | None = None
+) -> Detector:
     """The detector that `config.model` describes.
+
+    Args:
+      model: `config.model`.
+      axis_name: of the mapped axis over which `model.bn = "per_replica"` averages the
+        running statistics in training.
 
     Raises:
       UserError: a field has a value that is not known; names field and values.
     """
     _check_config(model)
+    norm = PerReplica(axis_name) if model.bn == "per_replica" else model.bn
     roi_head = RoIHead(
         num_classes=model.num_classes,
         dropout=model.dropout,
@@ -174,7 +183,7 @@ def build_detector(model: ml_collections.ConfigDict) -> Detector:
         stride=16 * model.res5_stride,
         aligned=model.roi_aligned,
     )
-    return Detector(_BACKBONES[model.backbone](model), roi_head)
+    return Detector(_BACKBONES[model.backbone](model, norm), roi_head)
 
 
 def init_variables(model: ml_collections.ConfigDict, rng: jax.Array) -> Any:
@@ -233,49 +242,50 @@ def trainable(model: ml_collections.ConfigDict, params: Any) -> Any:
     return jax.tree.map_with_path(is_trainable, params)
 
 
-def _slowonly(model):
-    return ResNet3d(stages=_stages(model, model.width, 2, True), **_common(model))
+def _slowonly(model, norm):
+    stages = _stages(model, norm, model.width, 2, True)
+    return ResNet3d(stages=stages, **_common(model, norm))
 
 
-def _slowfast(model):
-    slow, fast = _slow_pathway(model), _fast_pathway(model)
+def _slowfast(model, norm):
+    slow, fast = _slow_pathway(model, norm), _fast_pathway(model, norm)
     return SlowFast(slow, fast, model.slow_sampling)
 
 
-# config.model.backbone -> function from `config.model` to the module.
+# config.model.backbone -> function from `config.model` and the norm to the module.
 _BACKBONES = {"slowonly": _slowonly, "slowfast": _slowfast}
 
 
-def _slow_pathway(model):
+def _slow_pathway(model, norm):
     return SlowPathway(
-        stages=_stages(model, model.width, 2, True),
+        stages=_stages(model, norm, model.width, 2, True),
         fast_ratio=model.fast_ratio,
         lateral_kernel=model.lateral_kernel,
         lateral_norm=model.lateral_norm,
         time_stride=model.slow_stride,
-        **_common(model),
+        **_common(model, norm),
     )
 
 
-def _fast_pathway(model):
+def _fast_pathway(model, norm):
     width = model.width // model.fast_ratio
-    common = _common(model) | {"width": width, "stem_time": 5}
-    return ResNet3d(stages=_stages(model, width, 0, False), **common)
+    common = _common(model, norm) | {"width": width, "stem_time": 5}
+    return ResNet3d(stages=_stages(model, norm, width, 0, False), **common)
 
 
-def _common(model):
+def _common(model, norm):
     frozen = model.frozen_stages >= 0
     return {
         "width": model.width,
         "stem_time": 1,
         "frozen_stages": model.frozen_stages,
-        "stem_norm": "frozen" if frozen else model.bn,
+        "stem_norm": "frozen" if frozen else norm,
         "nonlocal_kind": NonLocal(model.nonlocal_mode, tuple(model.nonlocal_pool)),
         "dtype": model.dtype,
     }
 
 
-def _stages(model, width, first_temporal, with_nonlocal):
+def _stages(model, norm, width, first_temporal, with_nonlocal):
     """Specs of res2..res5; those before `first_temporal` see single frames."""
     block, counts = DEPTHS[model.depth]
     limits = model.temporal_blocks or counts
@@ -288,7 +298,7 @@ def _stages(model, width, first_temporal, with_nonlocal):
             dilation=(1, 1, 1, model.res5_dilation)[i],
             temporal_blocks=limits[i] if i >= first_temporal else 0,
             nonlocal_blocks=tuple(model.nonlocal_blocks[i]) if with_nonlocal else (),
-            norm="frozen" if i < model.frozen_stages else model.bn,
+            norm="frozen" if i < model.frozen_stages else norm,
             remat=i + 2 in model.remat,
         )
         for i in range(4)

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ava_jax.models.batch_norm import PerReplica
 from ava_jax.models.conv import Conv, ConvBlock
 
 NORMAL = nn.initializers.normal(0.01)
@@ -27,7 +28,7 @@ class NonLocalBlock(nn.Module):
 
     mode: str = "softmax"
     pool: tuple[int, int, int] = (1, 2, 2)
-    norm: str = "global"
+    norm: str | PerReplica = "global"
     dtype: str = "float32"
 
     @nn.compact

@@ -5,6 +5,7 @@ import dataclasses
 import flax.linen as nn
 import jax
 
+from ava_jax.models.batch_norm import PerReplica
 from ava_jax.models.conv import ConvBlock, max_pool
 from ava_jax.models.nonlocal_block import NonLocalBlock
 
@@ -56,7 +57,7 @@ class StageSpec:
     dilation: int = 1
     temporal_blocks: int = 0
     nonlocal_blocks: tuple[int, ...] = ()
-    norm: str = "global"
+    norm: str | PerReplica = "global"
     remat: bool = False
 
     @property
@@ -181,7 +182,7 @@ class ResNet3d(nn.Module):
     stem_time: int
     stages: tuple[StageSpec, StageSpec, StageSpec, StageSpec]
     frozen_stages: int = -1
-    stem_norm: str = "global"
+    stem_norm: str | PerReplica = "global"
     nonlocal_kind: NonLocal = NonLocal()
     dtype: str = "float32"
 

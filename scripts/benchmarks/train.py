@@ -121,7 +121,7 @@ class _Training:
     def __init__(self, config, folder: pathlib.Path, has_data: bool):
         self.mesh = sharding.make_mesh()
         self.folder = folder
-        module = build_detector(config.model)
+        module = build_detector(config.model, sharding.AXIS)
         sgd = make_sgd(config)
         variables = init_variables(config.model, jax.random.key(0))
         variables = sharding.replicate(variables, self.mesh)

@@ -2,6 +2,7 @@
 
 from ava_jax.models import build_detector
 from ava_jax.models.preprocessing import Normalization
+from ava_jax.runtime import sharding
 from ava_jax.training import optimizer
 from ava_jax.training.train_step import batch_spec, make_train_step
 
@@ -22,7 +23,7 @@ def make_sgd(config):
 def make_step(config, sgd, mesh):
     """The step, and the shapes of its batch."""
     step = make_train_step(
-        build_detector(config.model),
+        build_detector(config.model, sharding.AXIS),
         sgd,
         Normalization.from_config(config.data),
         mesh,

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ava_jax.models.batch_norm import DATA_AXIS, BatchNorm
+from ava_jax.models.batch_norm import BatchNorm, PerReplica
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_replicas_use_their_own_statistics_and_average_the_running_ones(
     data, variables
 ):
     replicas = jax.vmap(
-        lambda x: _train("per_replica", variables, x), axis_name=DATA_AXIS
+        lambda x: _train(PerReplica("replica"), variables, x), axis_name="replica"
     )
     y, new = replicas(data)
     alone = [_train("global", variables, x) for x in data]

@@ -22,7 +22,6 @@ from ava_jax import config as ava_config
 from ava_jax.checkpoints import store
 from ava_jax.errors import UserError
 from ava_jax.models import action_loss, build_detector
-from ava_jax.models.batch_norm import DATA_AXIS
 from ava_jax.models.detector import variable_shapes
 from ava_jax.runtime import sharding
 from ava_jax.training import gradients, precise_bn
@@ -89,7 +88,7 @@ def by_device(config, shards):
                 mutable=["batch_stats"],
             )
 
-        logits, updates = jax.vmap(forward, axis_name=DATA_AXIS)(
+        logits, updates = jax.vmap(forward, axis_name=sharding.AXIS)(
             groups["clip"], groups["boxes"]
         )
         logits = logits.reshape(batch["labels"].shape)
@@ -175,7 +174,8 @@ def test_detectors_can_be_divided():
     config.model.update(depth=10, width=8, remat=(2,))
     config.model.update(slow_stride=2, context=True, focal_gamma=1.0)
     mesh = sharding.make_mesh()
-    compute = from_config.make_gradients(build_detector(config.model), config, mesh)
+    module = build_detector(config.model, sharding.AXIS)
+    compute = from_config.make_gradients(module, config, mesh)
     variables = variable_shapes(config.model)
     result = jax.eval_shape(
         compute,
