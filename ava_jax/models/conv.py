@@ -83,12 +83,8 @@ def _product(x, kernel):
     return out.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _conv2d(x, kernel, strides, pads, dilation):
-    """2D convolution: x (N, H, W, in), kernel (kH, kW, in, out).
-
-    Its gradient with respect to the kernel is written out below, for CPUs.
-    """
+def _convolve(x, kernel, strides, pads, dilation):
+    """2D convolution of x (N, H, W, in) with kernel (kH, kW, in, out)."""
     if kernel.shape[:2] == (1, 1):
         return x @ kernel[0, 0]
     return jax.lax.conv_general_dilated(
@@ -101,13 +97,17 @@ def _conv2d(x, kernel, strides, pads, dilation):
     )
 
 
+# The same, with a gradient with respect to the kernel that is written out for CPUs.
+_conv2d = jax.custom_vjp(_convolve, nondiff_argnums=(2, 3, 4))
+
+
 def _conv2d_forward(x, kernel, strides, pads, dilation):
     return _conv2d(x, kernel, strides, pads, dilation), (x, kernel)
 
 
 def _conv2d_backward(strides, pads, dilation, saved, gradient):
     x, kernel = saved
-    conv = functools.partial(_conv2d.fun, strides=strides, pads=pads, dilation=dilation)
+    conv = functools.partial(_convolve, strides=strides, pads=pads, dilation=dilation)
     _, to_x = jax.vjp(lambda x: conv(x, kernel), x)
 
     def by_convolution(x, gradient):

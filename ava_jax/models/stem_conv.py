@@ -29,8 +29,7 @@ def fits(
     )
 
 
-@jax.custom_vjp
-def stem_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def _stem_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Convolution with stride (1, 2, 2) and padding (kT // 2, 3, 3).
 
     Args:
@@ -53,13 +52,17 @@ def stem_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return sum(_shift(out[..., i, :], k_t // 2 - i) for i in range(k_t))
 
 
+# The same, with a gradient with respect to the kernel that is written out for CPUs.
+stem_conv = jax.custom_vjp(_stem_conv)
+
+
 def _forward(x, kernel):
     return stem_conv(x, kernel), (x, kernel)
 
 
 def _backward(saved, gradient):
     x, kernel = saved
-    _, transpose = jax.vjp(stem_conv.fun, x, kernel)
+    _, transpose = jax.vjp(_stem_conv, x, kernel)
     to_kernel = jax.lax.platform_dependent(
         x,
         gradient,
