@@ -21,18 +21,36 @@ SIZES = {"infer": "256x340", "train": "256x256"}
 
 def add_arguments(parser):
     """Options of the subcommand."""
-    parser.add_argument(
-        "--config", default="configs/slowfast.py", help="FILE[:VARIANT]"
+    add = parser.add_argument
+    add(
+        "--config",
+        default="configs/slowfast.py",
+        metavar="FILE[:VARIANT]",
+        help="configuration: configs/FILE.py or configs/FILE.py:VARIANT",
     )
-    parser.add_argument("--mode", choices=SIZES, default="infer")
-    parser.add_argument("--batch", type=int, default=1, help="clips")
-    parser.add_argument("--boxes", type=int, default=5, help="boxes a clip")
-    parser.add_argument("--size", help=f"HEIGHTxWIDTH of the clips (default: {SIZES})")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--repeats", type=int, default=5, help="timed runs, of each")
-    parser.add_argument(
-        "--compare", choices=("conv3d",), help="also time plain 3D convolutions"
+    add("--mode", choices=SIZES, default="infer", help="what to measure")
+    add("--batch", type=int, default=1, metavar="N", help="clips per batch")
+    add("--boxes", type=int, default=5, metavar="N", help="boxes per clip")
+    sizes = ", ".join(f"{size} for {mode}" for mode, size in SIZES.items())
+    add(
+        "--size",
+        metavar="HEIGHTxWIDTH",
+        help=f"size of the clips in pixels (default: {sizes})",
     )
+    add(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="precision of the computation",
+    )
+    add(
+        "--repeats",
+        type=int,
+        default=5,
+        metavar="N",
+        help="measurements, of which the median is reported",
+    )
+    add("--compare", choices=("conv3d",), help="also measure plain 3D convolutions")
 
 
 def run(args) -> dict:
