@@ -32,7 +32,7 @@ def export_detector(
     *,
     size: tuple[int, int],
     batch: int = 1,
-    config: str | None = None,
+    config: str | ml_collections.ConfigDict | None = None,
     dtype: str | None = None,
 ) -> None:
     """Writes a detector, and beside it `OUT.json`, which says how to use it.

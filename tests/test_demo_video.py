@@ -220,11 +220,10 @@ def trained(tmp_path, tiny_config):
 
 def test_shows_a_movie_of_the_models_own_data(tmp_path, trained, monkeypatch, capsys):
     out = tmp_path / "result.mp4"
-    arguments = ["demo_video.py", "--checkpoint", str(trained), "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", [*arguments, "--raw"])
+    arguments = ["--checkpoint", str(trained), "--out", str(out), "--raw"]
     # It would be this whole process's.
     monkeypatch.setattr(compilation_cache, "use_cache", lambda: None)
-    runpy.run_path(str(ROOT / "scripts" / "demo_video.py"), run_name="__main__")
+    runpy.run_path(str(ROOT / "scripts" / "demo_video.py"))["main"](arguments)
     assert str(out) in capsys.readouterr().out
     config = workdir.from_dict(workdir.read_json(trained / "config.json"))
     root = Path(config.data.root)

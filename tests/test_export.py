@@ -135,5 +135,5 @@ def test_onnx_says_what_it_needs(directory, tmp_path, monkeypatch):
 @pytest.mark.parametrize("option", ["--size=big", "--batch=0"])
 def test_command_line_refuses(tmp_path, option):
     done = command(tmp_path, tmp_path / "out", "--format=stablehlo", option)
-    assert done.returncode == 1
-    assert option.replace("=", " ") in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2
+    assert option.partition("=")[0] in done.stderr and "Traceback" not in done.stderr

@@ -13,13 +13,13 @@ _FORM = python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
 
 def set_up() -> None:
     """Shows only the lines for the user on the console."""
-    # What absl's own parser of the command line would do.
-    flags.FLAGS.mark_as_parsed()
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()
     handler.addFilter(_is_shown)
     handler.setFormatter(_FORM)
+    # absl.app.run would do this; command lines are parsed by argparse.
+    flags.FLAGS.mark_as_parsed()
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
 
 
 def to_file(path: pathlib.Path) -> None:

@@ -17,6 +17,7 @@ def write(args, root: pathlib.Path) -> dict[str, ml_collections.ConfigDict]:
     """Movies of drifting texture, and a configuration for each store."""
     from ava_jax.prepare import ava_builder
 
+    config = ava_config.load(args.config)
     width, height = map(int, args.size.split("x"))
     names = [f"movie{m}" for m in range(args.movies)]
     for m, name in enumerate(names):
@@ -25,7 +26,6 @@ def write(args, root: pathlib.Path) -> dict[str, ml_collections.ConfigDict]:
         for i, frame in enumerate(frames, 1):
             path = root / "rawframes" / name / f"img_{i:05}.jpg"
             cv2.imwrite(str(path), frame, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    config = ava_config.load(args.config)
     _annotate(root, config.data, names, args.seconds)
     config.data.timestamp_start = config.data.video_start = 0
     config.data.fps = _FPS

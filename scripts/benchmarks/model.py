@@ -33,43 +33,61 @@ _DRAWN = 8
 
 def add_arguments(parser):
     """Options of the subcommand; those with several values give all combinations."""
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--config",
         nargs="+",
         default=["configs/slowfast.py"],
-        help="FILE[:VARIANT], one or more",
+        metavar="FILE[:VARIANT]",
+        help="one or more configurations: configs/FILE.py or configs/FILE.py:VARIANT",
     )
-    parser.add_argument("--mode", nargs="+", choices=SIZES, default=["infer"])
-    parser.add_argument("--batch", type=int, nargs="+", default=[1], help="clips")
-    parser.add_argument("--boxes", type=int, default=5, help="boxes a clip")
-    parser.add_argument("--size", help=f"HEIGHTxWIDTH of the clips (default: {SIZES})")
-    parser.add_argument(
+    add("--mode", nargs="+", choices=SIZES, default=["infer"], help="what to measure")
+    add(
+        "--batch", type=int, nargs="+", default=[1], metavar="N", help="clips per batch"
+    )
+    add("--boxes", type=int, default=5, metavar="N", help="boxes per clip")
+    sizes = ", ".join(f"{size} for {mode}" for mode, size in SIZES.items())
+    add(
+        "--size",
+        metavar="HEIGHTxWIDTH",
+        help=f"size of the clips in pixels (default: {sizes})",
+    )
+    add(
         "--dtype",
         nargs="+",
         choices=("float32", "bfloat16"),
         default=["float32"],
+        help="precision of the computation",
     )
-    parser.add_argument("--repeats", type=int, default=5, help="timed runs, of each")
-    parser.add_argument(
+    add(
+        "--repeats",
+        type=int,
+        default=5,
+        metavar="N",
+        help="measurements, of which the median is reported",
+    )
+    add(
         "--compare",
         nargs="+",
         choices=COMPARE,
         default=[],
-        help="also time plain 3D convolutions, or the same network in PyTorch "
+        help="also measure plain 3D convolutions, or the same network in PyTorch "
         "(needs torch and torchvision)",
     )
-    parser.add_argument(
+    add(
         "--threads",
         type=int,
         default=1,
-        help="programs compiled at the same time; with more than one, the seconds of "
-        "compilation include waiting for the others",
+        metavar="N",
+        help="programs compiled concurrently; with more than one, compile times "
+        "include waiting for the others",
     )
-    parser.add_argument(
+    add(
         "--kernels",
         type=int,
         default=0,
-        help="how many of the operations that take longest to list, from a trace",
+        metavar="N",
+        help="number of the longest operations to list, from a trace",
     )
 
 

@@ -393,17 +393,18 @@ def test_command_line(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--config=configs/own.py"], "Give one step: list, extract, proposals, pack"),
-        (["extrac", "--config=configs/own.py"], "Give one step"),
-        (["extract"], "--config"),
-        (["extract", "--config=configs/own.py"], "needs --videos"),
-        (["list"], "needs --names"),
-        (["pack", "--config=configs/own.py"], "needs --out"),
+        ([], "required: STEP"),
+        (["--config=configs/own.py", "extract"], "must come after the command"),
+        (["extrac"], "'list', 'extract', 'proposals', 'pack'"),
+        (["extract"], "required: --config, --videos"),
+        (["list"], "required: --names"),
+        (["pack", "--config=configs/own.py"], "required: --out"),
+        (["list", "--names=none", "pack"], "unrecognized arguments: pack".capitalize()),
     ],
     ids=str,
 )
 def test_mistakes_are_told_in_a_paragraph(arguments, message):
     result = run(*arguments)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr

@@ -208,8 +208,8 @@ def test_command_lines(source, tmp_path):
     fields.append("--config.model.num_classes=3")
     done = _run(*command, *fields)
     assert done.returncode == 1
-    assert "--strict=False" in done.stderr
+    assert "--no-strict" in done.stderr
     assert "Traceback" not in done.stderr
-    done = _run(*command, *fields, "--strict=False", "--config.data.class_ids=(1,2)")
+    done = _run(*command, *fields, "--no-strict", "--config.data.class_ids=(1,2)")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("untrained") == 1

@@ -1,0 +1,316 @@
+"""What all command lines have in common: flags, help, errors and exit status."""
+
+import argparse
+import pathlib
+import re
+import runpy
+import subprocess
+import sys
+
+import pytest
+
+from ava_jax import command_line, errors, main
+
+ROOT = pathlib.Path(__file__).parents[1]
+CONFIG = "--config=configs/mini.py"
+
+# The command and the rest of a command line that ends in a UserError.
+PROGRAMS = {
+    "main": ("", ["--config=configs/none.py", "--workdir=x"]),
+    "check_ava": ("", [CONFIG, "--json=/dev/null/x"]),
+    "convert_checkpoint": ("", ["none.pth", "{tmp}/out", CONFIG]),
+    "demo_video": ("", ["video.mp4"]),
+    "evaluate_csv": (
+        "",
+        ["--ground-truth=none", "--detections=none", "--label-map=none"],
+    ),
+    "export": ("", ["{tmp}", "{tmp}/out", "--format=onnx"]),
+    "export_pytorch": ("", ["{tmp}", "{tmp}/out.pth"]),
+    "plot_run": ("", ["{tmp}"]),
+    "launch_local": ("", None),  # makes no files
+    "list": ("prepare_ava", ["--names=none"]),
+    "extract": ("prepare_ava", [CONFIG, "--videos=none"]),
+    "proposals": ("prepare_ava", [CONFIG, "--config.data.root={tmp}"]),
+    "pack": ("prepare_ava", [CONFIG, "--out={tmp}", "--config.data.root={tmp}"]),
+    "model": ("benchmark", ["--config=configs/none.py"]),
+    "train": ("benchmark", ["--config=configs/none.py"]),
+    "communication": ("benchmark", ["--config=configs/none.py"]),
+    "data": ("benchmark", ["--config=configs/none.py"]),
+    "eval": ("benchmark", None),  # makes its own files
+    "video": ("benchmark", ["--config=configs/none.py"]),
+}
+# What a script does when it is not a UserError that ends it with 1.
+USER_ERROR = {"check_ava": 2}
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Runs a program in this process: exit status, stdout, stderr."""
+    for name in ("JAX_PLATFORMS", "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"):
+        # Set here, so that what a program sets does not last.
+        monkeypatch.setenv(name, "cpu" if name == "JAX_PLATFORMS" else "2")
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    monkeypatch.chdir(ROOT)
+
+    def run(name, *arguments):
+        script = PROGRAMS[name][0]
+        command = [name] if script else []
+        arguments = [argument.format(tmp=tmp_path) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", [script or name, *command, *arguments])
+        with pytest.raises(SystemExit) as end:
+            if name == "main":
+                # Without `main.run`, which would set up this process's logging.
+                command_line.run(main.main)
+            else:
+                path = ROOT / f"scripts/{script or name}.py"
+                runpy.run_path(str(path), run_name="__main__")
+        return end.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def parsers(monkeypatch):
+    """The parsers whose help is printed."""
+    shown = []
+    print_help = command_line.Parser.print_help
+
+    def spy(self, *arguments):
+        shown.append(self)
+        print_help(self, *arguments)
+
+    monkeypatch.setattr(command_line.Parser, "print_help", spy)
+    return shown
+
+
+def test_the_table_has_all_scripts():
+    scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")}
+    assert scripts == {script or name for name, (script, _) in PROGRAMS.items()} - {
+        "main"
+    }
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_has_every_flag_with_its_default(name, run, parsers):
+    status, out, err = run(name, "--help")
+    assert (status, err) == (0, "")
+    text = " ".join(out.split())
+    (parser,) = parsers
+    assert len(parser._actions) > 1
+    for action in parser._actions:
+        assert action.help, f"{action.dest} has no help"
+        assert all(flag in text for flag in action.option_strings)
+        default = action.default
+        if default in (None, [], argparse.SUPPRESS) or isinstance(default, bool):
+            continue
+        if isinstance(default, (list, tuple)):
+            default = " ".join(map(str, default))
+        assert f"(default: {default})" in text
+    assert "logtostderr" not in text  # absl's own
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_an_unknown_flag_is_answered_with_the_nearest(name, run, parsers):
+    run(name, "--help")
+    flags = set(parsers[0]._option_string_actions) - {"-h", "-n", "--config.FIELD"}
+    flag = max(flags, key=len)
+    status, out, err = run(name, f"{flag[:-1]}=1")
+    assert (status, out) == (2, "")
+    assert err.startswith("usage: ")
+    assert f"\nError: There is no flag {flag[:-1]}. Did you mean {flag}?\n" in err
+
+
+@pytest.mark.parametrize("name", [n for n, (_, wrong) in PROGRAMS.items() if wrong])
+def test_a_users_error_has_no_traceback(name, run):
+    status, _, err = run(name, *PROGRAMS[name][1])
+    assert status == USER_ERROR.get(name, 1)
+    assert err.splitlines()[-1] and re.search(r"^Error: [A-Z/\w]", err, re.MULTILINE)
+    assert "Traceback" not in err and "usage" not in err
+
+
+# Configurations
+
+
+def parse(*arguments, **options):
+    parser = command_line.Parser()
+    parser.add_config(**options)
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--short-side", type=int)
+    parser.add_argument("--deep", action="store_true")
+    parser.add_argument("--strict", action=argparse.BooleanOptionalAction, default=True)
+    return parser.parse_args(arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "value"),
+    [
+        (["--config.train.batch=8"], "train.batch", 8),
+        (["--config.train.batch", "8"], "train.batch", 8),
+        (["-config.train.batch=8"], "train.batch", 8),
+        (["--config.train.batch=8", "--config.train.batch=9"], "train.batch", 9),
+        (["--config.optim.lr=1"], "optim.lr", 1.0),
+        (["--config.optim.lr", "-1"], "optim.lr", -1.0),
+        (["--config.data.train.boxes=a=b.csv"], "data.train.boxes", "a=b.csv"),
+        (["--config.data.train.boxes="], "data.train.boxes", ""),
+        (["--config.eval.flip=True"], "eval.flip", True),
+        (["--config.eval.flip=true"], "eval.flip", True),
+        (["--config.eval.flip", "--deep"], "eval.flip", True),
+        (["--config.eval.flip"], "eval.flip", True),
+        (["--config.data.frame_jitter=0"], "data.frame_jitter", False),
+        (["--noconfig.data.frame_jitter"], "data.frame_jitter", False),
+        (["--config.eval.short_sides=(224, 256)"], "eval.short_sides", (224, 256)),
+        (["--config.eval.short_sides", "(224,)"], "eval.short_sides", (224,)),
+        (["--config.eval.short_sides=64"], "eval.short_sides", (64,)),
+        (
+            ["--config.eval.short_sides=64", "--config.eval.short_sides=72"],
+            "eval.short_sides",
+            (64, 72),
+        ),
+        (["--config.data.crop_scales=(1.0, 0.5)"], "data.crop_scales", (1.0, 0.5)),
+        (
+            ["--config.optim.lr_multipliers=(('a', 0.5),)"],
+            "optim.lr_multipliers",
+            (("a", 0.5),),
+        ),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("config_is_first", [True, False])
+def test_fields_are_changed(arguments, field, value, config_is_first):
+    parts = [[CONFIG], arguments] if config_is_first else [arguments, [CONFIG]]
+    config = parse(*sum(parts, [])).config
+    found = config
+    for part in field.split("."):
+        found = found[part]
+    assert found == value and type(found) is type(value)
+    assert config.is_locked
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], r"required: --config"),
+        (["--config.optim.lr=1"], r"required: --config"),
+        ([CONFIG, "--config.optim.lrr=1"], r"'optim.lrr'. Did you mean --config.optim"),
+        ([CONFIG, "--config.batch=1"], r"no field 'batch'. Did you mean --config."),
+        ([CONFIG, "--config.data=1"], r"no field 'data'"),
+        (
+            [CONFIG, "--config.optim.lr=high"],
+            r"config.optim.lr=high: could not convert",
+        ),
+        ([CONFIG, "--config.train.batch=1.5"], r"config.train.batch=1.5"),
+        ([CONFIG, "--config.eval.flip=2"], r"config.eval.flip=2"),
+        ([CONFIG, "--config.optim.lr"], r"config.optim.lr"),
+        ([CONFIG, "--conf=x"], r"no flag --conf. Did you mean --config\?"),
+        ([CONFIG, "--short=3"], r"no flag --short\. Did you mean --short-side\?"),
+        ([CONFIG, "--short-side=x"], r"--short-side: invalid int value: 'x'"),
+        ([CONFIG, "--xyzzy"], r"no flag --xyzzy\n"),
+    ],
+    ids=str,
+)
+def test_a_wrong_command_line_exits_with_2(arguments, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        parse(*arguments)
+    assert end.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith("usage: ")
+    assert re.search(rf"\nError: [A-Z].*{message}", err), err
+
+
+def test_a_missing_variant_or_file_is_a_users_error():
+    for path in ("configs/none.py", "configs/slowfast.py:none", "configs/own.py:none"):
+        with pytest.raises(errors.UserError):
+            parse(f"--config={path}")
+
+
+def test_without_configuration_there_are_no_fields(capsys):
+    assert parse(required=False).config is None
+    with pytest.raises(SystemExit):
+        parse("--config.optim.lr=1", required=False)
+    assert "--config.optim.lr=1 needs --config FILE" in capsys.readouterr().err
+
+
+# Flags
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--short-side=3"], {"short_side": 3}),
+        (["--short_side", "3"], {"short_side": 3}),
+        (["a", "b_c", "--deep"], {"files": ["a", "b_c"], "deep": True}),
+        (["--deep", "a", "b"], {"files": ["a", "b"], "deep": True}),
+        (["--deep=true"], {"deep": True}),
+        (["--deep=False"], {"deep": False}),
+        (["--no-strict"], {"strict": False}),
+        (["--no_strict"], {"strict": False}),
+        (["--strict=False"], {"strict": False}),
+        (["--strict=True"], {"strict": True}),
+        (
+            ["--deep", "--", "--short_side=3", "--config.optim.lr=2"],
+            {"files": ["--short_side=3", "--config.optim.lr=2"], "short_side": None},
+        ),
+    ],
+    ids=str,
+)
+def test_flags_are_understood(arguments, expected):
+    args = vars(parse(CONFIG, *arguments))
+    assert {name: args[name] for name in expected} == expected
+
+
+def test_flags_of_beam_follow_two_dashes(run, monkeypatch):
+    from ava_jax.prepare import ava_builder
+
+    calls = []
+    monkeypatch.setattr(
+        ava_builder, "pack", lambda *arguments, **options: calls.append(options)
+    )
+    flags = ["--runner=DirectRunner", "--direct_num_workers=2"]
+    assert run("pack", CONFIG, "--out=x", "--", *flags)[0] == 0
+    assert calls == [{"name": "own", "beam_arguments": flags}]
+
+
+# The end
+
+
+def fail(error):
+    def main(argv):
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("main", "status", "err"),
+    [
+        (lambda argv: None, 0, ""),
+        (lambda argv: 3, 3, ""),
+        (fail(errors.UserError("No.")), 1, "Error: No.\n"),
+        (fail(KeyboardInterrupt()), 130, "Interrupted.\n"),
+        (fail(SystemExit(2)), 2, ""),
+    ],
+)
+def test_exit_status(main, status, err, capsys):
+    with pytest.raises(SystemExit) as end:
+        command_line.run(main)
+    assert (end.value.code or 0) == status
+    assert capsys.readouterr().err == err
+
+
+@pytest.mark.parametrize("code", ["print('x' * 100_000)", "print('x')"])
+def test_a_reader_that_leaves_is_no_error(code):
+    program = f"from ava_jax import command_line; command_line.run(lambda _: {code})"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()  # before the program has started
+    assert process.stderr.read() == b""
+    assert process.wait() == 141
+
+
+def test_any_other_broken_pipe_is_an_error(capfd):
+    with pytest.raises(BrokenPipeError):
+        command_line.run(fail(BrokenPipeError()))
