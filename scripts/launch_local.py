@@ -1,8 +1,9 @@
-"""Starts several processes of `ava_jax.main` on this machine, to try things.
+"""Starts several processes of `ava_jax.main` on this machine, for experiments.
 
     python scripts/launch_local.py -n 4 -- --config configs/mini.py --workdir runs/mini
 
-Lines are printed behind their process's number. When one fails, all are stopped.
+Each line of output starts with the index of its process. When one process fails, all
+are stopped.
 """
 
 import argparse
@@ -14,19 +15,19 @@ import sys
 import threading
 import time
 
-_GRACE_SECONDS = 30  # for the others to end by themselves, after one failed
+_GRACE_SECONDS = 30  # for the other processes to end by themselves
 
 
 def main() -> None:
-    """Starts what the command line says, and waits for it."""
+    """Starts the processes and waits for them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("-n", type=int, default=2, help="processes")
+    parser.add_argument("-n", type=int, default=2, help="number of processes")
     parser.add_argument(
-        "--devices", type=int, default=1, help="GPUs, or virtual CPU devices, of each"
+        "--devices", type=int, default=1, help="GPUs or virtual CPU devices per process"
     )
-    parser.add_argument("arguments", nargs="+", help="of ava_jax.main, behind --")
+    parser.add_argument("arguments", nargs="+", help="of ava_jax.main, after --")
     args = parser.parse_args()
     port = _free_port()
     processes = [_start(i, port, args) for i in range(args.n)]
