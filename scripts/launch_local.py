@@ -1,9 +1,8 @@
-"""Starts several processes of `ava_jax.main` on this machine, for experiments.
+"""Starts several processes of `ava_jax.main` on this machine, to try things.
 
     python scripts/launch_local.py -n 4 -- --config configs/mini.py --workdir runs/mini
 
-Each line of output starts with the index of its process. When one process fails, all
-are stopped.
+Lines are printed behind their process's number. When one fails, all are stopped.
 """
 
 import argparse
@@ -15,19 +14,19 @@ import sys
 import threading
 import time
 
-_GRACE_SECONDS = 30  # for the other processes to end by themselves
+_GRACE_SECONDS = 30  # for the others to end by themselves, after one failed
 
 
 def main() -> None:
-    """Starts the processes and waits for them."""
+    """Starts what the command line says, and waits for it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("-n", type=int, default=2, help="number of processes")
+    parser.add_argument("-n", type=int, default=2, help="processes")
     parser.add_argument(
-        "--devices", type=int, default=1, help="GPUs or virtual CPU devices per process"
+        "--devices", type=int, default=1, help="GPUs, or virtual CPU devices, of each"
     )
-    parser.add_argument("arguments", nargs="+", help="of ava_jax.main, after --")
+    parser.add_argument("arguments", nargs="+", help="of ava_jax.main, behind --")
     args = parser.parse_args()
     port = _free_port()
     processes = [_start(i, port, args) for i in range(args.n)]
