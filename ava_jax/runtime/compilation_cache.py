@@ -1,4 +1,4 @@
-"""Compiled programs are kept on disk."""
+"""A cache of compiled programs on disk."""
 
 import os
 import pathlib
@@ -8,14 +8,14 @@ from absl import logging
 
 
 def use_cache() -> None:
-    """Keeps compiled programs on disk for the next start, unless told where already.
+    """Keeps compiled programs on disk for the next start.
 
-    In `$XDG_CACHE_HOME/ava_jax/xla`, or `~/.cache/ava_jax/xla`; JAX's own settings
-    (`JAX_COMPILATION_CACHE_DIR`, say) go before. Does nothing if that folder cannot
-    be written. To be called when the devices are known, before anything is compiled.
+    In `$XDG_CACHE_HOME/ava_jax/xla`, or `~/.cache/ava_jax/xla`. JAX's own settings
+    (such as `JAX_COMPILATION_CACHE_DIR`) take precedence. Does nothing if the folder is
+    not writable. To be called after `initialize`, before anything is compiled.
 
-    Several CPU devices use no cache: a program of theirs that comes from it can hang
-    in its collectives (jax 0.10.2), whose order is not kept.
+    Several CPU devices use no cache: a program from the cache does not keep the order
+    of its collectives and can hang (jax 0.10.2).
     """
     if jax.default_backend() == "cpu" and jax.device_count() > 1:
         jax.config.update("jax_enable_compilation_cache", False)

@@ -62,7 +62,7 @@ def initialize(
     except BaseException as error:
         # Asked to stop, all processes stop after the same step. A second signal stops
         # the one that it was sent to.
-        if not (isinstance(error, KeyboardInterrupt) and _all_end()):
+        if not (isinstance(error, KeyboardInterrupt) and _all_stopped()):
             finished.set()
             _fail(error)
         raise
@@ -72,9 +72,9 @@ def initialize(
         jax.distributed.shutdown()
 
 
-def _all_end() -> bool:
+def _all_stopped() -> bool:
     try:
-        multihost.barrier("end", seconds=10)
+        multihost.barrier("stopped", seconds=10)
     except jax.errors.JaxRuntimeError:
         return False
     return True
@@ -220,19 +220,17 @@ def _give_up() -> NoReturn:
     state = multihost.distributed_state()
     address = state.coordinator_address or "an address that the launcher did not give"
     if state.process_id == 0:
-        message = (
-            f"Process 0 waited at {address} for {INITIALIZATION_TIMEOUT} s, and not "
-            "all processes came. Check that the others were started, with the same "
-            "--coordinator and --processes, and what they say."
-        )
+        what = f"waited at {address} for {INITIALIZATION_TIMEOUT} s, and not all came"
     else:
-        message = (
-            f"Process {state.process_id} did not reach process 0 at {address} within "
-            f"{INITIALIZATION_TIMEOUT} s: {_probe(address)}. Check that process 0 "
-            "runs, that the address is its own as seen from here, that no firewall "
-            "closes the port, and that all processes have the same --coordinator and "
-            "--processes."
+        what = (
+            f"did not reach process 0 at {address} within {INITIALIZATION_TIMEOUT} s: "
+            + _probe(address)
         )
+    message = (
+        f"Process {state.process_id} {what}. Check that all processes were started, "
+        "with the same --coordinator and --processes, that the address is the one of "
+        "process 0 as the others see it, and that no firewall closes the port."
+    )
     _exit(errors.tell(UserError(message)))
 
 

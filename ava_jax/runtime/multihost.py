@@ -4,8 +4,8 @@ Both go through JAX's coordination service, which runs in process 0, and not thr
 the devices. With a single process nothing waits.
 """
 
+import collections
 import contextlib
-import itertools
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -15,8 +15,8 @@ from orbax.checkpoint import multihost
 
 # Process 0 may prepare data or write the report while the others wait.
 WAIT_SECONDS = 3600
-# The service takes every key once. All processes make the same calls in the same order.
-_calls = itertools.count()
+# The service takes every key once. All processes use a name equally often.
+_uses = collections.Counter()
 
 
 def distributed_state() -> Any:
@@ -70,4 +70,5 @@ def allgather_text(name: str, text: str) -> list[str]:
 
 
 def _key(name: str) -> str:
-    return f"ava_jax/{next(_calls)}/{name}"
+    _uses[name] += 1
+    return f"ava_jax/{name}/{_uses[name]}"

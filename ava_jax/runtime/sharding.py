@@ -1,4 +1,4 @@
-"""The device mesh and what lies where on it: decided here, once.
+"""The device mesh, and how arrays are laid out on it.
 
 Data parallel: the state is replicated, a batch is split over the mesh's only
 axis. One program runs on every host; each host reads its own rows of the batch.
@@ -19,7 +19,7 @@ def make_mesh(devices: int = 0) -> Mesh:
     """All devices of all hosts along one axis.
 
     Args:
-      devices: how many there must be (`config.devices`); 0: any number.
+      devices: expected number (`config.devices`); 0 accepts any.
 
     Raises:
       UserError: there are more or fewer.
@@ -77,7 +77,7 @@ def rows_of_this_host(batch: int, field: str) -> range:
 
 
 def to_devices(rows: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Makes the global batch of which this host holds `rows`."""
+    """Makes the global batch from the rows of each host."""
     sharding = split(mesh)
     return {
         name: jax.make_array_from_process_local_data(sharding, value)
@@ -86,13 +86,13 @@ def to_devices(rows: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
 
 
 def place(value: np.ndarray, sharding: NamedSharding) -> jax.Array:
-    """A global array of which every process has the whole value."""
+    """Makes a global array of a value that every process has as a whole."""
     value = np.asarray(value)
     return jax.make_array_from_callback(value.shape, sharding, lambda i: value[i])
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Puts on every device what every process has computed for itself."""
+    """Puts values that are the same in every process on every device."""
     return jax.tree.map(lambda x: place(x, replicated(mesh)), tree)
 
 
