@@ -1,7 +1,6 @@
 """The page about a data set: what the doctor found, with pictures."""
 
-import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,74 +22,51 @@ def render(verdict: Verdict, read_image: ReadImage) -> str:
     """The page as HTML, with everything inside.
 
     Args:
-      verdict: what to tell.
+      verdict: what was found.
       read_image: gives the key frames to show.
     """
-    body = f"<p>{html.escape(verdict.headline)}</p>\n"
-    body += _splits(verdict.splits)
-    body += "\n".join(_finding(finding, read_image) for finding in verdict.findings)
-    return page.document("Data set check", body)
+    return page.render(
+        "data_check.html",
+        verdict=verdict,
+        rows=_split_rows(list(verdict.splits.values())),
+        findings=[
+            (finding, _figures(finding, read_image)) for finding in verdict.findings
+        ],
+        colors={
+            "problem": style.VERMILION,
+            "note": style.SKY_BLUE,
+            "split": style.WHITE,
+            "annotated": _ANNOTATED,
+            "proposed": _PROPOSED,
+        },
+    )
 
 
-def _splits(splits: Mapping[str, Mapping[str, Any]]) -> str:
-    if not splits:
-        return ""
+def _split_rows(splits: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """What the splits hold, a column for each."""
     names = ("key_frames", "movies", "people", "labels", "proposals")
     rows = [
-        [name.replace("_", "-"), *(f"{split[name]:,}" for split in splits.values())]
+        [name.replace("_", " "), *(f"{split[name]:,}" for split in splits)]
         for name in names
     ]
-    for iou in dict.fromkeys(
-        iou for split in splits.values() for iou in split["recall"]
-    ):
-        recalls = (split["recall"].get(iou) for split in splits.values())
+    for iou in dict.fromkeys(iou for split in splits for iou in split["recall"]):
+        recalls = (split["recall"].get(iou) for split in splits)
         shares = ("" if share is None else f"{share:.1%}" for share in recalls)
         rows.append([f"people found at IoU {iou}", *shares])
-    return page.section("What it holds", page.table(["", *splits], rows))
+    return rows
 
 
-def _finding(finding: Finding, read_image: ReadImage) -> str:
-    kind, color = ("problem", style.VERMILION)
-    if not finding.is_problem:
-        kind, color = ("note", style.SKY_BLUE)
-    chips = page.chip(kind, color)
-    if finding.split:
-        chips += page.chip(finding.split, style.WHITE)
-    places = "".join(f"<li>{html.escape(place)}</li>" for place in finding.places)
-    more = finding.count - len(finding.places)
-    if places and more > 0:
-        places += f"<li>and {more:,} more</li>"
-    body = f'<div class="chips">{chips}</div>\n'
-    body += f"<ul>{places}</ul>\n" if places else ""
-    for text in filter(None, (finding.found, finding.remedy)):
-        body += f"<p>{html.escape(text)}</p>\n"
-    title = f"{finding.name[:1].upper()}{finding.name[1:]}: {finding.count:,}"
-    return page.section(title, body + _gallery(finding, read_image))
-
-
-def _gallery(finding: Finding, read_image: ReadImage) -> str:
-    figures = [_figure(suspect, read_image(suspect)) for suspect in finding.suspects]
-    figures = [figure for figure in figures if figure]
-    if not figures:
-        return ""
-    chips = page.chip("dashed: annotated", _ANNOTATED)
-    if any(len(suspect.proposals) for suspect in finding.suspects):
-        chips += page.chip("solid: proposed", _PROPOSED)
-    return (
-        f'<div class="chips">{chips}</div>\n'
-        f'<div class="gallery">{"".join(figures)}</div>'
-    )
-
-
-def _figure(suspect: Suspect, image: np.ndarray | None) -> str:
-    if image is None:
-        return ""
-    title = f"{suspect.video}, second {suspect.second:g}"
-    picture = drawing.encode_jpeg(draw_suspect(suspect, image))
-    return (
-        f"<figure>{page.picture(picture, f'Key frame of {title}')}"
-        f"<figcaption>{html.escape(title)}</figcaption></figure>"
-    )
+def _figures(finding: Finding, read_image: ReadImage) -> list[tuple[str, bytes]]:
+    """Title and JPEG file of the suspects whose key frames can be read."""
+    images = ((suspect, read_image(suspect)) for suspect in finding.suspects)
+    return [
+        (
+            f"{suspect.video}, second {suspect.second:g}",
+            drawing.encode_jpeg(draw_suspect(suspect, image)),
+        )
+        for suspect, image in images
+        if image is not None
+    ]
 
 
 def draw_suspect(suspect: Suspect, image: np.ndarray) -> np.ndarray:

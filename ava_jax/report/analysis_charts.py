@@ -37,8 +37,8 @@ def precision_recall(metrics: Mapping[str, Any], analysis: Analysis) -> bytes | 
     averaged.sort(key=lambda i: -ranking.labels[i])
     if not averaged:
         return None
-    fig = figures.figure(6.4, 4.4, figures.LIGHT)
-    axes = figures.plots(fig, 1, 1, figures.LIGHT)[0]
+    fig = figures.figure(6.4, 4.4)
+    axes = figures.plots(fig, 1, 1)[0]
     for i, (color, dashes) in zip(averaged, _CURVES, strict=False):
         curve = curves.thin(ranking.curve(i))
         name = charts.class_label(metrics, str(ranking.class_ids[i]))
@@ -50,7 +50,7 @@ def precision_recall(metrics: Mapping[str, Any], analysis: Analysis) -> bytes | 
             linewidth=1.5,
         )
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-    axes.legend(**figures.legend_style(figures.LIGHT))
+    axes.legend(**figures.LEGEND)
     return figures.png(fig)
 
 
@@ -64,8 +64,8 @@ def confusion(metrics: Mapping[str, Any], analysis: Analysis) -> bytes | None:
     ids = analysis.ranking.class_ids[shown]
     names = [charts.class_label(metrics, str(label)) for label in ids]
     size = 2.2 + 0.2 * max(len(names), 6)
-    fig = figures.figure(size, size, figures.LIGHT)
-    axes = figures.plots(fig, 1, 1, figures.LIGHT)[0]
+    fig = figures.figure(size, size)
+    axes = figures.plots(fig, 1, 1)[0]
     axes.imshow(shares, cmap=_BLUES, vmin=0, vmax=1)
     axes.grid(visible=False)
     axes.set(xlabel="predicted", ylabel="true")
@@ -81,6 +81,6 @@ def confusion(metrics: Mapping[str, Any], analysis: Analysis) -> bytes | None:
 def _write_shares(axes: Axes, shares: np.ndarray) -> None:
     for row, column in np.argwhere(shares >= 0.005).tolist():
         share = shares[row, column]
-        ink = "white" if share > 0.5 else figures.LIGHT.ink
+        ink = "white" if share > 0.5 else figures.INK
         text = f"{100 * share:.0f}"
         axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=7)

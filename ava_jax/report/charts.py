@@ -10,7 +10,6 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 
 from ava_jax.report import figures, style
-from ava_jax.report.figures import LIGHT, Theme
 
 PROTOCOLS = ("activitynet", "mmaction2")
 _WIDTH = 6.4  # inches; narrow enough to be read on a phone
@@ -37,7 +36,7 @@ _BAR = style.hex_color(style.SKY_BLUE)
 _OTHER = style.hex_color(style.VERMILION)
 
 
-def per_class_ap(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
+def per_class_ap(metrics: Mapping[str, Any]) -> bytes:
     """Bars of the AP of every class, the best first, with its number of labels.
 
     The bars are the headline protocol's; where the other protocol's AP differs,
@@ -45,7 +44,6 @@ def per_class_ap(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
 
     Args:
       metrics: the contents of `metrics.json`.
-      theme: colours.
 
     Returns:
       A PNG file.
@@ -54,25 +52,23 @@ def per_class_ap(metrics: Mapping[str, Any], theme: Theme = LIGHT) -> bytes:
     other = next(p for p in PROTOCOLS if p != main)
     classes = ordered_classes(metrics)
     aps = [metrics["per_class"].get(c) for c in classes]
-    fig = figures.figure(_WIDTH, 1.0 + 0.21 * max(len(classes), 3), theme)
-    axes = figures.plots(fig, 1, 1, theme)[0]
+    fig = figures.figure(_WIDTH, 1.0 + 0.21 * max(len(classes), 3))
+    axes = figures.plots(fig, 1, 1)[0]
     axes.barh(range(len(classes)), [ap or 0 for ap in aps], color=_BAR, height=0.72)
     _draw_other_protocol(axes, metrics, other, classes)
-    _draw_mean(axes, metrics["mAP"], main, "-", theme.ink)
-    _write_columns(axes, metrics, classes, theme)
+    _draw_mean(axes, metrics["mAP"], main, "-", figures.INK)
+    _write_columns(axes, metrics, classes)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(classes) - 0.4, -0.6)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("AP at IoU 0.5")
     if axes.get_legend_handles_labels()[1]:
-        fig.legend(loc="outside upper left", ncols=2, **figures.legend_style(theme))
+        fig.legend(loc="outside upper left", ncols=2, **figures.LEGEND)
     return figures.png(fig)
 
 
-def training_curves(
-    history: Sequence[Mapping[str, float]], theme: Theme = LIGHT
-) -> bytes | None:
+def training_curves(history: Sequence[Mapping[str, float]]) -> bytes | None:
     """Loss, learning rate, mAP, recall and precision over the training steps.
 
     Args:
@@ -80,7 +76,6 @@ def training_curves(
         'prec@...'; 'loss/NAME' is a curve that is called NAME; other keys are not
         drawn. Of two dicts with the same step and key (a run that was resumed) the
         later one counts.
-      theme: colours.
 
     Returns:
       A PNG file, or None if there is nothing to draw.
@@ -90,23 +85,20 @@ def training_curves(
         return None
     columns = min(len(panels), 2)
     rows = -(-len(panels) // columns)
-    fig = figures.figure(columns * _PANEL_SIZE[0], rows * _PANEL_SIZE[1], theme)
-    all_axes = figures.plots(fig, rows, columns, theme)
+    fig = figures.figure(columns * _PANEL_SIZE[0], rows * _PANEL_SIZE[1])
+    all_axes = figures.plots(fig, rows, columns)
     for axes, panel in zip(all_axes, panels, strict=False):
-        _draw_panel(axes, panel, theme)
+        _draw_panel(axes, panel)
     for axes in all_axes[len(panels) :]:
         axes.remove()
     return figures.png(fig)
 
 
-def compare_runs(
-    runs: Mapping[str, Sequence[Mapping[str, float]]], theme: Theme = LIGHT
-) -> bytes | None:
+def compare_runs(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes | None:
     """Loss and mAP of several trainings, a curve for each.
 
     Args:
       runs: name -> history, as of `training_curves`.
-      theme: colours.
 
     Returns:
       A PNG file, or None if there is nothing to draw.
@@ -121,17 +113,15 @@ def compare_runs(
         for record in history:
             own = {f"{key}/{name}": record[key] for key in keys if key in record}
             merged.append({"step": record["step"]} | own)
-    return training_curves(merged, theme)
+    return training_curves(merged)
 
 
-def training_panels(
-    history: Sequence[Mapping[str, float]], theme: Theme = LIGHT
-) -> list[tuple[str, bytes]]:
+def training_panels(history: Sequence[Mapping[str, float]]) -> list[tuple[str, bytes]]:
     """The parts of `training_curves`, each with its name as a PNG file."""
     pictures = []
     for panel in _panels(history):
-        fig = figures.figure(*_PANEL_SIZE, theme)
-        _draw_panel(figures.plots(fig, 1, 1, theme)[0], panel, theme)
+        fig = figures.figure(*_PANEL_SIZE)
+        _draw_panel(figures.plots(fig, 1, 1)[0], panel)
         pictures.append((panel.label, figures.png(fig)))
     return pictures
 
@@ -151,14 +141,14 @@ def class_label(metrics: Mapping[str, Any], class_id: str) -> str:
 
 
 def _write_columns(
-    axes: Axes, metrics: Mapping[str, Any], classes: Sequence[str], theme: Theme
+    axes: Axes, metrics: Mapping[str, Any], classes: Sequence[str]
 ) -> None:
     """Names left of the bars; AP and number of labels in columns right of them."""
     axes.set_yticks(range(len(classes)), [class_label(metrics, c) for c in classes])
     for tick in axes.get_yticklabels():
         tick.set_parse_math(False)  # a name may hold a dollar sign
     across = axes.get_yaxis_transform()
-    style_of = {"color": theme.ink, "fontsize": 8.5, "va": "center"}
+    style_of = {"color": figures.INK, "fontsize": 8.5, "va": "center"}
 
     def write(x: float, row: float, text: str) -> None:
         axes.text(x, row, text, ha="right", transform=across, **style_of)
@@ -172,7 +162,7 @@ def _write_columns(
         write(_LABELS_COLUMN, row, f"{count['labels']:,}")
         if ap is None:
             reason = "no detection" if count["labels"] else "no ground truth"
-            paper = {"facecolor": theme.background, "edgecolor": "none", "pad": 1}
+            paper = {"facecolor": figures.PAPER, "edgecolor": "none", "pad": 1}
             axes.text(0.01, row, reason, bbox=paper, **style_of)
 
 
@@ -248,11 +238,11 @@ def _curves(
     }
 
 
-def _draw_panel(axes: Axes, panel: _Panel, theme: Theme) -> None:
-    looks = itertools.cycle(itertools.product(_LINES, theme.curves))
+def _draw_panel(axes: Axes, panel: _Panel) -> None:
+    looks = itertools.cycle(itertools.product(_LINES, figures.CURVES))
     for name, (line, color) in zip(panel.curves, looks, strict=False):
         _draw_curve(axes, *panel.curves[name], name, style.hex_color(color), line)
-    axes.set_title(panel.label, loc="left", fontsize=10, color=theme.ink)
+    axes.set_title(panel.label, loc="left", fontsize=10, color=figures.INK)
     axes.set_xlabel("training step", fontsize=8.5)
     axes.xaxis.set_major_locator(ticker.MaxNLocator(nbins=6, integer=True))
     if panel.is_rate:
@@ -263,7 +253,7 @@ def _draw_panel(axes: Axes, panel: _Panel, theme: Theme) -> None:
     margin = 0.02 * (last - first) or 1
     axes.set_xlim(first - margin, last + margin)
     if list(panel.curves) != [panel.kind]:
-        axes.legend(**figures.legend_style(theme))
+        axes.legend(**figures.LEGEND)
 
 
 def _start_at_zero(axes: Axes, panel: _Panel) -> None:

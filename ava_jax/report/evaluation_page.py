@@ -1,8 +1,6 @@
 """The page of an evaluation report."""
 
-import html
-from collections.abc import Mapping, Sequence
-from importlib import resources
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ava_jax.metrics.ava_map import PROTOCOLS
@@ -10,13 +8,11 @@ from ava_jax.metrics.breakdown import Part
 from ava_jax.metrics.error_analysis import Findings
 from ava_jax.metrics.protocol_gap import Gap
 from ava_jax.report import (
-    bars,
     charts,
     confusion,
     contact_sheet,
     curves,
     drawing,
-    figures,
     mistakes,
     page,
 )
@@ -33,109 +29,83 @@ def render(
     read_frame: mistakes.ReadFrame | None,
 ) -> str:
     """The page as HTML; arguments as of `evaluation.write_report`."""
-    parts = [
-        _headline(metrics, findings),
-        _protocols(metrics, findings.analysis.gap),
-        _classes(metrics, findings),
-        _parts(findings),
-        _curves(metrics),
-        _confusion(metrics, findings),
-        _mistakes(findings, read_frame),
-        _key_frames(key_frames),
-        _training(history),
-        page.data("data", _data(metrics, findings)),
-    ]
-    own = resources.files("ava_jax.report")
-    return page.document(
-        "Evaluation: action detection",
-        "\n".join(parts),
-        css=own.joinpath("evaluation_page.css").read_text(encoding="utf-8"),
-        script=own.joinpath("evaluation_page.js").read_text(encoding="utf-8"),
+    analysis = findings.analysis
+    by_size, by_people = analysis.by_size, analysis.by_people
+    return page.render(
+        "evaluation.html",
+        metrics=metrics,
+        cards=_cards(metrics, analysis.ceiling),
+        averaged=sum(ap is not None for ap in metrics["per_class"].values()),
+        **_protocols(metrics, analysis.gap),
+        actions=list(_actions(metrics, analysis.ceiling)),
+        other_aps={
+            f"AP {name}": result["per_class"]
+            for name, result in metrics["protocols"].items()
+            if result["per_class"] != metrics["per_class"]
+        },
+        by_size=by_size,
+        by_people=by_people,
+        sizes=[(_size(part), part) for part in by_size.parts],
+        people=[(_people(part), part) for part in by_people.parts],
+        curve_names=_curve_names(metrics),
+        **_confusion(metrics, findings),
+        mistakes=mistakes.figures(findings.mistakes, read_frame),
+        key_frame_legend=contact_sheet.legend(),
+        key_frames=[
+            (frame, drawing.encode_jpeg(contact_sheet.draw_key_frame(frame)))
+            for frame in contact_sheet.select(key_frames)
+        ],
+        training=charts.training_panels(history),
+        data=_data(metrics, findings),
     )
 
 
-def _headline(metrics: Mapping[str, Any], findings: Findings) -> str:
-    cards = [_card(metrics["mAP"], f"mAP, {metrics['protocol']} protocol", "card main")]
+def _cards(
+    metrics: Mapping[str, Any], ceiling: Mapping[int, float | None]
+) -> list[tuple[str, float | None]]:
+    """The mAP of the headline's protocol, those of the others, and the ceiling."""
+    main = metrics["protocol"]
+    others = [name for name in metrics["protocols"] if name != main]
+    cards = [(f"mAP, {main} protocol", metrics["mAP"])]
     cards += [
-        _card(result["mAP"], f"mAP, {name} protocol", "card")
-        for name, result in metrics["protocols"].items()
-        if name != metrics["protocol"]
+        (f"mAP, {name} protocol", metrics["protocols"][name]["mAP"]) for name in others
     ]
-    ceilings = [c for c in findings.analysis.ceiling.values() if c is not None]
-    ceiling = sum(ceilings) / len(ceilings) if ceilings else None
-    cards.append(_card(ceiling, "mAP that perfect scores would give these boxes"))
-    counts = metrics["counts"]
-    averaged = sum(ap is not None for ap in metrics["per_class"].values())
-    told = (
-        f"AP at IoU 0.5, mean over {averaged} of {len(metrics['class_names'])} "
-        f"actions. {counts['keyframes']:,} key frames "
-        f"({counts['excluded_keyframes']:,} excluded), "
-        f"{counts['ground_truth_boxes']:,} true boxes with "
-        f"{counts['ground_truth_labels']:,} labels, "
-        f"{counts['detections']:,} detections (box and action)."
-    )
-    groups = ", ".join(
-        f"{name} {page.share(mean)}" for name, mean in metrics["groups"].items()
-    )
-    if groups:
-        told += f" By group: {groups}."
-    return f'<div class="cards">{"".join(cards)}</div>\n<p>{html.escape(told)}</p>'
+    known = [c for c in ceiling.values() if c is not None]
+    mean = sum(known) / len(known) if known else None
+    return [*cards, ("mAP that perfect scores would give these boxes", mean)]
 
 
-def _card(value: float | None, label: str, css_class: str = "card") -> str:
-    number = page.share(value)
-    return f'<div class="{css_class}"><b>{number}</b>{html.escape(label)}</div>'
-
-
-def _protocols(metrics: Mapping[str, Any], gap: Gap) -> str:
+def _protocols(metrics: Mapping[str, Any], gap: Gap) -> dict[str, Any]:
+    """The rules in which the protocols differ, with counts and mAP as texts."""
     first, last = (metrics["protocols"][name]["mAP"] for name in PROTOCOLS)
     rules = (
-        ("activitynet: the AVA challenge, most published numbers", "", first),
+        ("activitynet: the AVA challenge, most published numbers", None, first),
         ("no detections on key frames without ground truth", *gap.no_truth),
         ("no actions without detections (their AP is 0)", *gap.undetected),
         ("with the labels of excluded key frames, all missed", *gap.excluded),
         ("boxes without area are false; float32: mmaction2", *gap.no_area),
     )
     rows = [
-        [rule, f"{count:,}" if count != "" else "", page.share(mean)]
+        (rule, "" if count is None else f"{count:,}", page.share(mean))
         for rule, count, mean in rules
     ]
-    table = page.table(["from one protocol to the other", "of these", "mAP"], rows)
-    same = "They give the same number here" if first == last else "Why they differ"
-    body = (
-        f'<p class="soft">{same}: each row changes one rule more; "of these" counts '
-        f"what the rule is about in this evaluation.</p>\n{table}"
-    )
-    return page.section("The two protocols", body)
+    return {"protocols_agree": first == last, "rules": rows}
 
 
-def _classes(metrics: Mapping[str, Any], findings: Findings) -> str:
-    body = (
-        '<p class="soft">The ceiling is the highest AP that any scores can give on the '
-        "detected boxes: the share of an action's labels for which some box could be "
-        "true (IoU 0.5). What lies above it is lost for want of a box; the rest, "
-        "between AP and ceiling, is lost to the scores.</p>\n"
-    )
-    table = bars.class_table(metrics, findings.analysis.ceiling)
-    return page.section("AP of every action", body + table)
-
-
-def _parts(findings: Findings) -> str:
-    sizes, people = findings.analysis.by_size, findings.analysis.by_people
-    note = (
-        "Means are over the actions that have labels in every part: "
-        f"{sizes.classes} by size, {people.classes} by number. A false detection "
-        "belongs to the part of its own box, a true one to that of its label. AP also "
-        "falls where an action is rare, whatever the model."
-    )
-    body = (
-        f'<p class="soft">{html.escape(note)}</p>\n{bars.legend()}\n'
-        + "<h3>By the area of a person's box</h3>\n"
-        + bars.part_table(sizes, list(map(_size, sizes.parts)))
-        + "\n<h3>By the number of annotated people in the key frame</h3>\n"
-        + bars.part_table(people, list(map(_people, people.parts)))
-    )
-    return page.section("AP by size and by number of people", body)
+def _actions(
+    metrics: Mapping[str, Any], ceiling: Mapping[int, float | None]
+) -> Iterator[dict[str, Any]]:
+    """A row for every action."""
+    for class_id in charts.ordered_classes(metrics):
+        counts = metrics["counts"]["per_class"].get(class_id, {})
+        yield {
+            "id": class_id,
+            "name": metrics["class_names"].get(class_id, f"class {class_id}"),
+            "ap": metrics["per_class"].get(class_id),
+            "ceiling": ceiling.get(int(class_id)),
+            "labels": counts.get("labels", 0),
+            "detections": counts.get("detections", 0),
+        }
 
 
 def _size(part: Part) -> str:
@@ -154,107 +124,24 @@ def _people(part: Part) -> str:
     return f"{part.low} to {part.high - 1} people"
 
 
-def _curves(metrics: Mapping[str, Any]) -> str:
+def _curve_names(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Id and name of the actions that have a curve, by name."""
     names = metrics["class_names"]
-    options = "".join(
-        f'<option value="{class_id}">{html.escape(names[class_id])}</option>'
-        for class_id in sorted(names, key=names.get)
-        if metrics["per_class"][class_id] is not None
-    )
-    body = (
-        '<p class="soft">AP is the area under the upper envelope of a curve. Point at '
-        "the chart to read precision and score at a recall.</p>\n"
-        '<div class="controls"><label>Add an action <select id="add">'
-        f'<option value="">choose</option>{options}</select></label></div>\n'
-        '<div id="curves"></div>\n<div class="chosen" id="chosen"></div>\n'
-        "<noscript><p>The curves need JavaScript.</p></noscript>"
-    )
-    return page.section("Precision and recall", body)
+    known = (c for c in names if metrics["per_class"][c] is not None)
+    return sorted(((c, names[c]) for c in known), key=lambda pair: pair[1])
 
 
-def _confusion(metrics: Mapping[str, Any], findings: Findings) -> str:
+def _confusion(metrics: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
     names = {int(label): name for label, name in metrics["class_names"].items()}
     arguments = findings.analysis.confusion, findings.analysis.ranking.class_ids, names
     shown = confusion.data(*arguments[:2])
-    pairs = list(zip(shown["ids"], shown["labels"], strict=True))
-    most, _ = max(pairs, key=lambda pair: pair[1], default=(None, 0))
-    options = "".join(
-        f'<option value="{label}"{" selected" if label == most else ""}>'
-        f"{html.escape(names[label])}</option>"
-        for label, _ in pairs
-    )
-    body = (
-        '<p class="soft">Of people with a detected box (each true box with the '
-        "detected one of highest IoU, at least 0.5). A person has several actions; for "
-        "one with k of them, the k highest-scored count as predicted. A true action "
-        "that is not among them is missed, and divided evenly among the predicted ones "
-        "that are not true. So a row adds up to 1, or to less where boxes have few "
-        "scores.</p>\n"
-        f'<div class="wide">{confusion.heat_map(*arguments)}</div>\n'
-        '<p class="soft">Rows are true actions, columns predicted ones; the diagonal '
-        "(blue) was found.</p>\n"
-        '<div class="two"><div><div class="controls"><label>Look at '
-        f'<select id="confused">{options}</select></label></div>\n'
-        '<h3>What it is taken for</h3><ul class="shares" id="taken-for"></ul>\n'
-        '<h3>What is taken for it</h3><ul class="shares" id="taken-from"></ul></div>\n'
-        f"<div><h3>Most labels lost</h3>{confusion.frequent(*arguments)}</div></div>"
-    )
-    return page.section("Confusion between actions", body)
-
-
-def _mistakes(findings: Findings, read_frame: mistakes.ReadFrame | None) -> str:
-    note = (
-        "False detections with the highest scores, on key frames with ground truth, "
-        "and true actions of detected people with the lowest scores, below a false one "
-        "of the same action. The worst of every action come first."
-    )
-    body = f'<p class="soft">{note}</p>\n'
-    return page.section(
-        "Worst mistakes", body + mistakes.gallery(findings.mistakes, read_frame)
-    )
-
-
-def _key_frames(key_frames: Sequence[KeyFrame]) -> str:
-    if not key_frames:
-        body = '<p class="soft">No frames were at hand for this report.</p>'
-        return page.section("Key frames", body)
-    chips = "".join(page.chip(text, color) for text, color in contact_sheet.legend())
-    pictures = "\n".join(map(_figure, contact_sheet.select(key_frames)))
-    return page.section(
-        "Key frames",
-        f'<div class="chips">{chips}</div>\n<div class="gallery">\n{pictures}\n</div>',
-    )
-
-
-def _figure(key_frame: KeyFrame) -> str:
-    image = drawing.encode_jpeg(contact_sheet.draw_key_frame(key_frame))
-    description = (
-        f"{key_frame.title}: {len(key_frame.true_boxes)} true and "
-        f"{len(key_frame.boxes)} detected people"
-    )
-    return (
-        f"<figure>{page.picture(image, description)}"
-        f"<figcaption>{html.escape(key_frame.title)}</figcaption></figure>"
-    )
-
-
-def _training(history: Sequence[Mapping[str, float]]) -> str:
-    panels = zip(
-        charts.training_panels(history),
-        charts.training_panels(history, figures.DARK),
-        strict=True,
-    )
-    pictures = "\n".join(
-        f"<figure>{page.picture(light, f'{name} over the training', dark)}</figure>"
-        for (name, light), (_, dark) in panels
-    )
-    if not pictures:
-        body = (
-            '<p class="soft">No training curves: there is no history of a training '
-            "with this evaluation.</p>"
-        )
-        return page.section("Training", body)
-    return page.section("Training", f'<div class="gallery">\n{pictures}\n</div>')
+    pairs = zip(shown["ids"], shown["labels"], strict=True)
+    return {
+        "map": confusion.heat_map(*arguments),
+        "confused": [(label, names[label]) for label in shown["ids"]],
+        "most_labelled": max(pairs, key=lambda pair: pair[1], default=(None,))[0],
+        "most_confused": confusion.frequent(*arguments),
+    }
 
 
 def _data(metrics: Mapping[str, Any], findings: Findings) -> dict[str, Any]:

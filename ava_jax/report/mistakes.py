@@ -1,14 +1,14 @@
 """The worst mistakes, with the part of the frame that they are about."""
 
-import html
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ava_jax.metrics.error_analysis import NamedMistake
-from ava_jax.report import contact_sheet, drawing, page, style
+from ava_jax.report import contact_sheet, drawing, style
 
-# The RGB frame, (H, W, 3) uint8, at a second of a video; None: not at hand.
+# The RGB frame, (H, W, 3) uint8, at a second of a video; None if it cannot be read.
 ReadFrame = Callable[[str, float], np.ndarray | None]
 
 _SIZE = 400, 300  # pixels of a picture
@@ -16,40 +16,31 @@ _LEAST = 0.5  # of the frame's height that a picture shows
 _MARGIN = 0.2  # around the boxes, of a picture
 
 
-def gallery(mistakes: Sequence[NamedMistake], read_frame: ReadFrame | None) -> str:
-    """A figure for each mistake, with a control for the kind.
+class Figure(NamedTuple):
+    """A mistake as the page shows it; see `headline` and `truth`."""
 
-    Args:
-      mistakes: in the order to show them.
-      read_frame: where frames come from; None: text alone.
-    """
-    figures = "\n".join(_figure(mistake, read_frame) for mistake in mistakes)
-    options = "".join(
-        f'<option value="{value}">{text}</option>'
-        for value, text in (
-            ("", "both kinds"),
-            ("false", "false, with a high score"),
-            ("low", "true, with a low score"),
-        )
-    )
-    return (
-        f'<div class="controls"><label>Show <select id="kind">{options}</select>'
-        f'</label></div>\n<div class="gallery small" id="mistakes">\n{figures}\n</div>'
-    )
+    kind: str  # 'false' or 'low'
+    headline: str
+    truth: str
+    place: str
+    image: bytes | None  # a JPEG file
 
 
-def _figure(mistake: NamedMistake, read_frame: ReadFrame | None) -> str:
+def figures(
+    mistakes: Sequence[NamedMistake], read_frame: ReadFrame | None
+) -> list[Figure]:
+    """What the page shows of the mistakes; without `read_frame` text alone."""
+    return [_figure(mistake, read_frame) for mistake in mistakes]
+
+
+def _figure(mistake: NamedMistake, read_frame: ReadFrame | None) -> Figure:
     frame = None if read_frame is None else read_frame(mistake.video, mistake.second)
-    kind = "false" if mistake.is_false_alarm else "low"
-    place = f"{mistake.video}, second {mistake.second:g}"
-    image = ""
-    if frame is not None:
-        picture = drawing.encode_jpeg(draw(mistake, frame))
-        image = page.picture(picture, f"{place}: {headline(mistake)}")
-    return (
-        f'<figure data-kind="{kind}">{image}<figcaption>'
-        f"<b>{html.escape(headline(mistake))}</b><br>{html.escape(truth(mistake))}"
-        f"<br>{html.escape(place)}</figcaption></figure>"
+    return Figure(
+        kind="false" if mistake.is_false_alarm else "low",
+        headline=headline(mistake),
+        truth=truth(mistake),
+        place=f"{mistake.video}, second {mistake.second:g}",
+        image=None if frame is None else drawing.encode_jpeg(draw(mistake, frame)),
     )
 
 

@@ -1,8 +1,5 @@
 """The page of a video: it plays beside a timeline of what everybody does."""
 
-import base64
-import html
-import importlib.resources
 from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import quote
@@ -43,36 +40,14 @@ def render(
       notes: sentences above the timeline.
     """
     shown = {"duration": round(duration, 3), "every": every, "threshold": threshold}
-    body = (
-        f'<p class="soft">{html.escape(" ".join(notes))}</p>\n'
-        '<div class="stage">\n<div class="film">'
-        f'<video id="video" controls playsinline preload="metadata" '
-        f'src="{_address(video)}"></video></div>\n'
-        f"<div>{_CONTROLS}\n"
-        '<p class="soft" id="count" aria-live="polite"></p>\n'
-        '<div id="people"></div>\n'
-        '<button id="more" hidden>Show more people</button>\n</div>\n</div>\n'
-        + page.data("data", shown | _data(sightings, colors))
+    is_file = isinstance(video, bytes)
+    return page.render(
+        "video.html",
+        title=title,
+        notes=notes,
+        video=page.data_url(video, "video/mp4") if is_file else quote(video),
+        data=shown | _data(sightings, colors),
     )
-    own = importlib.resources.files("ava_jax.report")
-    css, script = (
-        own.joinpath(f"video_page.{kind}").read_text(encoding="utf-8")
-        for kind in ("css", "js")
-    )
-    return page.document(title, body, css, script)
-
-
-_CONTROLS = """<div class="controls">
-<label>Action <select id="action"></select></label>
-<label>Score from <input id="score" type="range" min="0.05" max="0.95" step="0.05">
-<output id="limit"></output></label>
-</div>"""
-
-
-def _address(video: str | bytes) -> str:
-    if isinstance(video, bytes):
-        return f"data:video/mp4;base64,{base64.b64encode(video).decode()}"
-    return html.escape(quote(video))
 
 
 def _data(sightings: Sequence[Sighting], colors: dict[int, style.Color]) -> dict:

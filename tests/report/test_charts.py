@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ava_jax.report import charts, figures
+from ava_jax.report import charts
 
 BAR = (86, 180, 233)
 
@@ -84,18 +84,6 @@ def test_names_may_hold_anything(name):
     metrics["class_names"]["1"] = name
     picture = decode(charts.per_class_ap(metrics))
     assert len(bar_lengths(picture)) == 2
-
-
-@pytest.mark.parametrize(
-    ("theme", "paper"),
-    [(figures.LIGHT, (255, 255, 255)), (figures.DARK, (0x16, 0x18, 0x1C))],
-)
-def test_themes_have_their_paper(theme, paper):
-    for png in (
-        charts.per_class_ap(metrics_of([0.5]), theme),
-        charts.training_curves([{"step": 1, "loss": 2.0}], theme),
-    ):
-        assert tuple(decode(png)[0, 0]) == paper
 
 
 @pytest.mark.parametrize(

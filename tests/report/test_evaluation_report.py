@@ -8,9 +8,19 @@ import subprocess
 import sys
 
 import cv2
+import evaluation_case
 import numpy as np
 import pytest
-from evaluation_case import HISTORY, NASTY, TRUTH, evaluation, key_frames, read_frame
+from evaluation_case import (
+    HISTORY,
+    NAMES,
+    NASTY,
+    TRUTH,
+    evaluation,
+    key_frames,
+    read_frame,
+)
+from page_structure import HOSTILE, structure
 
 from ava_jax import errors
 from ava_jax.report import evaluation_page
@@ -62,11 +72,7 @@ class Page(html.parser.HTMLParser):
 
     @property
     def images(self):
-        return [
-            attrs.get("src") or attrs["srcset"]
-            for tag, attrs in self.tags
-            if tag in ("img", "source")
-        ]
+        return [attrs["src"] for tag, attrs in self.tags if tag == "img"]
 
     def table(self, first_cell):
         """The rows from the one that begins so, as long as they are as wide."""
@@ -112,8 +118,8 @@ def test_page_needs_nothing_else(whole, page):
     text = (whole / "index.html").read_text(encoding="utf-8")
     for request in ("url(", "@import", "http:", "https:", "fetch(", "import("):
         assert request not in text
-    # 3 key frames; 3 training curves, light and dark; the mistakes.
-    assert len(page.images) == 3 + 2 * 3 + text.count("data-kind=")
+    # 3 key frames, 3 training curves, the mistakes.
+    assert len(page.images) == 3 + 3 + text.count("data-kind=")
     for url in page.images:
         head, data = url.split(",")
         assert head in ("data:image/png;base64", "data:image/jpeg;base64")
@@ -126,6 +132,17 @@ def test_text_is_escaped(page):
     assert f"{NASTY} [14]" in page.text
     assert f"{NASTY}, second 2" in page.text
     assert page.data["names"]["14"] == NASTY
+
+
+def test_hostile_names_are_escaped(monkeypatch):
+    def page_with(name):
+        monkeypatch.setattr(evaluation_case, "NASTY", name)  # of the movie
+        metrics, findings = evaluation(names=NAMES | {14: name})
+        metrics["groups"] = {name: 0.5}
+        shown = key_frames(1), HISTORY, read_frame
+        return evaluation_page.render(metrics, findings, *shown)
+
+    assert structure(page_with(HOSTILE)) == structure(page_with("harmless"))
 
 
 def test_headline(page):
@@ -165,7 +182,7 @@ def test_actions(page):
     ]
     bars = [attrs for _, attrs in page.tags if attrs.get("class") == "bar"]
     assert bars[1]["aria-label"] == (
-        "AP 0.500, lost to scores 0.167, lost for want of a box 0.333"
+        "AP 0.500, lost to scores 0.167, lost to missing boxes 0.333"
     )
     pieces = [a for _, a in page.tags if a.get("class") == "boxes" and "style" in a]
     assert pieces[1]["style"] == "width:33.33%"
@@ -269,7 +286,7 @@ def test_what_an_earlier_report_left_is_replaced(tmp_path):
     left = {"contact_sheet.png", "training_curves.png"}
     assert {p.name for p in tmp_path.iterdir()} == {*PICTURES - left, "index.html"}
     assert "No training curves" in page.words
-    assert "No frames were at hand" in page.words
+    assert "made without frames" in page.words
     assert "✗ stand 0.70" in page.words and not page.images
 
 

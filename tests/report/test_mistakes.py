@@ -80,12 +80,12 @@ def test_both_boxes_are_drawn():
         assert (picture == np.array(color)).all(axis=-1).sum() > 50
 
 
-def test_frames_that_are_not_at_hand():
+def test_frames_that_cannot_be_read():
     asked = []
 
     def read_frame(video, second):
         asked.append((video, second))
 
-    html = mistakes.gallery([mistake()], read_frame)
+    (figure,) = mistakes.figures([mistake()], read_frame)
     assert asked == [("movie", 902.5)]
-    assert "<img" not in html and "movie, second 902.5" in html
+    assert figure.image is None and figure.place == "movie, second 902.5"

@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 from browser import complaints, open_page
+from page_structure import HOSTILE, structure
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
@@ -53,8 +54,15 @@ def test_needs_nothing_else(title):
     assert outline.all("video")[0]["src"] == "film.mp4"
     assert not outline.all("link")
     assert not any("src" in script for script in outline.all("script"))
-    # The data and the program, and nothing that a title or an action smuggled in.
-    assert len(outline.all("script")) == 2
+    assert len(outline.all("script")) == 2  # the data and the program
+
+
+def test_hostile_names_are_escaped():
+    def page_with(name):
+        said = [Sighting(1.0, 1, [(name, 0.9)])]
+        return render(f"{name}.mp4", said, title=name, notes=[name])
+
+    assert structure(page_with(HOSTILE)) == structure(page_with("harmless"))
 
 
 def test_names_of_files_are_quoted():
