@@ -317,7 +317,7 @@ def figure(poses, arms=("down",), change=4.5):
         return schedule.Track(states, (change,) * (len(states) - 1))
 
     rng = np.random.default_rng(7)
-    return figures.Figure(rng, (0.0, 5.0), track(poses), track(arms), track(("empty",)))
+    return figures.Figure(rng, 5j, [track(poses), track(arms), track(("empty",))])
 
 
 LATER = np.arange(5, 9, 0.1)

@@ -31,7 +31,6 @@ _BELOW |= {"ankle near": 0.035, "ankle far": 0.035, "toe near": 0.02, "toe far":
 
 _SKINS = (150, 185, 230), (120, 160, 210), (90, 125, 180), (60, 85, 130)
 _HAIRS = (30, 30, 35), (40, 60, 90), (60, 120, 170), (90, 90, 95), (50, 50, 160)
-OBJECTS = ("ball", "box", "bag")
 
 
 class Figure:
@@ -40,16 +39,15 @@ class Figure:
     The arm farther from the camera may be raised, the nearer hand may hold something.
     """
 
-    def __init__(
-        self,
-        rng: np.random.Generator,
-        centre: tuple[float, float],
-        poses: Track,
-        arms: Track,
-        hands: Track,
-    ):
-        """Draws lots for body, clothes and habits; see `place` for `centre`."""
-        self.poses, self.arms, self.hands = poses, arms, hands
+    def __init__(self, rng: np.random.Generator, centre: complex, tracks: list[Track]):
+        """Draws lots for body, clothes and habits.
+
+        Args:
+          rng: Source of them.
+          centre: Of its path: metres to the right, and from the camera (imaginary).
+          tracks: Of its poses, of the arm and of the hand.
+        """
+        self.poses, self.arms, self.hands = tracks
         self.centre = centre
         self.reach = rng.uniform(0.3, 0.6), rng.uniform(-0.25, 0.25)  # of the path, m
         self.start = rng.uniform(0, 100)  # along the path, m
@@ -57,8 +55,8 @@ class Figure:
         self.build = rng.uniform(0.9, 1.2)  # thickness of the limbs
         self.stride = rng.uniform(0.40, 0.52)  # amplitude of the hip, rad
         self.cadence = rng.uniform(0.8, 1.05)  # walk cycles per second
-        self.jump_rate = rng.uniform(1.05, 1.35)  # per second
-        self.wave_rate = rng.uniform(0.9, 1.2)  # per second
+        self.jump_rate = rng.uniform(0.7, 0.9)  # per second
+        self.wave_rate = rng.uniform(0.6, 0.8)  # per second
         self.phase = rng.uniform()  # of walk cycle and jumps at the beginning
         self.wave_phase = rng.uniform()
         self.arm_rise = rng.uniform(0.3, 0.6)  # of a raised arm from the vertical, rad
@@ -69,7 +67,7 @@ class Figure:
         self.trousers = hsv(*rng.uniform((0, 0.1, 0.2), (1, 0.5, 0.7)))
         self.shoes = hsv(*rng.uniform((0, 0.0, 0.1), (1, 0.5, 0.9)))
         self.sleeves = (self.skin, shade(self.shirt, 0.86))[rng.integers(2)]
-        self.object = OBJECTS[rng.integers(len(OBJECTS))]
+        self.object = str(rng.choice(["ball", "box", "bag"]))
         self.object_colour = hsv(*rng.uniform((0, 0.85, 0.7), (1, 1, 1)))
 
     def actions(self, time: float) -> frozenset[str]:
@@ -84,8 +82,8 @@ class Figure:
         speed = self.cadence * 4 * (_THIGH + _SHANK) * self.height * self.stride
         walked = self.start + speed * self.poses.clock(time, "walk")
         turn = walked * math.pi / 2 / self.reach[0]
-        x = self.centre[0] + self.reach[0] * math.asin(math.sin(turn)) * 2 / math.pi
-        depth = self.centre[1] + self.reach[1] * math.sin(turn)
+        x = self.centre.real + self.reach[0] * math.asin(math.sin(turn)) * 2 / math.pi
+        depth = self.centre.imag + self.reach[1] * math.sin(turn)
         return x, depth, math.tanh(3 * math.cos(turn))
 
 

@@ -85,7 +85,8 @@ def generate(root: str | os.PathLike[str], spec: MiniSpec | None = None) -> None
 
 
 def _generate(root: pathlib.Path, spec: MiniSpec) -> None:
-    if _manifest_of(root) == _manifest(spec):
+    manifest = dict(format=_FORMAT, version=_VERSION, spec=dataclasses.asdict(spec))
+    if _manifest_of(root) == manifest:
         return
     # Beside the folder, so that a rename can put it there.
     partial = root.with_name(f".{root.name}.partial-{uuid.uuid4().hex}")
@@ -93,8 +94,9 @@ def _generate(root: pathlib.Path, spec: MiniSpec) -> None:
     partial.mkdir(parents=True)
     try:
         _write(partial, spec)
+        (partial / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         # Another process may have made the same meanwhile.
-        if _manifest_of(root) != _manifest(spec):
+        if _manifest_of(root) != manifest:
             if root.exists():  # a miniature or an empty folder
                 root.rename(old)
             partial.rename(root)
@@ -111,10 +113,6 @@ def _check(spec: MiniSpec) -> None:
                 f"The miniature's {name} is {value!r}; it must be a whole number "
                 f"of at least {minimum}."
             )
-
-
-def _manifest(spec: MiniSpec) -> dict:
-    return {"format": _FORMAT, "version": _VERSION, "spec": dataclasses.asdict(spec)}
 
 
 def _manifest_of(root: pathlib.Path) -> dict | None:
@@ -158,8 +156,6 @@ def _write(root: pathlib.Path, spec: MiniSpec) -> None:
         _write_lines(annotations / f"mini_{split}_excluded_timestamps.csv", excluded)
         with (annotations / f"mini_proposals_{split}.pkl").open("wb") as file:
             pickle.dump(proposals, file, protocol=2)
-    manifest = json.dumps(_manifest(spec), indent=2)
-    (root / "manifest.json").write_text(manifest + "\n")
 
 
 def _write_frames(folder: pathlib.Path, movie: Movie, count: int) -> None:

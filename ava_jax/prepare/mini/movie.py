@@ -23,7 +23,7 @@ class Person:
     entity: int
     box: tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions
     actions: frozenset[str]
-    visible: float  # share of the silhouette
+    visible: float  # share of the silhouette in the frame
 
 
 class Movie:
@@ -99,9 +99,7 @@ class Movie:
         cv2.multiply(image, light, image, 1 / 255)
 
 
-def _cast(
-    rng: np.random.Generator, index: int, seconds: int, view: View
-) -> list[Figure]:
+def _cast(rng, index: int, seconds: int, view: View) -> list[Figure]:
     """Two to five figures, spread over the picture.
 
     Their numbers come in rounds of six movies, so that the sizes of the splits
@@ -116,5 +114,5 @@ def _cast(
     for place, depth, *states in zip(places, depths, *tracks, strict=True):
         half = view.size[1] / 2 / view.scale(depth)  # of the picture's width, m
         x = half * (0.75 * place + rng.uniform(-0.1, 0.1))
-        figures.append(Figure(rng, (x, depth), *states))
+        figures.append(Figure(rng, complex(x, depth), states))
     return figures

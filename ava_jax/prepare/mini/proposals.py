@@ -19,14 +19,13 @@ def propose(rng: np.random.Generator, people: list) -> np.ndarray:
       people: `movie.Person`, everyone of whom something is visible.
 
     Returns:
-      (N, 5) float64, N at least 1: x1, y1, x2, y2 as fractions, score; best
-      first.
+      (N, 5) float64, N at least 1: x1, y1, x2, y2 as fractions, score; best first.
     """
     boxes = []
     for person in people:
         clear = person.visible >= VISIBLE
-        if rng.uniform() < (0.985 if clear else person.visible):
-            sure = clear and rng.uniform() < 0.985
+        if rng.uniform() < (0.98 if clear else person.visible):
+            sure = clear and rng.uniform() < 0.98
             score = 1 - 0.1 * rng.beta(1, 4) if sure else rng.uniform(0.3, 0.95)
             boxes.append(_jittered(rng, person.box, rng.uniform(0.005, 0.04), score))
         if clear and rng.uniform() < 0.04:

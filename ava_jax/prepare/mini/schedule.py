@@ -64,9 +64,6 @@ def deal(
 
 
 def _changes(rng: np.random.Generator, seconds: int) -> tuple[float, ...]:
-    changes = []
-    second = int(rng.integers(_SPELL[0], _SPELL[1] + 1))
-    while second <= seconds - _SPELL[0]:
-        changes.append(second + float(rng.uniform(*_CHANGE_AT)))
-        second += int(rng.integers(_SPELL[0], _SPELL[1] + 1))
-    return tuple(changes)
+    ends = np.cumsum(rng.integers(_SPELL[0], _SPELL[1] + 1, seconds))
+    ends = ends[ends <= seconds - _SPELL[0]]
+    return tuple((ends + rng.uniform(*_CHANGE_AT, len(ends))).tolist())
