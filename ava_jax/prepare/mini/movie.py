@@ -18,7 +18,7 @@ _SHADOW = (160, 155, 155)  # what a shadow leaves of the light
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """A figure at a key-frame."""
+    """A figure at a key frame."""
 
     entity: int
     box: tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions
@@ -31,7 +31,7 @@ class Movie:
 
     Attributes:
       figures: Everyone in it; a figure's entity id is its index.
-      cut_second: The key-frame at which another shot is inserted, if any: in every
+      cut_second: The key frame at which another shot is inserted, if any: in every
         fourth movie of a split, the first (`index` 0) included.
     """
 
@@ -68,7 +68,7 @@ class Movie:
         return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
     def people(self, second: int) -> list[Person]:
-        """The figures at a key-frame of which anything is in the picture."""
+        """The figures at a key frame of which anything is in the picture."""
         height, width = self._scene.shape[:2]
         drawn = [strokes(figure, second, self._view) for figure in self.figures]
         picture = np.zeros((height, width), np.uint8)

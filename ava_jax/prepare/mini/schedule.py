@@ -53,7 +53,7 @@ def deal(
     """Tracks of `count` figures, their states dealt from rounds of `deck`.
 
     Changes fall near the middle of a second, so that none is within 0.4 s of a
-    key-frame, and at least 2.5 s apart.
+    key frame, and at least 2.5 s apart.
     """
     changes = [_changes(rng, seconds) for _ in range(count)]
     total = sum(len(c) + 1 for c in changes)
