@@ -41,12 +41,9 @@ class View:
 
 
 def paint(image: np.ndarray, strokes: list[Stroke], value: int | None = None) -> None:
-    """Draws into an image that is larger than the frame by `OVERSAMPLING`.
+    """Draws, in order, into an image that is larger than the frame by `OVERSAMPLING`.
 
-    Args:
-      image: BGR, or of one channel if `value` is given.
-      strokes: What to draw, in order.
-      value: What to write instead of colours.
+    The image is BGR, or has one channel, which gets `value` in place of colours.
     """
     for points, width, colour, filled in strokes:
         ink = colour if value is None else value

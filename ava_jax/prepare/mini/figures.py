@@ -42,10 +42,8 @@ class Figure:
     def __init__(self, rng: np.random.Generator, centre: complex, tracks: list[Track]):
         """Draws lots for body, clothes and habits.
 
-        Args:
-          rng: Source of them.
-          centre: Of its path: metres to the right, and from the camera (imaginary).
-          tracks: Of its poses, of the arm and of the hand.
+        `centre` is that of its path: metres to the right and (imaginary) from the
+        camera. `tracks` are of its poses, the raised arm and the holding hand.
         """
         self.poses, self.arms, self.hands = tracks
         self.centre = centre
@@ -55,8 +53,8 @@ class Figure:
         self.build = rng.uniform(0.9, 1.2)  # thickness of the limbs
         self.stride = rng.uniform(0.40, 0.52)  # amplitude of the hip, rad
         self.cadence = rng.uniform(0.8, 1.05)  # walk cycles per second
-        self.jump_rate = rng.uniform(0.7, 0.9)  # per second
-        self.wave_rate = rng.uniform(0.6, 0.8)  # per second
+        self.jump_rate = rng.uniform(1.4, 1.7)  # per second
+        self.wave_rate = rng.uniform(1.6, 1.9)  # per second
         self.phase = rng.uniform()  # of walk cycle and jumps at the beginning
         self.wave_phase = rng.uniform()
         self.arm_rise = rng.uniform(0.3, 0.6)  # of a raised arm from the vertical, rad
@@ -178,8 +176,8 @@ def _raise_arm(figure: Figure, time: float, at: dict[str, complex]):
     wave = math.sin(2 * math.pi * turns)
     # To the side that the figure faces, straight up where it faces the camera.
     rise = figure.arm_rise * figure.place(time)[2]
-    elbow = at["shoulder far"] - _hanging(_UPPER_ARM, -rise - 0.7 * wave)
-    hand = elbow - _hanging(_FOREARM, -0.3 * rise - 1.2 * wave)
+    elbow = at["shoulder far"] - _hanging(_UPPER_ARM, -rise - 0.9 * wave)
+    hand = elbow - _hanging(_FOREARM, -0.3 * rise - 1.3 * wave)
     for name, raised in (("elbow far", elbow), ("hand far", hand)):
         at[name] += weight * (raised - at[name])
     return at

@@ -21,20 +21,18 @@ from ava_jax.errors import UserError
 from ava_jax.prepare.mini.movie import Movie, Person
 from ava_jax.prepare.mini.proposals import VISIBLE, propose
 
-# AVA's action ids and names (v2.2).
-ACTIONS = {
-    7: "jump/leap",
-    8: "lie/sleep",
-    11: "sit",
-    12: "stand",
-    14: "walk",
-    17: "carry/hold (an object)",
-    69: "hand wave",
+# AVA's action ids and names (v2.2), by what a figure does.
+_ACTIONS = {
+    "jump": (7, "jump/leap"),
+    "lie": (8, "lie/sleep"),
+    "sit": (11, "sit"),
+    "stand": (12, "stand"),
+    "walk": (14, "walk"),
+    "hold": (17, "carry/hold (an object)"),
+    "wave": (69, "hand wave"),
 }
-
+ACTIONS = dict(_ACTIONS.values())  # id: name
 SPLITS = ("train", "val")
-
-_IDS = {"jump": 7, "lie": 8, "sit": 11, "stand": 12, "walk": 14, "hold": 17, "wave": 69}
 
 _FORMAT = "ava_jax miniature"
 _VERSION = 2  # changes whenever the same spec gives other files
@@ -175,6 +173,6 @@ def _rows(key: str, people: list[Person]) -> list[str]:
     for person in people:
         if person.visible >= VISIBLE:
             box = ",".join(f"{value:.3f}" for value in person.box)
-            ids = sorted(_IDS[action] for action in person.actions)
+            ids = sorted(_ACTIONS[action][0] for action in person.actions)
             rows += [f"{key},{box},{action},{person.entity}" for action in ids]
     return rows

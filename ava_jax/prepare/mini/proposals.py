@@ -34,7 +34,7 @@ def propose(rng: np.random.Generator, people: list) -> np.ndarray:
     for _ in range(rng.poisson(0.7)):
         box = _false_box(rng)
         if np.all(iou(np.tile(box, (len(true), 1)), true) < 0.3):
-            believed = rng.uniform() < 0.2
+            believed = rng.uniform() < 0.15
             score = rng.uniform(0.9, 0.97) if believed else 0.9 * rng.beta(1, 2)
             boxes.append((*box, score))
     boxes = boxes or [(*_false_box(rng), 0.05)]
