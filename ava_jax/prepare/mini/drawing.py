@@ -1,4 +1,4 @@
-"""What the miniature's pictures are drawn with: strokes, colours, a viewpoint."""
+"""Drawing of the miniature: strokes, colours, and the camera's view."""
 
 import dataclasses
 from typing import NamedTuple

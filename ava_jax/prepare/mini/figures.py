@@ -18,7 +18,7 @@ from ava_jax.prepare.mini.drawing import hsv, shade
 from ava_jax.prepare.mini.schedule import Track
 
 # Proportions, in body heights. Hands, feet and limbs are a little larger than
-# life, to be read at this size.
+# life, to be seen at this size.
 _THIGH, _SHANK, _FOOT = 0.24, 0.24, 0.085
 _TORSO, _HEAD = 0.29, 0.423  # from the pelvis
 _UPPER_ARM, _FOREARM = 0.17, 0.18
@@ -40,7 +40,7 @@ class Figure:
     """
 
     def __init__(self, rng: np.random.Generator, centre: complex, tracks: list[Track]):
-        """Draws lots for body, clothes and habits.
+        """Draws body, clothes and habits at random.
 
         `centre` is that of its path: metres to the right and (imaginary) from the
         camera. `tracks` are of its poses, the raised arm and the holding hand.
@@ -54,13 +54,14 @@ class Figure:
         self.stride = rng.uniform(0.40, 0.52)  # amplitude of the hip, rad
         self.cadence = rng.uniform(0.8, 1.05)  # walk cycles per second
         self.jump_rate = rng.uniform(1.4, 1.7)  # per second
-        self.wave_rate = rng.uniform(1.6, 1.9)  # per second
+        # Per second: much changes between frames 0.2 s apart, and 0.8 s apart.
+        self.wave_rate = rng.uniform(1.6, 1.9)
         self.phase = rng.uniform()  # of walk cycle and jumps at the beginning
         self.wave_phase = rng.uniform()
         self.arm_rise = rng.uniform(0.3, 0.6)  # of a raised arm from the vertical, rad
         self.skin = _SKINS[rng.integers(len(_SKINS))]
         self.hair = _HAIRS[rng.integers(len(_HAIRS))]
-        # Clothes are muted, as most are, and what is held is not.
+        # Objects have brighter colours than clothes, to stand out.
         self.shirt = hsv(*rng.uniform((0, 0.1, 0.35), (1, 0.5, 0.9)))
         self.trousers = hsv(*rng.uniform((0, 0.1, 0.2), (1, 0.5, 0.7)))
         self.shoes = hsv(*rng.uniform((0, 0.0, 0.1), (1, 0.5, 0.9)))
@@ -156,7 +157,7 @@ def _hanging(length: float, angle: float) -> complex:
 def _turned(figure: Figure, time: float, at: dict[str, complex], lift: float):
     """Lifts a puppet that faces right, and turns it to its heading."""
     heading = figure.place(time)[2]
-    # Who sits or lies does so across the picture, where it can be told.
+    # Seen from the front, a lying or sitting figure could not be recognised.
     across = figure.poses.weight(time, "sit", "lie")
     heading += across * (math.copysign(1, heading) - heading)
     half = math.sqrt(1 - heading**2) / 2  # of the width seen from the front

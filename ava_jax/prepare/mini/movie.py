@@ -11,7 +11,7 @@ from ava_jax.prepare.mini.figures import Figure
 from ava_jax.prepare.mini.puppet import strokes
 
 _CUT = 0.45  # half the duration of an inserted shot, s
-_CUT_EVERY = 4  # one movie in so many has an inserted shot
+_CUT_EVERY = 4  # every fourth movie has an inserted shot
 _DEPTHS = 6.0, 4.2  # m, between which figures are spread
 _SHADOW = (160, 155, 155)  # what a shadow leaves of the light
 
@@ -44,7 +44,7 @@ class Movie:
         fps: int,
         size: tuple[int, int],
     ):
-        """Draws up everything but the frames, which are `size`: (height, width)."""
+        """Prepares all but the frames, whose `size` is (height, width)."""
         self._fps = fps
         self._view = View(size)
         names = rng.permutation(list(scenery.SCENES))[:2].tolist()

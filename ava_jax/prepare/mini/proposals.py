@@ -1,4 +1,4 @@
-"""The miniature's proposals: boxes as a person detector would give them."""
+"""The miniature's proposals."""
 
 import numpy as np
 

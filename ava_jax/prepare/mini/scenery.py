@@ -5,7 +5,7 @@ import numpy as np
 
 from ava_jax.prepare.mini.drawing import OVERSAMPLING, Colour, View, hsv, shade
 
-_BACK, _NEAREST = 9.5, 2.0  # m from the camera: the backdrop, where the ground ends
+_BACK, _NEAREST = 9.5, 2.0  # m from the camera: the ends of the ground
 
 
 def draw_scene(rng: np.random.Generator, name: str, view: View) -> np.ndarray:
@@ -19,7 +19,7 @@ def draw_scene(rng: np.random.Generator, name: str, view: View) -> np.ndarray:
     image[base : base + height // 48] *= 0.8
     for strength, cell in ((0.08, height / 2), (0.03, height / 72)):
         image *= 1 + strength * _noise(rng, image, cell)
-    # Far things are paler: figures and what they hold stand out a little.
+    # Distant things are paler, so that figures stand out.
     image = 0.75 * image + 0.25 * (image.mean(axis=2, keepdims=True) + 30)
     image = np.clip(np.round(image), 0, 255).astype(np.uint8)
     return cv2.GaussianBlur(image, (0, 0), height / 240)

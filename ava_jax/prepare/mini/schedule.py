@@ -5,10 +5,9 @@ import dataclasses
 
 import numpy as np
 
-# Shares of the states, as decks of which each movie deals whole rounds: even a
-# few movies then hold every action. "stand" and "walk", and "raised" and
-# "wave", are equally frequent: of two states that one frame cannot tell apart,
-# neither may be the better guess.
+# Shares of the states, as decks that each movie deals completely, so that a few
+# movies have every action. "stand" and "walk" are equally frequent, and so are
+# "raised" and "wave": one frame does not distinguish them, and frequency must not.
 POSE_DECK = ("stand", "walk", "stand", "walk", "sit", "jump", "lie")
 ARM_DECK = ("down", "raised", "wave")
 HAND_DECK = ("empty", "empty", "hold")
