@@ -1,9 +1,8 @@
 """The miniature: short drawn movies in AVA's format on disk, made from a seed.
 
-It stands in for AVA where AVA is not at hand: seven of AVA's actions, several
-per person, in movies of a few seconds. "stand" and "walk" have the same
-silhouettes, as have a still raised arm and "hand wave": they can be told apart
-by motion only.
+It has AVA's file formats and seven of AVA's actions, several per person, in
+movies of a few seconds. "stand" and "walk" have the same silhouettes, as have a
+still raised arm and "hand wave": only motion tells them apart.
 """
 
 import contextlib
@@ -20,27 +19,23 @@ import numpy as np
 
 from ava_jax.errors import UserError
 from ava_jax.prepare.mini.movie import Movie, Person
+from ava_jax.prepare.mini.proposals import VISIBLE, propose
 
-# AVA's action ids and names (v2.2).
-ACTIONS = {
-    7: "jump/leap",
-    8: "lie/sleep",
-    11: "sit",
-    12: "stand",
-    14: "walk",
-    17: "carry/hold (an object)",
-    69: "hand wave",
+# AVA's action ids and names (v2.2), by what a figure does.
+_ACTIONS = {
+    "jump": (7, "jump/leap"),
+    "lie": (8, "lie/sleep"),
+    "sit": (11, "sit"),
+    "stand": (12, "stand"),
+    "walk": (14, "walk"),
+    "hold": (17, "carry/hold (an object)"),
+    "wave": (69, "hand wave"),
 }
-
+ACTIONS = dict(_ACTIONS.values())  # id: name
 SPLITS = ("train", "val")
 
-_IDS = {"jump": 7, "lie": 8, "sit": 11, "stand": 12, "walk": 14, "hold": 17, "wave": 69}
-
-# People of whom less can be seen are not annotated.
-_VISIBLE = 0.5
-
 _FORMAT = "ava_jax miniature"
-_VERSION = 1  # changes whenever the same spec gives other files
+_VERSION = 2  # changes whenever the same spec gives other files
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
 
 
@@ -56,6 +51,9 @@ class MiniSpec:
     timestamp_start: int = 100  # the second at which each movie begins
     height: int = 144  # pixels
     width: int = 192
+
+
+_LEAST = MiniSpec(0, 1, 1, 3, 2, 0, 48, 48)  # of each field
 
 
 def generate(root: str | os.PathLike[str], spec: MiniSpec | None = None) -> None:
@@ -85,42 +83,34 @@ def generate(root: str | os.PathLike[str], spec: MiniSpec | None = None) -> None
 
 
 def _generate(root: pathlib.Path, spec: MiniSpec) -> None:
-    if _manifest_of(root) == _manifest(spec):
+    manifest = dict(format=_FORMAT, version=_VERSION, spec=dataclasses.asdict(spec))
+    if _manifest_of(root) == manifest:
         return
     # Beside the folder, so that a rename can put it there.
     partial = root.with_name(f".{root.name}.partial-{uuid.uuid4().hex}")
+    old = partial.with_name(partial.name + "-old")
     partial.mkdir(parents=True)
     try:
         _write(partial, spec)
+        (partial / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         # Another process may have made the same meanwhile.
-        if _manifest_of(root) != _manifest(spec):
-            _replace(root, partial)
+        if _manifest_of(root) != manifest:
+            if root.exists():  # a miniature or an empty folder
+                root.rename(old)
+            partial.rename(root)
+            shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def _check(spec: MiniSpec) -> None:
-    least = {
-        "seed": 0,
-        "train_movies": 1,
-        "val_movies": 1,
-        "seconds": 3,
-        "fps": 2,
-        "timestamp_start": 0,
-        "height": 48,
-        "width": 48,
-    }
-    for name, minimum in least.items():
+    for name, minimum in vars(_LEAST).items():
         value = getattr(spec, name)
         if not isinstance(value, int) or value < minimum:
             raise UserError(
                 f"The miniature's {name} is {value!r}; it must be a whole number "
                 f"of at least {minimum}."
             )
-
-
-def _manifest(spec: MiniSpec) -> dict:
-    return {"format": _FORMAT, "version": _VERSION, "spec": dataclasses.asdict(spec)}
 
 
 def _manifest_of(root: pathlib.Path) -> dict | None:
@@ -138,34 +128,20 @@ def _manifest_of(root: pathlib.Path) -> dict | None:
     )
 
 
-def _replace(root: pathlib.Path, partial: pathlib.Path) -> None:
-    """Puts `partial` in the place of `root`, a miniature or an empty folder."""
-    if root.exists():
-        old = partial.with_name(partial.name + "-old")
-        root.rename(old)
-        partial.rename(root)
-        shutil.rmtree(old)
-    else:
-        partial.rename(root)
-
-
 def _write(root: pathlib.Path, spec: MiniSpec) -> None:
     annotations = root / "annotations"
     annotations.mkdir()
-    _write_labels(annotations / "mini_action_list.pbtxt")
+    labels = (f'item {{\n  name: "{n}"\n  id: {i}\n}}' for i, n in ACTIONS.items())
+    _write_lines(annotations / "mini_action_list.pbtxt", labels)
     for number, split in enumerate(SPLITS):
         rows, excluded, proposals = [], [], {}
         for index in range(getattr(spec, f"{split}_movies")):
             rng = np.random.default_rng([spec.seed, number, index])
-            movie = Movie(
-                rng,
-                index,
-                seconds=spec.seconds,
-                fps=spec.fps,
-                size=(spec.height, spec.width),
-            )
+            size = spec.height, spec.width
+            movie = Movie(rng, index, seconds=spec.seconds, fps=spec.fps, size=size)
             name = f"mini_{split}_{index:02}"
-            _write_frames(root / "rawframes" / name, movie)
+            folder = root / "rawframes" / name
+            _write_frames(folder, movie, spec.seconds * spec.fps)
             for second in range(1, spec.seconds - 1):
                 key = f"{name},{spec.timestamp_start + second:04}"
                 people = movie.people(second)
@@ -178,20 +154,13 @@ def _write(root: pathlib.Path, spec: MiniSpec) -> None:
         _write_lines(annotations / f"mini_{split}_excluded_timestamps.csv", excluded)
         with (annotations / f"mini_proposals_{split}.pkl").open("wb") as file:
             pickle.dump(proposals, file, protocol=2)
-    manifest = json.dumps(_manifest(spec), indent=2)
-    (root / "manifest.json").write_text(manifest + "\n")
 
 
-def _write_frames(folder: pathlib.Path, movie: Movie) -> None:
+def _write_frames(folder: pathlib.Path, movie: Movie, count: int) -> None:
     folder.mkdir(parents=True)
-    for index in range(movie.frame_count):
+    for index in range(count):
         jpeg = cv2.imencode(".jpg", movie.frame(index), _JPEG)[1]
         (folder / f"img_{index + 1:05}.jpg").write_bytes(jpeg.tobytes())
-
-
-def _write_labels(path: pathlib.Path) -> None:
-    items = (f'item {{\n  name: "{n}"\n  id: {i}\n}}' for i, n in ACTIONS.items())
-    _write_lines(path, items)
 
 
 def _write_lines(path: pathlib.Path, lines) -> None:
@@ -202,73 +171,8 @@ def _rows(key: str, people: list[Person]) -> list[str]:
     """AVA's rows of a key frame: one per person and action."""
     rows = []
     for person in people:
-        if person.visible >= _VISIBLE:
+        if person.visible >= VISIBLE:
             box = ",".join(f"{value:.3f}" for value in person.box)
-            ids = sorted(_IDS[action] for action in person.actions)
+            ids = sorted(_ACTIONS[action][0] for action in person.actions)
             rows += [f"{key},{box},{action},{person.entity}" for action in ids]
     return rows
-
-
-def propose(rng: np.random.Generator, people: list[Person]) -> np.ndarray:
-    """Boxes as a person detector would give them.
-
-    Most people are found with a high score, some twice, a few with a low score
-    or not at all. People hardly visible may be found too. Other boxes are
-    false, most of them with low scores.
-
-    Args:
-      rng: Source of the detector's errors.
-      people: Everyone of whom something is visible.
-
-    Returns:
-      (N, 5) float64, N at least 1: x1, y1, x2, y2 as fractions, score; best
-      first.
-    """
-    boxes = []
-    for person in people:
-        if person.visible >= _VISIBLE:
-            boxes += _found(rng, person.box)
-        elif rng.uniform() < person.visible:
-            boxes.append(_jittered(rng, person.box, 0.05, rng.uniform(0.3, 0.97)))
-    for _ in range(rng.poisson(0.7)):
-        box = _false_box(rng)
-        if all(_iou(box, person.box) < 0.3 for person in people):
-            # One in ten is believed.
-            high = rng.uniform() < 0.1
-            score = rng.uniform(0.9, 0.97) if high else 0.9 * rng.beta(1, 2)
-            boxes.append((*box, score))
-    boxes = boxes or [(*_false_box(rng), 0.05)]
-    return np.array(sorted(boxes, key=lambda box: -box[4]), np.float64)
-
-
-def _found(rng: np.random.Generator, box) -> list[tuple[float, ...]]:
-    luck = rng.uniform()
-    if luck < 0.008:
-        return []
-    score = rng.uniform(0.4, 0.9) if luck < 0.024 else 1 - 0.1 * rng.beta(1, 4)
-    boxes = [_jittered(rng, box, rng.uniform(0.005, 0.04), score)]
-    if rng.uniform() < 0.04:
-        boxes.append(_jittered(rng, box, 0.1, rng.uniform(0.5, 0.95)))
-    return boxes
-
-
-def _jittered(rng: np.random.Generator, box, sigma: float, score: float):
-    x1, y1, x2, y2 = box
-    sides = np.array([x2 - x1, y2 - y1] * 2)
-    shift = np.clip(rng.standard_normal(4), -2, 2)
-    return (*np.clip(np.array(box) + sigma * sides * shift, 0, 1), score)
-
-
-def _false_box(rng: np.random.Generator) -> tuple[float, ...]:
-    height = rng.uniform(0.25, 0.75)
-    width = height * rng.uniform(0.2, 0.6)
-    x, y = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
-    return x, y, x + width, y + height
-
-
-def _iou(a, b) -> float:
-    wide = min(a[2], b[2]) - max(a[0], b[0])
-    high = min(a[3], b[3]) - max(a[1], b[1])
-    common = max(0.0, wide) * max(0.0, high)
-    union = sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in (a, b)) - common
-    return common / union

@@ -5,20 +5,15 @@ import dataclasses
 
 import numpy as np
 
-POSES = ("stand", "walk", "sit", "jump", "lie")
-ARMS = ("down", "raised", "wave")
-HANDS = ("empty", "hold")
-
-# Shares of the states, as decks of which each movie deals whole rounds: even a
-# few movies then hold every action. "stand" and "walk", and "raised" and
-# "wave", are equally frequent: of two states that one frame cannot tell apart,
-# neither may be the better guess.
+# Shares of the states, as decks that each movie deals completely, so that a few
+# movies have every action. "stand" and "walk" are equally frequent, and so are
+# "raised" and "wave": one frame does not distinguish them, and frequency must not.
 POSE_DECK = ("stand", "walk", "stand", "walk", "sit", "jump", "lie")
 ARM_DECK = ("down", "raised", "wave")
 HAND_DECK = ("empty", "empty", "hold")
 
-_RAMP = 0.2  # half the duration of a change, s
-_SEGMENT = (3, 6)  # whole seconds between changes, ends included
+_RAMP = 0.4  # duration of a change, s
+_SPELL = (3, 6)  # whole seconds between changes, ends included
 _CHANGE_AT = (0.42, 0.5)  # a change is this far into its second
 
 
@@ -33,23 +28,22 @@ class Track:
         """The state at `time`, in seconds from the movie's beginning."""
         return self.states[bisect.bisect(self.changes, time)]
 
-    def weight(self, times: np.ndarray, *states: str) -> np.ndarray:
-        """How far the figure is in one of `states`.
+    def weight(self, time: float, *states: str) -> float:
+        """How far the figure is in one of `states`: 0 to 1, smooth at a change."""
+        before = self.at(time - _RAMP / 2) in states
+        after = self.at(time + _RAMP / 2) in states
+        if before == after:
+            return float(after)
+        change = self.changes[bisect.bisect(self.changes, time - _RAMP / 2)]
+        x = (time - change) / _RAMP + 0.5
+        rise = x * x * (3 - 2 * x)
+        return rise if after else 1 - rise
 
-        Args:
-          times: (T,) seconds.
-          *states: The states that count.
-
-        Returns:
-          (T,) values from 0 to 1 which ramp smoothly around each change. The
-          weights of all states sum to 1.
-        """
-        bounds = (-np.inf, *self.changes, np.inf)
-        weight = np.zeros_like(times)
-        for state, start, end in zip(self.states, bounds[:-1], bounds[1:], strict=True):
-            if state in states:
-                weight += _ramp(times - start) - _ramp(times - end)
-        return weight
+    def clock(self, time: float, state: str) -> float:
+        """Seconds spent in `state` until `time`."""
+        starts, ends = (0.0, *self.changes), (*self.changes, np.inf)
+        spells = zip(self.states, starts, ends, strict=True)
+        return sum(max(0.0, min(time, e) - s) for name, s, e in spells if name == state)
 
 
 def deal(
@@ -59,15 +53,6 @@ def deal(
 
     Changes fall near the middle of a second, so that none is within 0.4 s of a
     key frame, and at least 2.5 s apart.
-
-    Args:
-      rng: Source of the tracks.
-      deck: States of one round; a state that is there twice is twice as likely.
-      seconds: Duration of the movie.
-      count: Number of tracks.
-
-    Returns:
-      `count` tracks.
     """
     changes = [_changes(rng, seconds) for _ in range(count)]
     total = sum(len(c) + 1 for c in changes)
@@ -78,14 +63,6 @@ def deal(
 
 
 def _changes(rng: np.random.Generator, seconds: int) -> tuple[float, ...]:
-    changes = []
-    second = int(rng.integers(_SEGMENT[0], _SEGMENT[1] + 1))
-    while second <= seconds - _SEGMENT[0]:
-        changes.append(second + float(rng.uniform(*_CHANGE_AT)))
-        second += int(rng.integers(_SEGMENT[0], _SEGMENT[1] + 1))
-    return tuple(changes)
-
-
-def _ramp(times: np.ndarray) -> np.ndarray:
-    x = np.clip((times + _RAMP) / (2 * _RAMP), 0, 1)
-    return x * x * (3 - 2 * x)
+    ends = np.cumsum(rng.integers(_SPELL[0], _SPELL[1] + 1, seconds))
+    ends = ends[ends <= seconds - _SPELL[0]]
+    return tuple((ends + rng.uniform(*_CHANGE_AT, len(ends))).tolist())
