@@ -130,6 +130,8 @@ def test_evaluation_reads_shared_frames_once(
         for first, count, clip in zip(
             batch["first_box"], batch["count"], batch["clip"]
         ):
+            if count == 0:
+                continue  # padding
             k = np.searchsorted(split.proposal_starts, first, "right") - 1
             video = split.video[k]
             wanted = split.centre[k] + interval * (np.arange(clip_len) - clip_len // 2)
@@ -139,7 +141,7 @@ def test_evaluation_reads_shared_frames_once(
             frames = train_split.frames.clip(video, tf.constant(wanted))
             expected = transforms.resize(frames, *clip.shape[1:3])
             np.testing.assert_array_equal(clip, expected)
-            seen |= {(video, i) for i in wanted.tolist()} if count else set()
+            seen |= {(video, i) for i in wanted.tolist()}
     assert set(counted.read) == seen
     # One stream of each row of the batch at least: where one ends and another
     # begins, frames are read by both.

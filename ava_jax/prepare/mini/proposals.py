@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ava_jax.annotations.iou import iou
+from ava_jax.metrics.iou import iou
 
 VISIBLE = 0.5  # people of whom less can be seen are not annotated
 
