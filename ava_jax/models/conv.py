@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from ava_jax.models import stem_conv
-from ava_jax.models.batch_norm import BatchNorm
+from ava_jax.models.batch_norm import BatchNorm, PerReplica
 
 # MMAction2's `kaiming_init`: normal with variance 2 / (out * kT * kH * kW).
 kaiming = nn.initializers.variance_scaling(
@@ -227,7 +227,7 @@ class ConvBlock(nn.Module):
     kernel_size: tuple[int, int, int] = (1, 1, 1)
     strides: tuple[int, int, int] = (1, 1, 1)
     dilation: int = 1
-    norm: str = "global"
+    norm: str | PerReplica = "global"
     relu: bool = True
     zero_scale: bool = False
     dtype: str = "float32"
