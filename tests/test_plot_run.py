@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ava_jax.errors import UserError
-from ava_jax.report import charts, style
+from ava_jax.report import charts, figures, style
 from ava_jax.workdir import read_history
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -56,7 +56,7 @@ def test_every_run_has_a_look_of_its_own():
     picture = charts.compare_runs({str(i): history(i + 1) for i in range(3)})
     pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
     found = set(map(tuple, pixels[..., ::-1].reshape(-1, 3).tolist()))
-    assert set(charts.LIGHT.curves[:3]) <= found
+    assert set(figures.CURVES[:3]) <= found
     assert style.PURPLE not in found
     # Two panels, loss and mAP, beside each other.
     assert pixels.shape[1] > 1.5 * pixels.shape[0]
@@ -67,8 +67,8 @@ def test_a_run_keeps_its_colour_where_another_has_no_curve():
     picture = charts.compare_runs(runs)
     pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     right = pixels[:, pixels.shape[1] // 2 :].reshape(-1, 3)
-    second = charts.LIGHT.curves[1]
-    first = charts.LIGHT.curves[0]
+    second = figures.CURVES[1]
+    first = figures.CURVES[0]
     in_plot = [(right == color).all(-1).sum() for color in (first, second)]
     # The marker of the second beside its line in the legend; of the first only that.
     assert in_plot[1] > in_plot[0] > 0
