@@ -98,9 +98,16 @@ def test_a_user_sees_all_that_matters():
         r"learning rate +0.2: 0.1 at 8 clips, scaled to 16",
     ):
         assert re.search(line, text), text
-    unknown = dataclasses.replace(PLAN, device_bytes=None)
+    unknown = dataclasses.replace(PLAN, device_bytes=None, gflops_per_clip=0.0)
     text = as_table(plan_lines(unknown, config, sharding.make_mesh()))
     assert "93 GiB a device (what it has is not known)" in text
+    assert re.search("forward +not known", text)
+
+
+def test_a_step_compiles_where_no_platform_counts_operations(monkeypatch):
+    monkeypatch.setattr(compilation, "cpu_device", lambda: None)
+    step, *_ = compiled()
+    assert step.plan.gflops_per_clip == 0
 
 
 ADVICE = {

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import ml_collections
 from jax.sharding import Mesh
 
+from ava_jax.models.detector import cpu_device
 from ava_jax.training import memory
 from ava_jax.training.step_cost import Plan
 from ava_jax.training.train_state import TrainState
@@ -92,9 +93,8 @@ def _forward_gflops(module, state, batch, config) -> float:
 
     The compilers for GPUs and TPUs count nothing before they have compiled.
     """
-    try:
-        cpu = jax.local_devices(backend="cpu")[0]
-    except RuntimeError:
+    cpu = cpu_device()
+    if cpu is None:
         return 0.0
     clips = batch["clip"].update(dtype=jnp.float32)
     arguments = jax.tree.map(
