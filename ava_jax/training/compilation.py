@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
+from ava_jax.models.detector import cpu_device
 from ava_jax.training import memory
 from ava_jax.training.step_cost import StepCost
 from ava_jax.training.train_state import TrainState
@@ -99,9 +100,8 @@ def _forward_gflops(module, state, batch) -> float:
 
     The compilers for GPUs and TPUs count nothing before they have compiled.
     """
-    try:
-        cpu = jax.local_devices(backend="cpu")[0]
-    except RuntimeError:
+    cpu = cpu_device()
+    if cpu is None:
         return 0.0
     clips = batch["clip"].update(dtype=jnp.float32)
     arguments = jax.tree.map(

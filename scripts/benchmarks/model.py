@@ -10,7 +10,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 from unittest import mock
 
 import jax
@@ -21,7 +20,7 @@ from benchmarks import kernels
 
 from ava_jax import config as ava_config
 from ava_jax.models import action_loss, build_detector, conv
-from ava_jax.models.detector import variable_shapes
+from ava_jax.models.detector import cpu_device, variable_shapes
 
 NAME = "model"
 HELP = "a detector's inference or training step"
@@ -73,14 +72,6 @@ def add_arguments(parser):
         default=[],
         help="also measure plain 3D convolutions, or the same network in PyTorch "
         "(needs torch and torchvision)",
-    )
-    add(
-        "--threads",
-        type=int,
-        default=1,
-        metavar="N",
-        help="programs compiled concurrently; with more than one, compile times "
-        "include waiting for the others",
     )
     add(
         "--kernels",
@@ -168,45 +159,38 @@ def _size(text):
 
 def _time_jax(cases, args):
     """A row for each case, with the programs of this project."""
-    names = ["folded", *({"conv3d"} & set(args.compare))]
     gflops = {}
-    with concurrent.futures.ThreadPoolExecutor(args.threads) as pool:
-        programs = []
-        for case in cases:
-            programs.append(
-                {name: pool.submit(_compile, *_lower(case, name)) for name in names}
-            )
-            if (case.config, case.mode) not in gflops:
-                gflops[case.config, case.mode] = _gflop_per_clip(case)
-    for case, by_name in zip(cases, programs, strict=True):
-        flops = gflops[case.config, case.mode] * case.batch * 1e9
-        yield _time_case(case, by_name, flops, args)
+    for case in cases:
+        key = case.config, case.mode
+        if key not in gflops:
+            gflops[key] = _gflop_per_clip(case)
+        yield _time_case(case, gflops[key], args)
 
 
-def _time_case(case, by_name, flops, args):
+def _time_case(case, gflop_per_clip, args):
     """Times the programs of a case and a matrix product in turns."""
     inputs = _device_inputs(case)
     models, calls = {}, {}
-    for name, future in by_name.items():
+    for name in ("folded", *({"conv3d"} & set(args.compare))):
         try:
-            program, models[name] = future.result()
-            calls[name] = _repeat(program, inputs)
-            calls[name](1)
+            program, models[name] = _compile(case, name)
+            call = _repeat(program, inputs)
+            call(1)
+            calls[name] = call
         except jax.errors.JaxRuntimeError as error:
             models[name] = {"error": _reason(error)}
-            calls.pop(name, None)
     calls["product"], product_flops = _matrix_product(case.dtype)
     seconds = _time(calls, args.repeats, _in_a_row(jax.default_backend()))
     rate = product_flops / seconds.pop("product")
     for name in seconds:
+        models[name] |= _speed(case, seconds[name])
         if args.kernels:
             models[name]["kernels"] = kernels.longest(calls[name], args.kernels)
-        models[name] |= _speed(case, seconds[name])
     _progress(case, models)
     return {
         **dataclasses.asdict(case),
         "config": case.load().name or case.config,
-        "gflop_per_clip": flops / case.batch / 1e9,
+        "gflop_per_clip": gflop_per_clip,
         "matmul_gflop_per_second": rate / 1e9,
         "models": models,
     }
@@ -217,8 +201,8 @@ def _gflop_per_clip(case):
 
     The compilers for GPUs and TPUs count nothing before they have compiled.
     """
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        lowered, _ = _lower(case, "conv3d")
+    with jax.default_device(cpu_device()):
+        lowered = _lower(case, "conv3d")
     return lowered.cost_analysis()["flops"] / case.batch / 1e9
 
 
@@ -284,8 +268,8 @@ def _input_shapes(case):
     )
 
 
-def _lower(case: Case, name: str) -> tuple[Any, float]:
-    """The lowered program 'folded' or 'conv3d', and the seconds that it took."""
+def _lower(case: Case, name: str) -> jax.stages.Lowered:
+    """The program 'folded' or 'conv3d', before XLA compiles it."""
     detector = build_detector(case.load().model)
 
     def infer(variables, clips, boxes, labels):
@@ -307,22 +291,23 @@ def _lower(case: Case, name: str) -> tuple[Any, float]:
 
     step = jax.jit(infer if case.mode == "infer" else train)
     convolution = _plain_conv3d if name == "conv3d" else conv.conv3d
-    start = time.perf_counter()
     with mock.patch.object(conv, "conv3d", convolution):
-        lowered = step.lower(*_input_shapes(case))
-    return lowered, time.perf_counter() - start
+        return step.lower(*_input_shapes(case))
 
 
-def _compile(lowered: Any, trace_seconds: float) -> tuple[Any, dict[str, float]]:
+def _compile(case: Case, name: str) -> tuple[Callable, dict[str, float]]:
+    """The compiled program, and what it took."""
     start = time.perf_counter()
+    lowered = _lower(case, name)
+    traced = time.perf_counter()
     compiled = lowered.compile()
-    seconds = time.perf_counter() - start
+    done = time.perf_counter()
     memory = compiled.memory_analysis()
     parts = ("argument", "output", "temp")
     used = sum(getattr(memory, f"{part}_size_in_bytes") for part in parts)
     return compiled, {
-        "trace_seconds": trace_seconds,
-        "compile_seconds": seconds,
+        "trace_seconds": traced - start,
+        "compile_seconds": done - traced,
         "memory_gib": used / 2**30,
     }
 

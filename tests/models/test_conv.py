@@ -1,6 +1,7 @@
 """Folded convolutions against 3D ones, and the stem's pool."""
 
 import functools
+import re
 
 import flax.linen as nn
 import jax
@@ -74,6 +75,20 @@ def test_conv3d_and_gradients(name, size, rng):
         # The same float32 products, summed in another order.
         largest = np.abs(b).max()
         np.testing.assert_allclose(a, b, rtol=0, atol=3e-6 * largest)
+
+
+def test_a_shortcut_takes_its_pixels_before_the_product():
+    """XLA must not fuse the two: its GPU compiler aborts on the gradient."""
+    x = jax.ShapeDtypeStruct((2, 4, 8, 8, 32), jax.numpy.float32)
+    kernel = jax.ShapeDtypeStruct((1, 1, 1, 32, 64), jax.numpy.float32)
+
+    def gradient(x, kernel):
+        return jax.grad(lambda k: conv3d(x, k, (1, 2, 2)).sum())(kernel)
+
+    lowered = jax.jit(gradient).trace(x, kernel).lower(lowering_platforms=("cuda",))
+    program = lowered.as_text()
+    # What the product takes has come through the barrier, at a quarter of the size.
+    assert re.search(r"optimization_barrier %\S+ : tensor<2x4x4x4x32xf32>", program)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

@@ -99,11 +99,18 @@ def test_a_user_sees_all_that_matters():
         r"learning rate +0.2: 0.1 at 8 clips, scaled to 16",
     ):
         assert re.search(line, text), text
-    unknown = dataclasses.replace(COST, device_bytes=None)
+    unknown = dataclasses.replace(COST, device_bytes=None, gflops_per_clip=0.0)
     text = as_table(
         cost_lines(unknown, config.optim, config.train, sharding.make_mesh())
     )
     assert "93 GiB a device (what it has is not known)" in text
+    assert re.search("forward +not known", text)
+
+
+def test_a_step_compiles_where_no_platform_counts_operations(monkeypatch):
+    monkeypatch.setattr(compilation, "cpu_device", lambda: None)
+    step, *_ = compiled()
+    assert step.cost.gflops_per_clip == 0
 
 
 def check(cost, config):
