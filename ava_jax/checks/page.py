@@ -70,7 +70,7 @@ def _figures(finding: Finding, read_image: ReadImage) -> list[tuple[str, bytes]]
 
 
 def draw_suspect(suspect: Suspect, image: np.ndarray) -> np.ndarray:
-    """Draws annotated boxes dashed, with captions, and proposed ones solid.
+    """Draws annotated boxes dashed, with labels, and proposed ones solid.
 
     Args:
       suspect: what to draw.
@@ -87,7 +87,8 @@ def draw_suspect(suspect: Suspect, image: np.ndarray) -> np.ndarray:
     return drawing.draw_people(
         image,
         np.concatenate([proposed, annotated]),
-        [()] * count[1] + [(caption,) for caption in suspect.captions],
+        [()] * count[1]
+        + [(drawing.Line(text, _ANNOTATED),) for text in suspect.captions],
         [_PROPOSED] * count[1] + [_ANNOTATED] * count[0],
         dashed=[False] * count[1] + [True] * count[0],
         scale=_WIDTH / width if width > _WIDTH else None,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ava_jax.metrics.matched import Confusion
-from ava_jax.report import captions, style
+from ava_jax.report import drawing, style
 
 _MOST = 10  # cases in the table
 _VISIBLE = 0.01  # lower shares are left out of the map
@@ -57,8 +57,8 @@ def heat_map(
     shares = shares[np.ix_(shown, shown)]
     texts = [names[label] for label in class_ids[shown]]
     cell = int(np.clip(_MAP_SIZE // max(len(texts), 1), *_CELL_SIZES))
-    short = [captions.shorten(style.short_action(t), _FONT, _LONGEST) for t in texts]
-    left = 8 + max((captions.text_mask(t, _FONT).shape[1] for t in short), default=0)
+    short = [drawing.shorten(style.short_action(t), _FONT, _LONGEST) for t in texts]
+    left = 8 + max((drawing.text_width(t, _FONT) for t in short), default=0)
     top = round(left * 0.9)  # names stand at an angle of 60 degrees
     return {
         "names": short,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ava_jax.metrics.iou import iou
-from ava_jax.report import captions, drawing, style
+from ava_jax.report import drawing, style
 
 MAX_KEY_FRAMES = 12
 _MATCH_IOU = 0.5
@@ -156,8 +156,9 @@ def _panel_width(key_frame: KeyFrame) -> int:
 def _titled(key_frame: KeyFrame) -> np.ndarray:
     picture = draw_key_frame(key_frame)
     bar = _blank(round(_TITLE_SIZE * 1.6), picture.shape[1])
-    title = captions.shorten(key_frame.title, _TITLE_SIZE, picture.shape[1])
-    drawing.draw_text(bar, title, 0, 2, _TITLE_SIZE, style.BLACK)
+    title = drawing.shorten(key_frame.title, _TITLE_SIZE, picture.shape[1])
+    text = drawing.label((drawing.Line(title, style.WHITE),), _TITLE_SIZE)
+    bar[2 : 2 + len(text), : text.shape[1]] = text[:, : bar.shape[1]]
     return np.concatenate([bar, picture])
 
 
@@ -172,11 +173,11 @@ def _row(panels: Sequence[np.ndarray], panel_width: int, width: int) -> np.ndarr
 
 def _legend(width: int) -> np.ndarray:
     """The legend in as many lines as it takes, (height, width, 3)."""
-    height = captions.line_height(_TITLE_SIZE)
+    height = drawing.line_height(_TITLE_SIZE)
     line = _blank(height + 6, width)
     lines, x = [line], _GAP
     for text, color in legend():
-        block = drawing.caption([drawing.Line(text, color)], _TITLE_SIZE)
+        block = drawing.label((drawing.Line(text, color),), _TITLE_SIZE)
         if x + block.shape[1] > width and x > _GAP:
             lines.append(_blank(*line.shape[:2]))
             x = _GAP

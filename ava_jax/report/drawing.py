@@ -1,21 +1,23 @@
-"""Draws people's boxes with captions on frames."""
+"""Draws people's boxes with labels on frames."""
 
-from collections.abc import Sequence
+import functools
+import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
-from ava_jax.report import captions as captions_lib
 from ava_jax.report import style
 
 READABLE_HEIGHT = 360  # pixels; lower frames are enlarged before drawing
-_CAPTION_OPACITY = 0.85
-_PAD = 3  # pixels between a caption's text and its edge
+_OPACITY = 0.85  # of labels
+_PAD = 3  # pixels between a label's text and its edge
 
 
 class Line(NamedTuple):
-    """One line of a caption, on its own background colour."""
+    """One line of a label, on its own background colour."""
 
     text: str
     color: style.Color
@@ -24,89 +26,133 @@ class Line(NamedTuple):
 def draw_people(
     image: np.ndarray,
     boxes: np.ndarray,
-    captions: Sequence[Sequence[str | Line]],
-    colors: style.Color | Sequence[style.Color] = style.PREDICTED,
+    labels: Sequence[Sequence[Line]],
+    colors: Sequence[style.Color],
     *,
     dashed: Sequence[bool] | None = None,
     scale: float | None = None,
 ) -> np.ndarray:
-    """Draws boxes and captions that do not cover each other.
+    """Draws boxes with a label above each.
+
+    Where there is no room above, or another label, it is below the box: nobody's
+    label covers their own face. It may cover other people.
 
     Args:
       image: (H, W, 3) uint8 RGB; left as it is.
       boxes: (N, 4) xyxy in pixels of `image`; cut at its edges.
-      captions: for every box its lines, the most important first; a line without
-        a colour of its own has its box's. Where there is no room for all lines
-        the last are left out, in the end the whole caption.
-      colors: of the boxes, or one for all.
+      labels: for every box its lines; none for no label.
+      colors: of the boxes.
       dashed: which boxes have dashed lines; None: none.
-      scale: enlargement of the picture before drawing; None: as much as makes it
-        `READABLE_HEIGHT` high, and 1 if it is higher.
+      scale: enlargement of the picture before drawing; None: see `readable_scale`.
 
     Returns:
       (round(H * scale), round(W * scale), 3) uint8 RGB.
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-    if np.ndim(colors) == 1:
-        colors = [colors] * len(boxes)
     dashed = [False] * len(boxes) if dashed is None else dashed
-    if scale is None:
-        scale = max(1.0, READABLE_HEIGHT / image.shape[0])
+    scale = readable_scale(image.shape[0]) if scale is None else scale
     picture = _resize(image, scale)
     height, width = picture.shape[:2]
-    boxes = np.clip(boxes * scale, 0, (width - 1, height - 1) * 2)
-
+    boxes = np.rint(np.clip(boxes * scale, 0, (width - 1, height - 1) * 2)).astype(int)
     thickness = max(2, round(height / 300))
-    for i in np.argsort(dashed, kind="stable"):  # dashed lines lie over others
+    for i in np.argsort(dashed, kind="stable"):  # dashed lines over solid ones
         _draw_box(picture, boxes[i], colors[i], thickness, dashed[i])
-
-    size = text_size(height)
-    blocks = [
-        _fit(lines, color, size, width)
-        for lines, color in zip(captions, colors, strict=True)
-    ]
-    blocks, places = _place_blocks(blocks, boxes, size, (width, height))
-    for block, place, box, color in zip(blocks, places, boxes, colors, strict=True):
-        if place is not None:
-            _draw_leader(picture, block, place, box, color, size)
-    for block, place in zip(blocks, places, strict=True):
-        if place is not None:
-            _draw_block(picture, block, place, size)
+    taken = np.zeros((0, 4), int)
+    for box, lines in zip(boxes, labels, strict=True):
+        if not lines:
+            continue
+        pixels = _fitted_label(lines, text_size(height), picture)
+        edge = box + np.array([0, -thickness, 0, thickness])
+        spot = _place(edge, pixels.shape[1::-1], (width, height), taken)
+        taken = np.vstack([taken, spot])
+        area = picture[spot[1] : spot[3], spot[0] : spot[2]]
+        cv2.addWeighted(pixels, _OPACITY, area, 1 - _OPACITY, 0, area)
     return picture
+
+
+def readable_scale(height: int) -> float:
+    """How much frames of this height are enlarged to be readable, at least 1."""
+    return max(1.0, READABLE_HEIGHT / height)
 
 
 def text_size(height: int) -> int:
     """Font size, in pixels, on a picture `height` pixels high."""
-    return int(np.clip(round(height / 30), 13, 40))
+    return int(np.clip(round(height / 36), 13, 32))
 
 
-def draw_text(
-    picture: np.ndarray, text: str, x: int, y: int, size: int, color: style.Color
-) -> None:
-    """Writes a line of text into the picture, its upper left corner at x, y."""
-    mask = captions_lib.text_mask(text, size)
-    area = picture[y : y + mask.shape[0], x : x + mask.shape[1]]
-    alpha = mask[: area.shape[0], : area.shape[1], None] / 255.0
-    area[:] = np.rint(area * (1 - alpha) + np.array(color) * alpha)
+def line_height(size: int) -> int:
+    """Pixels from one line of text of `size` pixels to the next."""
+    return round(size * 1.3)
 
 
-def caption(lines: Sequence[Line], size: int) -> np.ndarray:
-    """The lines below each other as a picture of their own, (H, W, 3) uint8 RGB."""
-    width, height = _block_size(lines, size)
-    picture = np.empty((height, width, 3), np.uint8)
-    step = captions_lib.line_height(size)
-    for i, line in enumerate(lines):
-        picture[i * step : (i + 1) * step] = line.color
-        ink = style.ink_on(line.color)
-        draw_text(picture, line.text, _PAD, i * step, size, ink)
-    return picture
+def text_width(text: str, size: int) -> int:
+    """Pixels that a line of text of `size` pixels takes."""
+    return math.ceil(_font(size).getlength(_printable(text)))
+
+
+def shorten(text: str, size: int, width: int) -> str:
+    """Cuts the text, with an ellipsis, until it is at most `width` pixels wide."""
+    if text_width(text, size) <= width:
+        return text
+    while text and text_width(text + "…", size) > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+@functools.lru_cache(maxsize=256)
+def label(lines: tuple[Line, ...], size: int) -> np.ndarray:
+    """The lines below each other as a picture of their own.
+
+    OpenCV's own fonts know ASCII alone and are hard to read when small.
+
+    Args:
+      lines: at least one; characters that do not print become spaces.
+      size: of the font, pixels.
+
+    Returns:
+      (line_height(size) * len(lines), width, 3) uint8 RGB; read only.
+    """
+    step = line_height(size)
+    width = max(text_width(line.text, size) for line in lines) + 2 * _PAD
+    image = Image.new("RGB", (width, step * len(lines)))
+    draw = ImageDraw.Draw(image)
+    for i, (text, color) in enumerate(lines):
+        draw.rectangle((0, i * step, width, (i + 1) * step), color)
+        middle, ink = (_PAD, (i + 0.5) * step), style.ink_on(color)
+        draw.text(middle, _printable(text), ink, _font(size), anchor="lm")
+    return np.asarray(image)
+
+
+def encode_png(picture: np.ndarray) -> bytes:
+    """The RGB picture as a PNG file."""
+    return _encode(picture, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
+
+
+def encode_jpeg(picture: np.ndarray) -> bytes:
+    """The RGB picture as a JPEG file, small but with legible labels."""
+    return _encode(picture, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 88])
+
+
+def _encode(picture: np.ndarray, suffix: str, options: list[int]) -> bytes:
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(suffix, bgr, options)[1].tobytes()
+
+
+@functools.lru_cache(maxsize=16)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(style.FONT_FILE, size)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _resize(image: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1:
         return image.copy()
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
     how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=how)
+    return cv2.resize(image, size, interpolation=how)
 
 
 def _draw_box(
@@ -116,101 +162,57 @@ def _draw_box(
     thickness: int,
     dashed: bool,
 ) -> None:
-    x1, y1, x2, y2 = (int(v) for v in np.rint(box))
+    x1, y1, x2, y2 = box.tolist()
+    if not dashed:
+        cv2.rectangle(picture, (x1, y1), (x2, y2), color, thickness)
+        return
     corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)]
-    dash = 4 * thickness if dashed else 0
     for start, end in zip(corners, corners[1:], strict=False):
-        for a, b in _dashes(start, end, dash):
+        for a, b in _dashes(start, end, 4 * thickness):
             cv2.line(picture, a, b, color, thickness)
 
 
 def _dashes(
     start: tuple[int, int], end: tuple[int, int], dash: int
-) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """The line in pieces of `dash` pixels with gaps between; 0: in one piece."""
-    length = np.hypot(end[0] - start[0], end[1] - start[1])
-    if not dash or length <= dash:
-        return [(start, end)]
-    count = 2 * int(length // (2 * dash)) + 1  # odd: both corners are drawn
+) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """The line in pieces of about `dash` pixels with gaps between."""
+    # Odd: both corners are drawn.
+    count = 2 * int(math.dist(start, end) // (2 * dash)) + 1
     points = np.rint(np.linspace(start, end, count + 1)).astype(int).tolist()
-    return [(tuple(points[k]), tuple(points[k + 1])) for k in range(0, count, 2)]
+    return zip(points[::2], points[1::2], strict=True)
 
 
-def _fit(
-    lines: Sequence[str | Line], color: style.Color, size: int, width: int
-) -> list[Line]:
-    """Gives every line a colour and cuts those wider than the picture."""
-    full = [line if isinstance(line, Line) else Line(line, color) for line in lines]
-    return [
-        line._replace(text=captions_lib.shorten(line.text, size, width - 2 * _PAD))
-        for line in full
-    ]
+def _fitted_label(lines: Sequence[Line], size: int, frame: np.ndarray) -> np.ndarray:
+    """The label, cut where it is larger than the picture."""
+    room = frame.shape[1] - 2 * _PAD
+    lines = tuple(Line(shorten(text, size, room), color) for text, color in lines)
+    return label(lines, size)[: frame.shape[0], : frame.shape[1]]
 
 
-def _block_size(block: Sequence[Line], size: int) -> tuple[int, int]:
-    if not block:
-        return 0, 0
-    widths = [captions_lib.text_mask(line.text, size).shape[1] for line in block]
-    return max(widths) + 2 * _PAD, captions_lib.line_height(size) * len(block)
+def _place(
+    box: np.ndarray, size: tuple[int, int], frame: tuple[int, int], taken: np.ndarray
+) -> np.ndarray:
+    """Above or below the box, from its left or to its right edge.
 
+    The first of these places, in this order, that covers least of other labels.
 
-def _place_blocks(
-    blocks: list[list[Line]], boxes: np.ndarray, size: int, frame: tuple[int, int]
-) -> tuple[list[list[Line]], list[tuple[int, int] | None]]:
-    """Places the blocks, with fewer lines each if that gives more people one."""
-    step = captions_lib.line_height(size)
-    longest = max((len(block) for block in blocks), default=0)
-    best = blocks, [None] * len(blocks)
-    fewest_missing = len(blocks) + 1
-    for limit in range(longest, 0, -1):
-        cut = [block[:limit] for block in blocks]
-        sizes = [_block_size(block, size) for block in cut]
-        places = captions_lib.place(sizes, boxes, frame, step)
-        missing = sum(bool(b) and p is None for b, p in zip(cut, places, strict=True))
-        if missing < fewest_missing:
-            best, fewest_missing = (cut, places), missing
-        if not missing:
-            break
-    return best
+    Args:
+      box: (4,) of the person.
+      size: width and height of the label.
+      frame: width and height of the picture.
+      taken: (M, 4) boxes of other labels.
 
-
-def _draw_leader(
-    picture: np.ndarray,
-    block: Sequence[Line],
-    place: tuple[int, int],
-    box: np.ndarray,
-    color: style.Color,
-    size: int,
-) -> None:
-    """Joins a caption that is not next to its box to it."""
-    width, height = _block_size(block, size)
-    spot = np.array([[*place, place[0] + width, place[1] + height]])
-    if captions_lib.distance(spot, box)[0] < size / 2:
-        return
-    ends = captions_lib.leader(spot, box)
-    start, end = (np.rint(point[0]).astype(int).tolist() for point in ends)
-    cv2.line(picture, start, end, color, 2, cv2.LINE_AA)
-
-
-def _draw_block(
-    picture: np.ndarray, block: Sequence[Line], place: tuple[int, int], size: int
-) -> None:
-    x, y = place
-    pixels = caption(block, size)
-    area = picture[y : y + pixels.shape[0], x : x + pixels.shape[1]]
-    cv2.addWeighted(pixels, _CAPTION_OPACITY, area, 1 - _CAPTION_OPACITY, 0, area)
-
-
-def encode_png(picture: np.ndarray) -> bytes:
-    """The RGB picture as a PNG file."""
-    return _encode(picture, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
-
-
-def encode_jpeg(picture: np.ndarray) -> bytes:
-    """The RGB picture as a JPEG file, small but with legible captions."""
-    return _encode(picture, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 88])
-
-
-def _encode(picture: np.ndarray, suffix: str, options: list[int]) -> bytes:
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(suffix, bgr, options)[1].tobytes()
+    Returns:
+      (4,) the box of the label, inside the picture.
+    """
+    left, right = box[0], box[2] - size[0]
+    above, below = box[1] - size[1], box[3]
+    corners = [(x, y) for y in (above, below) for x in (left, right)]
+    if above < 0:  # moved into the picture it would be over the face
+        corners = corners[2:]
+    corners = np.clip(corners, 0, np.subtract(frame, size))
+    spots = np.hstack([corners, corners + size])
+    low = np.maximum(spots[:, None, :2], taken[:, :2])
+    high = np.minimum(spots[:, None, 2:], taken[:, 2:])
+    covered = np.maximum(high - low, 0).prod(axis=2).sum(axis=1)
+    return spots[covered.argmin()]
