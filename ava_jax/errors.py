@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from collections.abc import Sequence
 
 
 class UserError(Exception):
@@ -11,6 +12,11 @@ class UserError(Exception):
     line), what was expected, and what to do. Command lines print it without a
     traceback and exit with 1.
     """
+
+
+def join_first(names: Sequence[str]) -> str:
+    """The first three names, and a mark if there are more: for messages."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def tell(error: BaseException) -> int:
