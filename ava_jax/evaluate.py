@@ -73,7 +73,7 @@ class Evaluator:
           UserError: see `dataset.load_split`, `check_data` and
             `subsampling.subsample`.
         """
-        self.split = dataset.load_split(config, "val")
+        self.split = dataset.load_split(config.data, "val", config.model.num_classes)
         check_data("validation", self.split)
         self._subsample = subsampling.subsample(self.split, config.eval.stride_seconds)
         labels = pathlib.Path(config.data.root, config.data.labels)

@@ -61,10 +61,13 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     with multihost.main_process_first("data set"):
         config = config.copy_and_resolve_references()
         config.data.root = sources.prepare(config.data, workdir.path)
-        train_split = dataset.load_split(config, "train")
+        train_split = dataset.load_split(config.data, "train", config.model.num_classes)
     check_data("training", train_split)
     if first_host:
-        write_json(workdir / "labels.json", class_names(config, train_split.labels))
+        names = class_names(
+            config.data.class_ids, config.model.num_classes, train_split.labels
+        )
+        write_json(workdir / "labels.json", names)
     steps_per_epoch = pipeline.steps_per_epoch(train_split, config.train.batch)
     total = optimizer.total_steps(config.train.epochs, steps_per_epoch)
     _check_rhythm(config.train)

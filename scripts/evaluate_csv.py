@@ -74,17 +74,18 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 def read_tables(args, names) -> list[annotations.BoxTable]:
     """Ground truth and one or two detections; says what is doubtful about them."""
     truth = annotations.read_boxes(args.ground_truth, lenient=args.lenient)
-    tables, problems = [truth], {}
+    tables, findings = [truth], {}
     for path in filter(None, (args.detections, args.compare)):
         table = annotations.read_boxes(path, kind="detections", lenient=args.lenient)
-        problems |= dict.fromkeys(
-            detection_checks.check_detections(truth, table, names)
-        )
+        found = detection_checks.check_detections(truth, table, names)
+        # Those of the ground truth come with every file of detections.
+        findings |= {str(finding): finding for finding in found}
         tables.append(table)
     if not args.lenient:
-        annotations.raise_fatal(problems)
-    for problem in problems:
-        print(f"{'WARNING' if problem.fatal else 'note'}: {problem}", file=sys.stderr)
+        annotations.raise_problems(findings.values())
+    for text, finding in findings.items():
+        kind = "WARNING" if finding.is_problem else "note"
+        print(f"{kind}: {text}", file=sys.stderr)
     return tables
 
 

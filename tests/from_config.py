@@ -1,9 +1,13 @@
 """The package's functions of sections, called with a whole configuration."""
 
-from ava_jax.data import eval_clips, examples, pipeline
+from ava_jax.data import dataset, eval_clips, examples, pipeline
 from ava_jax.inference.eval_step import make_eval_step as _make_eval_step
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.training import compilation, gradients, optimizer, train_step
+
+
+def load_split(config, name):
+    return dataset.load_split(config.data, name, config.model.num_classes)
 
 
 def steps_per_epoch(split, config):

@@ -67,7 +67,7 @@ def test_scores_and_compares(tmp_path):
     assert summary["comparison"]["per_class"]["4"]["difference"] is None
     assert " n/a" in done.stdout
     # What is doubtful is said once, on the other stream.
-    assert done.stderr.count("is not in the label map") == 3
+    assert done.stderr.count("that the label map does not name") == 3
     assert "Traceback" not in done.stderr
 
 
@@ -78,7 +78,7 @@ def test_scores_and_compares(tmp_path):
         ({"label-map": DATA / "detections.csv"}, "expected a label"),
         ({"exclusions": DATA / "detections.csv"}, "expected video,timestamp"),
         ({"json": "/nowhere/out.json"}, "cannot be written"),
-        ({"detections": DATA / "predicted_boxes.csv"}, "no row has an action"),
+        ({"detections": DATA / "predicted_boxes.csv"}, "No row has an action"),
     ],
 )
 def test_users_errors_have_no_traceback(changes, message):
@@ -100,7 +100,7 @@ def test_lenient_goes_on(tmp_path):
     detections.write_text("1j20qq1JyX4,902,a,b,c,d,12,0.5\n" + text)
     done = run(*flags(detections=detections))
     assert done.returncode == 1
-    assert "detections.csv, line 1: x1 is 'a'" in done.stderr
+    assert "detections.csv:1\nThe first: x1 is 'a'" in done.stderr
     out = tmp_path / "out.json"
     done = run(*flags(detections=detections, json=out), "--lenient")
     assert done.returncode == 0, done.stderr
@@ -121,9 +121,9 @@ FOUND = "v,0902,.1,.2,.3,.4,5,.5\nv,0903,.1,.2,.3,.4,6,.5\n"
         (TRUTH, FOUND + "v,0904,.1,.2,.3,.4,5,.5\n" * 2, *("without ground", 3, 2, 0)),
         (TRUTH + "v,9,0,0,1,1,5,0\n", FOUND, "without detections", 3, 1, 0),
         (TRUTH, FOUND.replace("v,", "v.mp4,"), "no common key frame", 1, 2, 1),
-        (TRUTH, FOUND + "v,902,.1,.2,.3,.4,5,1.5\n", "score outside", 3, 1, 0),
-        (TRUTH, FOUND + "v,902,.1,.2,.3,.4,5,-.5\n", "score outside", 3, 1, 0),
-        (TRUTH, "v,902,.1,.2,.3,.4,5\n", "no score", 1, 1, 0),
+        (TRUTH, FOUND + "v,902,.1,.2,.3,.4,5,1.5\n", "scores outside", 3, 1, 0),
+        (TRUTH, FOUND + "v,902,.1,.2,.3,.4,5,-.5\n", "scores outside", 3, 1, 0),
+        (TRUTH, "v,902,.1,.2,.3,.4,5\n", "without a score", 1, 1, 0),
         (TRUTH, FOUND + "v,902,10,20,30,40,5,.5\n", "pixel", 3, 1, 1),
         (TRUTH, FOUND * 200 + "v,902,10,20,30,40,5,.5\n", "pixel", 401, 1, 0),
         (TRUTH + "v,902,10,20,30,40,5,1\n", FOUND, "pixel", 3, 1, 1),
@@ -132,12 +132,12 @@ FOUND = "v,0902,.1,.2,.3,.4,5,.5\nv,0903,.1,.2,.3,.4,6,.5\n"
         (TRUTH, FOUND + "v,902,.3,.2,.1,.4,5,.5\n" * 3, "inverted", 3, 3, 1),
         (TRUTH + "v,902,.3,.2,.1,.4,5,0\n", FOUND, "inverted", 3, 1, 1),
         (TRUTH, FOUND + "v,902,.3,.2,.3,.4,5,.5\n", "without area", 3, 1, 0),
-        (TRUTH, FOUND + "v,902,.3,.2,.4,.4,7,.5\n", "unknown label", 3, 1, 0),
-        (TRUTH + "v,902,.3,.2,.4,.4,7,0\n", FOUND, "unknown label", 3, 1, 0),
-        (TRUTH, FOUND + "v,902,.3,.2,.4,.4,,.5\n", "no label", 3, 1, 0),
+        (TRUTH, FOUND + "v,902,.3,.2,.4,.4,7,.5\n", "does not name", 3, 1, 0),
+        (TRUTH + "v,902,.3,.2,.4,.4,7,0\n", FOUND, "does not name", 3, 1, 0),
+        (TRUTH, FOUND + "v,902,.3,.2,.4,.4,,.5\n", "without an action", 3, 1, 0),
         (TRUTH, "v,902,.3,.2,.4,.4,7,.5\n", "nothing to score", 0, 1, 1),
-        (TRUTH, "", "nothing to score", 0, 0, 1),
-        ("", FOUND, "nothing to score", 0, 0, 1),
+        (TRUTH, "", "nothing to score", 0, 1, 1),
+        ("", FOUND, "nothing to score", 0, 1, 1),
         (TRUTH, FOUND.replace(",0", ","), "unpadded timestamp", 1, 2, 0),
         (TRUTH.replace(",0", ","), FOUND, "unpadded timestamp", 1, 2, 0),
     ],
@@ -148,14 +148,13 @@ def test_what_is_doubtful(tmp_path, truth, found, name, line, count, fatal):
         path = tmp_path / f"{kind}.csv"
         path.write_text(text)
         tables.append(annotations.read_boxes(path, kind=kind))
-    problems = [
-        problem
-        for problem in detection_checks.check_detections(*tables, LABELS)
-        if name in problem.name
-    ]
-    assert [(p.line, p.count, p.fatal) for p in problems] == [
-        (line, count, bool(fatal))
-    ]
+    (finding,) = (
+        finding
+        for finding in detection_checks.check_detections(*tables, LABELS)
+        if name in finding.name
+    )
+    assert (finding.count, finding.is_problem) == (count, bool(fatal))
+    assert finding.places[0].endswith(f".csv:{line}" if line else ".csv")
 
 
 def test_nothing_is_doubtful_about_good_files(tmp_path):
@@ -168,5 +167,5 @@ def test_nothing_is_doubtful_about_good_files(tmp_path):
     # In pixels on both sides, IoU is right.
     for table in tables:
         table.box[:] *= 100
-    problems = detection_checks.check_detections(*tables, LABELS)
-    assert [problem.fatal for problem in problems] == [False, False]
+    findings = detection_checks.check_detections(*tables, LABELS)
+    assert [finding.is_problem for finding in findings] == [False, False]

@@ -266,8 +266,8 @@ MISTAKES = {
     "no AVA": (
         1,
         ["--config=configs/slowfast.py", "--workdir={tmp}", "--config.data.root={tmp}"],
-        r"lacks:\n  annotations/ava_action_list.*rawframes/<video>/img_00001.jpg.*"
-        r"configs/mini.py",
+        r"missing files: 5\n  \S*/annotations/ava_action_list.*"
+        r"rawframes/<video>/img_00001.jpg.*configs/mini.py",
     ),
     "no video": (
         1,

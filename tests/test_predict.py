@@ -18,7 +18,7 @@ from ava_jax.checkpoints import load
 from ava_jax.checkpoints.pytorch import convert_file
 from ava_jax.checkpoints.pytorch.converter import to_state_dict
 from ava_jax.checkpoints.pytorch.writer import write_pytorch
-from ava_jax.data import clips, dataset, transforms
+from ava_jax.data import clips, transforms
 from ava_jax.errors import UserError
 from ava_jax.inference.video_predictor import KeyFrameResult
 from ava_jax.models import build_detector
@@ -80,7 +80,7 @@ def video(movie, tmp_path_factory):
 
 
 def test_scores_equal_evaluations(config, variables, model):
-    split = dataset.load_split(config, "val")
+    split = from_config.load_split(config, "val")
     mesh = sharding.make_mesh()
     eval_step = from_config.make_eval_step(build_detector(config.model), config, mesh)
     expected = np.zeros((len(split.proposal_boxes), config.model.num_classes))

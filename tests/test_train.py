@@ -14,7 +14,6 @@ import orbax.checkpoint as ocp
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from ava_jax.data import dataset
 from ava_jax.errors import UserError
 from ava_jax.evaluate import Evaluator
 from ava_jax.train import train
@@ -59,7 +58,7 @@ def checkpoint(stopped):
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(stopped, checkpoint):
     config, workdir, message = stopped
-    split = dataset.load_split(config, "train")
+    split = from_config.load_split(config, "train")
     good = from_config.steps_per_epoch(split, config)
     assert f"in step {good + 1} (looked at with steps " in message
     assert f"The checkpoint of step {good} is kept" in message
@@ -138,7 +137,7 @@ def test_a_stop_in_an_evaluation_saves_first(
         patch.setattr(Evaluator, work, interrupted)
         train(config, workdir)
     [saved] = (workdir / "checkpoints").iterdir()
-    split = dataset.load_split(config, "train")
+    split = from_config.load_split(config, "train")
     epochs = 1 if work == "estimate" else 2
     assert int(saved.name) == epochs * from_config.steps_per_epoch(split, config)
     assert not (workdir / "metrics.json").exists()
@@ -154,7 +153,7 @@ def test_a_rhythm_of_no_steps_is_refused(tiny_config, tmp_path, field):
 
 def test_the_named_clips_are_those_of_the_batch(tiny_config):
     tiny_config.data.min_visible = 0.0  # nobody is left out
-    split = dataset.load_split(tiny_config, "train")
+    split = from_config.load_split(tiny_config, "train")
     batches = from_config.train_batches(
         split, tiny_config, first_step=1, steps=3, rows=range(4)
     )

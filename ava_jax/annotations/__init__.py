@@ -13,11 +13,10 @@ from ava_jax.annotations.box_table import (
     NO_LABEL,
     BoxTable,
     FrameIndex,
-    Problem,
     index_frames,
-    raise_fatal,
 )
 from ava_jax.annotations.exclusions import read_exclusions
+from ava_jax.annotations.findings import Finding, raise_problems
 from ava_jax.annotations.label_map import read_action_groups, read_labels
 from ava_jax.annotations.proposals import read_proposals
 
@@ -26,10 +25,10 @@ __all__ = [
     "NO_ENTITY",
     "NO_LABEL",
     "BoxTable",
+    "Finding",
     "FrameIndex",
-    "Problem",
     "index_frames",
-    "raise_fatal",
+    "raise_problems",
     "read_action_groups",
     "read_boxes",
     "read_exclusions",

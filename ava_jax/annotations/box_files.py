@@ -1,17 +1,17 @@
 """Files of boxes: reading ground truth and detections, writing detections."""
 
-import dataclasses
 import functools
 import gzip
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from ava_jax import files
 from ava_jax.annotations import parquet_npz
-from ava_jax.annotations.box_table import NO_LABEL, BoxTable, Problem, raise_fatal
+from ava_jax.annotations.box_table import BoxTable
 from ava_jax.annotations.csv_reader import read_csv
+from ava_jax.annotations.findings import raise_problems
 
 KINDS = ("ground_truth", "detections")
 # Readers and writers of what is not text, by the end of the file's name.
@@ -25,7 +25,6 @@ def read_boxes(
     path: str | os.PathLike,
     *,
     kind: str = "ground_truth",
-    labels: Iterable[int] | None = None,
     lenient: bool = False,
 ) -> BoxTable:
     """Reads a CSV (or Parquet, or npz) file of boxes.
@@ -41,7 +40,6 @@ def read_boxes(
       path: the file; gzip is recognised by content, the binary kinds by
         `.parquet` and `.npz`.
       kind: 'ground_truth' or 'detections'.
-      labels: known action ids; others are reported in `problems`, and kept.
       lenient: leave out rows that cannot be read, and report them in
         `problems`, instead of raising.
 
@@ -58,28 +56,8 @@ def read_boxes(
     read, _ = _BINARY.get(os.path.splitext(path)[1], (None, None))
     table = read(path) if read else read_csv(path, kind)
     if not lenient:
-        raise_fatal(table.problems)
-    if labels is not None:
-        table = _report_unknown_labels(table, labels)
+        raise_problems(table.problems)
     return table
-
-
-def _report_unknown_labels(table: BoxTable, labels: Iterable[int]) -> BoxTable:
-    known = np.fromiter(labels, np.int64)
-    unknown = np.flatnonzero(~np.isin(table.label, np.append(known, NO_LABEL)))
-    if not len(unknown):
-        return table
-    first = unknown[0]
-    problem = Problem(
-        "unknown label",
-        table.path,
-        int(table.line[first]),
-        len(unknown),
-        f"action id {table.label[first]} is not in the label map "
-        f"({len(known)} ids, {known.min()} to {known.max()})",
-        fatal=False,
-    )
-    return dataclasses.replace(table, problems=(*table.problems, problem))
 
 
 def write_detections(path: str | os.PathLike, table: BoxTable) -> None:

@@ -1,50 +1,15 @@
-"""Annotated boxes as columns, what is wrong with them, and their key frames."""
+"""Annotated boxes as columns, and their key frames."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from ava_jax.errors import UserError
+from ava_jax.annotations.findings import Finding
 
 NO_LABEL = 0
 NO_ENTITY = -1
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """Rows of one file that are not as they should be.
-
-    Attributes:
-      name: which check found them, in one or two words.
-      path: the file.
-      line: number of the first such line, from 1; 0 where no line is to blame.
-      count: how many rows.
-      message: what was found in the first one, what was expected, what to do.
-      fatal: whether results would mislead if they were used regardless.
-      lines: numbers of the first few such lines, where they are known.
-    """
-
-    name: str
-    path: str
-    line: int
-    count: int
-    message: str
-    fatal: bool
-    lines: tuple[int, ...] = ()
-
-    def __str__(self) -> str:
-        """One sentence with the place and the count."""
-        place = f"{self.path}, line {self.line}" if self.line else self.path
-        rows = f" ({self.count:,} such rows)" if self.count > 1 else ""
-        return f"{place}: {self.message}{rows}"
-
-
-def raise_fatal(problems: Iterable[Problem]) -> None:
-    """Raises a UserError that lists the fatal ones among `problems`, if any."""
-    fatal = [str(problem) for problem in problems if problem.fatal]
-    if fatal:
-        raise UserError("\n".join(fatal))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,12 +24,12 @@ class BoxTable:
       label: (R,) int32, action id; 0: the row has none.
       entity: (R,) int32, person id; -1: the row has none.
       score: (R,) float64; NaN: the row has none.
-      line: (R,) int32, line of the file, from 1.
+      line: (R,) int32, line of the file, from 1; 0: it is not known.
       digits: (R,) int8, digits of the whole seconds as written (`0902`: 4).
       keyframe_video, keyframe_timestamp: (K,) the rows of two columns, which
         say that a key frame was annotated and (as such) has no box.
       path: where the table was read from.
-      problems: what was wrong with rows that were left out, or is doubtful.
+      problems: what was wrong with rows that were left out.
     """
 
     video: np.ndarray
@@ -79,7 +44,7 @@ class BoxTable:
     keyframe_video: np.ndarray
     keyframe_timestamp: np.ndarray
     path: str = "(memory)"
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Finding, ...] = ()
 
     def __len__(self) -> int:
         """Number of rows with a box."""
@@ -107,62 +72,71 @@ class BoxTable:
         video: np.ndarray,
         timestamp: np.ndarray,
         box: np.ndarray,
-        *,
-        label: np.ndarray | None = None,
-        entity: np.ndarray | None = None,
-        score: np.ndarray | None = None,
-        line: np.ndarray | None = None,
-        digits: np.ndarray | None = None,
-        keyframe_video: np.ndarray | None = None,
-        keyframe_timestamp: np.ndarray | None = None,
-        path: str = "(memory)",
-        problems: Sequence[Problem] = (),
+        **columns: Any,
     ) -> "BoxTable":
-        """A table of the columns at hand; the others are filled with 'none'.
+        """A table of some columns; the others hold what stands for none.
 
         Args:
           videos: names of the videos.
           video: (R,) index into `videos`.
           timestamp: (R,) seconds.
           box: (R, 4) x1 y1 x2 y2, fractions.
-          label: (R,) action ids.
-          entity: (R,) person ids.
-          score: (R,) scores.
-          line: (R,) line numbers; 1, 2, ... by default.
-          digits: (R,) digits of the whole seconds as written; 4 by default.
-          keyframe_video: (K,) index into `videos`.
-          keyframe_timestamp: (K,) seconds.
-          path: name for messages.
-          problems: found while reading.
+          **columns: other attributes. By default rows are lines 1, 2, ... of the
+            file, with four digits, without label, entity and score, and there are no
+            key frames without a box.
         """
         rows = len(video)
+        columns = {
+            "video": video,
+            "timestamp": timestamp,
+            "label": np.full(rows, NO_LABEL),
+            "entity": np.full(rows, NO_ENTITY),
+            "score": np.full(rows, np.nan),
+            "line": np.arange(1, rows + 1),
+            "digits": np.full(rows, 4),
+            "keyframe_video": [],
+            "keyframe_timestamp": [],
+        } | columns
+        for name, dtype in _DTYPES.items():
+            columns[name] = np.asarray(columns[name], dtype)
+        box = np.asarray(box, np.float64).reshape(rows, 4)
+        return cls(videos=tuple(videos), box=box, **columns)
 
-        def column(values, dtype, default):
-            if values is None:
-                return np.full(rows, default, dtype)
-            return np.asarray(values, dtype)
+    @classmethod
+    def from_frames(
+        cls, boxes: Mapping[tuple[str, float], np.ndarray], path: str
+    ) -> "BoxTable":
+        """A table of proposals, whose rows have no lines.
 
-        return cls(
-            video=np.asarray(video, np.int32),
-            videos=tuple(videos),
-            timestamp=np.asarray(timestamp, np.float64),
-            box=np.asarray(box, np.float64).reshape(rows, 4),
-            label=column(label, np.int32, NO_LABEL),
-            entity=column(entity, np.int32, NO_ENTITY),
-            score=column(score, np.float64, np.nan),
-            line=np.arange(1, rows + 1, dtype=np.int32)
-            if line is None
-            else np.asarray(line, np.int32),
-            digits=column(digits, np.int8, 4),
-            keyframe_video=np.asarray(
-                [] if keyframe_video is None else keyframe_video, np.int32
-            ),
-            keyframe_timestamp=np.asarray(
-                [] if keyframe_timestamp is None else keyframe_timestamp, np.float64
-            ),
+        Args:
+          boxes: (N, 5) box and score by (video, seconds).
+          path: name for messages.
+        """
+        videos = {name: i for i, name in enumerate(dict.fromkeys(v for v, _ in boxes))}
+        counts = np.array([len(rows) for rows in boxes.values()], np.int64)
+        rows = np.concatenate([np.zeros((0, 5)), *boxes.values()])
+        return cls.from_columns(
+            list(videos),
+            np.repeat([videos[name] for name, _ in boxes], counts),
+            np.repeat([seconds for _, seconds in boxes], counts),
+            rows[:, :4],
+            score=rows[:, 4],
+            line=np.zeros(len(rows)),
             path=path,
-            problems=tuple(problems),
         )
+
+
+_DTYPES = {
+    "video": np.int32,
+    "timestamp": np.float64,
+    "label": np.int32,
+    "entity": np.int32,
+    "score": np.float64,
+    "line": np.int32,
+    "digits": np.int8,
+    "keyframe_video": np.int32,
+    "keyframe_timestamp": np.float64,
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ava_jax.annotations.box_table import NO_ENTITY, NO_LABEL, BoxTable, Problem
+from ava_jax.annotations.box_table import NO_ENTITY, NO_LABEL, BoxTable
+from ava_jax.annotations.findings import listed
 from ava_jax.annotations.text_files import is_gzip, parse_number, read_rows, split_row
 
 _SNIFFED_ROWS = 1000
@@ -143,13 +144,13 @@ def _assemble(path, kind, layout, columns, lines) -> BoxTable:
     box = np.stack([column.to_numpy() for column in columns[2:6]], axis=1)
     if None in seconds or not np.isfinite(box.sum()):
         raise _Irregular
-    entity = score = None
+    last = {}
     if layout.columns == 8 and layout.has_last:
         if kind == "ground_truth":
-            entity = columns[7].fill_null(NO_ENTITY).to_numpy()
+            last["entity"] = columns[7].fill_null(NO_ENTITY).to_numpy()
         else:
-            score = columns[7].to_numpy(zero_copy_only=False)
-            if not np.isfinite(score.sum()):
+            last["score"] = columns[7].to_numpy(zero_copy_only=False)
+            if not np.isfinite(last["score"].sum()):
                 raise _Irregular
     return BoxTable.from_columns(
         names,
@@ -157,11 +158,10 @@ def _assemble(path, kind, layout, columns, lines) -> BoxTable:
         np.array(seconds)[second],
         box,
         label=columns[6].fill_null(NO_LABEL).to_numpy(),
-        entity=entity,
-        score=score,
         line=lines,
         digits=np.array([_digits(text) for text in texts])[second],
         path=path,
+        **last,
     )
 
 
@@ -245,14 +245,16 @@ def _parse_rows(
         keyframe_video=keyframes[:, 0],
         keyframe_timestamp=keyframes[:, 1],
         path=path,
-        problems=[
-            Problem(
-                *(name, path, found[0][0], len(found), found[0][1]),
-                fatal=True,
-                lines=tuple(line for line, _ in found[:3]),
-            )
+        problems=tuple(
+            finding
             for name, found in bad.items()
-        ],
+            for finding in listed(
+                f"rows that cannot be read ({name})",
+                [f"{path}:{line}" for line, _ in found],
+                f"The first: {found[0][1]}.",
+                "Correct these rows, or delete them.",
+            )
+        ),
     )
 
 

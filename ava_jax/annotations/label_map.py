@@ -2,10 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
-
-import ml_collections
 
 from ava_jax.annotations.ava_actions import AVA_ACTIONS, action_type
 from ava_jax.annotations.text_files import read_lines
@@ -142,17 +140,27 @@ def _parse_label_lines(path: str, text: str) -> Iterator[_Label]:
         yield _Label(number, int(match[1]), match[2])
 
 
+def scored_ids(class_ids: Sequence[int], num_classes: int) -> tuple[int, ...]:
+    """Action ids of classes 1, 2, ...
+
+    Args:
+      class_ids: `config.data.class_ids`; empty: all.
+      num_classes: `config.model.num_classes`, class 0 included.
+    """
+    return tuple(class_ids) or tuple(range(1, num_classes))
+
+
 def class_names(
-    config: ml_collections.ConfigDict, labels: Mapping[int, str] | None = None
+    class_ids: Sequence[int], num_classes: int, labels: Mapping[int, str] | None = None
 ) -> dict[str, str]:
     """Action id -> name of classes 1, 2, ..., in this order.
 
     Args:
-      config: the whole configuration.
+      class_ids: see `scored_ids`.
+      num_classes: see `scored_ids`.
       labels: action id -> name; None: AVA's names. Ids that it lacks are their
         own names.
     """
     if labels is None:
         labels = dict(enumerate(AVA_ACTIONS, 1))
-    ids = tuple(config.data.class_ids) or range(1, config.model.num_classes)
-    return {str(i): labels.get(i, str(i)) for i in ids}
+    return {str(i): labels.get(i, str(i)) for i in scored_ids(class_ids, num_classes)}

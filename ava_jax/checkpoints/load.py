@@ -86,7 +86,11 @@ def _read_directory(path, config):
     config, variables = convert_file.read_variables(path)
     recorded = path / "labels.json"
     is_named = recorded.is_file()
-    names = workdir.read_json(recorded) if is_named else class_names(config)
+    names = (
+        workdir.read_json(recorded)
+        if is_named
+        else class_names(config.data.class_ids, config.model.num_classes)
+    )
     if len(names) != config.model.num_classes - 1:
         raise UserError(
             f"{recorded} names {len(names)} actions, but the model scores "
@@ -111,7 +115,7 @@ def _read_file(path, config):
     variables, report = converter.convert_state_dict(tensors, config.model)
     if report.initialised:
         _refuse_untrained_head(path)
-    names = class_names(config)
+    names = class_names(config.data.class_ids, config.model.num_classes)
     return config, variables, {int(i): name for i, name in names.items()}
 
 
@@ -141,5 +145,5 @@ def _names(config, labels):
             f"{where} names actions up to {max(labels)}, but the model scores 1 to "
             f"{last}. Give the label map that the model was trained with."
         )
-    names = class_names(config, labels)
+    names = class_names(ids, config.model.num_classes, labels)
     return {int(i): name for i, name in names.items()}

@@ -1,98 +1,14 @@
-"""Checks of annotation files: boxes, duplicates, people, what the splits share."""
+"""Checks that the doctor alone makes of annotations: rows, actions, both splits."""
 
-import functools
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import ml_collections
 import numpy as np
 
 from ava_jax import annotations
 from ava_jax.annotations import BoxTable
-from ava_jax.checks.findings import Finding, listed, row_findings
-from ava_jax.errors import join_first
-
-# A coordinate beyond this is no fraction of a frame, however wrong the box.
-_LARGEST_FRACTION = 2.0
-# Rounding takes boxes so far out of the frame, less than a pixel.
-_SLACK = 1e-3
-
-
-def unreadable_rows(table: BoxTable, split: str) -> list[Finding]:
-    """Rows that the reader had to leave out."""
-    return [
-        Finding(
-            f"rows that cannot be read ({problem.name})",
-            problem.count,
-            tuple(f"{table.path}:{line}" for line in problem.lines or (problem.line,)),
-            f"The first: {problem.message}.",
-            "Correct these rows, or delete them.",
-            split,
-        )
-        for problem in table.problems
-    ]
-
-
-def check_coordinates(table: BoxTable, split: str) -> list[Finding]:
-    """Boxes in pixels, out of the frame, inverted or without area."""
-    find = functools.partial(row_findings, table, split)
-    box = table.box
-    large = (np.abs(box) > _LARGEST_FRACTION).any(1)
-    outside = ((box < -_SLACK) | (box > 1 + _SLACK)).any(1) & ~large
-    inverted = (box[:, :2] > box[:, 2:]).any(1)
-    flat = (box[:, :2] == box[:, 2:]).any(1) & ~inverted
-    return [
-        *find(
-            "boxes in pixels",
-            large,
-            "The first is {box}; expected fractions of the frame, 0 to 1.",
-            "Divide x1 and x2 by the width of the frame, y1 and y2 by its height.",
-        ),
-        *find(
-            "boxes outside the frame",
-            outside,
-            "The first is {box}; expected fractions of the frame, 0 to 1.",
-            "Clip the coordinates to 0 and 1, or look for what shifted the boxes.",
-        ),
-        *find(
-            "inverted boxes",
-            inverted,
-            "The first is {box}; expected x1 y1 x2 y2 with x1 < x2 and y1 < y2. "
-            "Nothing can match such a box.",
-            "Order the corners. Is it x y width height? Then write x y x+width "
-            "y+height.",
-        ),
-        *find(
-            "boxes without area",
-            flat,
-            "The first is {box}: nothing can match it.",
-            "Delete these rows, or correct the boxes.",
-        ),
-    ]
-
-
-def check_room(
-    keys: Sequence[tuple[str, float]],
-    starts: np.ndarray,
-    config: ml_collections.ConfigDict,
-) -> list[Finding]:
-    """Training key frames with more people than `config.data.max_boxes`.
-
-    Args:
-      keys: (video, second) of the key frames.
-      starts: (K + 1,) where each key frame's people start.
-      config: the whole configuration.
-    """
-    people, room = np.diff(starts), config.data.max_boxes
-    crowded = (keys[k] for k in np.flatnonzero(people > room))
-    most = people.max(initial=0)
-    return listed(
-        "crowded key frames",
-        [f"{video}, second {second:g}" for video, second in crowded],
-        f"Up to {most} people are annotated, and config.data.max_boxes is {room}.",
-        f"--config.data.max_boxes={most}",
-        split="train",
-    )
+from ava_jax.annotations.box_checks import row_findings
+from ava_jax.annotations.findings import Finding, listed
 
 
 def check_duplicates(table: BoxTable, split: str) -> list[Finding]:
@@ -108,12 +24,12 @@ def check_duplicates(table: BoxTable, split: str) -> list[Finding]:
     repeated[order[1:][same]] = True
     return row_findings(
         table,
-        split,
         "duplicate rows",
         repeated,
         "The same box and action again, at second {t} of {video}: one person counts "
         "as several, of whom the evaluation finds one at most.",
         "Delete the repetitions.",
+        split=split,
     )
 
 
@@ -145,20 +61,31 @@ def check_shared_movies(train: BoxTable, val: BoxTable) -> list[Finding]:
     )
 
 
-def check_files(root: pathlib.Path, paths: Mapping[str, str]) -> list[Finding]:
-    """Files and folders of the configuration that are not there.
+def check_samples(
+    samples: Mapping[int, int], labels: Mapping[int, str], path: str, split: str
+) -> list[Finding]:
+    """Learned actions that no box of the split has.
 
     Args:
-      root: `config.data.root`.
-      paths: by the name of the field; '' where there is none.
+      samples: number of people by the id of each learned action.
+      labels: the label map.
+      path: of the annotation file.
+      split: 'train' or 'val'.
     """
-    missing = {
-        field: path for field, path in paths.items() if not (root / path).exists()
+    found = {
+        "train": "An action without an example cannot be learned.",
+        "val": "An action without an example has no AP; the mAP leaves it out.",
     }
-    fields = join_first([f"--config.{field}=PATH" for field in missing])
     return listed(
-        "missing files",
-        [f"{root / path} (config.{field})" for field, path in missing.items()],
-        f"config.data.root is {root}; the other paths are relative to it.",
-        f"Put them there, or set {fields}.",
+        "actions without samples",
+        [
+            f"{path}: {i} {labels[i]}"
+            for i, count in samples.items()
+            if not count and i in labels
+        ],
+        found[split],
+        "Annotate some, or name the actions to learn in --config.data.class_ids (with "
+        "--config.model.num_classes one higher than their number).",
+        split=split,
+        is_problem=split == "train",
     )

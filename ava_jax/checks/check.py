@@ -1,7 +1,7 @@
 """The doctor of data sets: reads one as the trainer does, and tells all at once.
 
 The trainer stops at the first mistake; here each check adds its findings to a
-`findings.Verdict`. What finds nothing wrong is then loaded by the trainer's own
+`verdict.Verdict`. What finds nothing wrong is then loaded by the trainer's own
 reader, so that a clean verdict is a promise.
 """
 
@@ -9,29 +9,33 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import ml_collections
 import numpy as np
 
 from ava_jax import annotations
-from ava_jax.annotations import BoxTable
+from ava_jax.annotations import BoxTable, box_checks, label_checks
+from ava_jax.annotations.findings import Finding, Suspect, as_notes
+from ava_jax.annotations.label_map import scored_ids
 from ava_jax.annotations.proposals import unpadded_keys
-from ava_jax.checks import annotation_rows, classes, frame_folders, frame_stores, timing
-from ava_jax.checks.findings import Finding, Suspect, Verdict, excuse
-from ava_jax.checks.proposals import (
-    Proposals,
-    check_boxes,
-    check_keys,
-    check_padding,
-    check_recall,
-    check_scores,
-    gather_people,
+from ava_jax.checks import (
+    annotation_rows,
+    frame_folders,
+    frame_stores,
+    proposals,
+    timing,
 )
-from ava_jax.data import clips, dataset, frames
+from ava_jax.checks.verdict import Verdict
+from ava_jax.data import clips, dataset, frames, grouping, split_checks
+from ava_jax.data.frames.open import open_store
 from ava_jax.data.frames.store import FrameStore
 from ava_jax.errors import UserError
 
 SPLITS = ("train", "val")
+
+# What the nearest good frame may stand in for: `config.data.on_bad_frame`.
+_BAD_FRAMES = frame_folders.MISSING_FRAMES, frame_folders.DAMAGED_FRAMES
 
 Progress = Callable[[Iterable, int], Iterable]
 
@@ -43,12 +47,14 @@ class Examination:
     Attributes:
       verdict: what was found.
       store: the frames of the annotated movies; None if there are none.
-      config: the whole configuration.
+      fps: `config.data.fps`.
+      timestamp_start: `config.data.timestamp_start`.
     """
 
     verdict: Verdict
     store: FrameStore | None
-    config: ml_collections.ConfigDict
+    fps: int
+    timestamp_start: float
 
     def image(self, suspect: Suspect) -> np.ndarray | None:
         """The key frame, or the nearest frame of its movie, (H, W, 3) uint8 RGB.
@@ -57,15 +63,30 @@ class Examination:
         """
         if self.store is None or suspect.video not in self.store.videos:
             return None
-        data, movie = self.config.data, self.store.videos.index(suspect.video)
+        movie = self.store.videos.index(suspect.video)
         frame = clips.centre_frames(
-            suspect.second, data.fps, data.timestamp_start, self.store.origin[movie]
+            suspect.second, self.fps, self.timestamp_start, self.store.origin[movie]
         )
         ends = self.store.first[movie], self.store.last[movie]
         try:
             return self.store.read(movie, int(np.clip(frame, *ends)))
         except frames.BadFrame:
             return None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Split:
+    """What the files of a split hold.
+
+    Attributes:
+      table: the annotations outside the excluded key frames.
+      key_frames: joined with the proposals.
+      proposals: None: there are none, for which there is a finding.
+    """
+
+    table: BoxTable
+    key_frames: grouping.KeyFrames
+    proposals: grouping.Proposals | None
 
 
 def examine(
@@ -77,47 +98,49 @@ def examine(
     """Checks annotations, frames and proposals of both splits.
 
     Args:
-      config: the whole configuration.
+      config: the whole configuration, of which `data` and `model.num_classes` count.
       every_frame: open all frames, not only the first and last of each movie.
       progress: wraps an iterable of a known length, to show how far it is.
 
     Raises:
       UserError: there is no data set to check.
     """
-    root = pathlib.Path(config.data.root)
-    if not config.data.root or not root.is_dir():
+    data, num_classes = config.data, config.model.num_classes
+    root = pathlib.Path(data.root)
+    if not data.root or not root.is_dir():
         raise UserError(
-            f"config.data.root is {config.data.root!r}, which is no folder. Say where "
+            f"config.data.root is {data.root!r}, which is no folder. Say where "
             "the data set is: --config.data.root=DIR"
         )
-    findings = annotation_rows.check_files(root, _paths(config))
+    findings = split_checks.check_files(data, SPLITS)
     labels = {}
     with _told_as("label map", findings):
-        labels = annotations.read_labels(root / config.data.labels)
-    findings += classes.check_classes(config, labels) if labels else []
-    tables, splits = {}, {}
+        labels = annotations.read_labels(root / data.labels)
+        ids = tuple(data.class_ids)
+        findings += label_checks.check_classes(ids, num_classes, labels, data.labels)
+    splits, held = {}, {}
     for name in SPLITS:
-        table = _read_table(config, name, findings)
-        if table is not None:
-            tables[name] = table
-            splits[name] = _check_split(config, name, table, labels, findings)
-    if len(tables) == len(SPLITS):
-        findings += annotation_rows.check_shared_movies(*tables.values())
-    store = _check_frames(config, tables, findings, every_frame, progress)
-    for name in tables:
-        _load(config, name, findings)
-    verdict = Verdict(str(root), splits, tuple(_sorted(findings)))
-    return Examination(verdict, store, config)
-
-
-def _paths(config) -> dict[str, str]:
-    """By field, every path that the configuration names."""
-    paths = {"data.labels": config.data.labels, "data.frames": config.data.frames}
-    for name in SPLITS:
-        for field, path in config.data[name].items():
-            if path:
-                paths[f"data.{name}.{field}"] = path
-    return paths
+        split = _read_split(data, name, num_classes, findings)
+        if split:
+            splits[name] = split
+            held[name] = _what_it_holds(split, scored_ids(data.class_ids, num_classes))
+            findings += _check_labels(data, name, num_classes, split.table, labels)
+            if labels:
+                findings += annotation_rows.check_samples(
+                    held[name]["samples"], labels, split.table.path, name
+                )
+            findings += _check_split(data, name, split)
+    if len(splits) == len(SPLITS):
+        tables = (split.table for split in splits.values())
+        findings += annotation_rows.check_shared_movies(*tables)
+    key_frames = {name: split.key_frames for name, split in splits.items()}
+    store = _check_frames(data, key_frames, findings, every_frame, progress)
+    for name in splits:
+        _load(data, name, num_classes, findings)
+    # Problems first, in the order of the checks.
+    findings.sort(key=lambda finding: not finding.is_problem)
+    verdict = Verdict(str(root), held, tuple(findings))
+    return Examination(verdict, store, data.fps, data.timestamp_start)
 
 
 @contextlib.contextmanager
@@ -129,28 +152,41 @@ def _told_as(name: str, findings: list[Finding], split: str = "") -> Iterator[No
         findings.append(Finding(name, 1, (), str(error), "", split))
 
 
-def _read_table(config, name: str, findings: list[Finding]) -> BoxTable | None:
-    """The annotations outside the excluded key frames; None: there are none."""
-    root, files = pathlib.Path(config.data.root), config.data[name]
+def _read_split(
+    data: ml_collections.ConfigDict,
+    name: str,
+    num_classes: int,
+    findings: list[Finding],
+) -> _Split | None:
+    """Adds what cannot be read; None: there is nobody to learn from or to score."""
+    root, files = pathlib.Path(data.root), data[name]
+    table = found = None
     if not (root / files.boxes).is_file():
-        return None  # told of as missing
-    table = None
+        return None  # there is a finding of missing files
     with _told_as("annotations", findings, name):
         table = annotations.read_boxes(root / files.boxes, lenient=True)
     if table is None:
         return None
-    findings += annotation_rows.unreadable_rows(table, name)
+    findings += [dataclasses.replace(bad, split=name) for bad in table.problems]
     excluded = set()
     if files.exclusions and (root / files.exclusions).is_file():
         with _told_as("excluded timestamps", findings, name):
             excluded = annotations.read_exclusions(root / files.exclusions)
-    kept = _without(table, excluded)
-    if not len(kept):
-        message = f"{table.path} has {len(table)} rows, and none is left outside the "
-        message += "excluded timestamps. Is it the right file?"
-        findings.append(Finding("no annotations", 1, (), message, "", name))
+    if (root / files.proposals).is_file():
+        with _told_as("proposals", findings, name):
+            found = annotations.read_proposals(root / files.proposals)
+    key_frames = grouping.join(
+        table,
+        np.array((0, *scored_ids(data.class_ids, num_classes)), np.int64),
+        found or {},
+        data.person_score,
+        excluded=excluded,
+        is_training=name == "train",
+    )
+    if nobody := split_checks.check_people(key_frames, len(table), name):
+        findings += nobody
         return None
-    return kept
+    return _Split(_without(table, excluded), key_frames, found)
 
 
 def _without(table: BoxTable, excluded: set[tuple[str, float]]) -> BoxTable:
@@ -162,123 +198,122 @@ def _without(table: BoxTable, excluded: set[tuple[str, float]]) -> BoxTable:
     return table.select(rows, empty)
 
 
-def _check_split(config, name, table, labels, findings) -> dict:
-    """Adds what is wrong with annotations and proposals; gives what they hold."""
-    data = config.data
-    findings += annotation_rows.check_coordinates(table, name)
-    findings += annotation_rows.check_duplicates(table, name)
-    proposals = _read_proposals(config, name, findings)
-    ids = tuple(data.class_ids) or tuple(range(1, config.model.num_classes))
-    people = gather_people(
-        table,
-        np.array((0, *ids), np.int64),
-        proposals or {},
-        data.person_score,
-        with_empty=name != "train",
-    )
-    counts = people.classes.sum(0).astype(int).tolist()
-    samples = dict(zip(ids, counts[1:], strict=True))
-    if labels:
-        findings += classes.check_labels(table, labels, config, name)
-        findings += classes.check_samples(samples, labels, table.path, name)
-    if name == "train":
-        findings += annotation_rows.check_room(people.keys, people.starts, config)
-    if proposals is not None:
-        findings += _check_proposals(config, name, table, people, proposals)
+def _what_it_holds(split: _Split, ids: tuple[int, ...]) -> dict[str, Any]:
+    """See `Verdict.splits`."""
+    key_frames = split.key_frames
+    counts = key_frames.truth_classes.sum(0).astype(int).tolist()
+    has_proposals = split.proposals is not None
     return {
-        "key_frames": len(people.keys),
-        "movies": len(np.unique(table.video)),
-        "people": len(people.boxes),
+        "key_frames": len(key_frames),
+        "movies": len(key_frames.videos),
+        "people": len(key_frames.truth_boxes),
         "labels": sum(counts),
-        "proposals": len(people.proposals),
-        "recall": people.recall() if proposals is not None else {},
-        "samples": samples,
+        "proposals": len(key_frames.proposal_boxes),
+        "recall": grouping.recall(key_frames.overlaps()) if has_proposals else {},
+        "samples": dict(zip(ids, counts[1:], strict=True)),
     }
 
 
-def _read_proposals(config, name, findings) -> Proposals | None:
-    """The proposals of a split; None: there are none, which was told."""
-    path = pathlib.Path(config.data.root, config.data[name].proposals)
-    if not path.is_file():
-        return None
-    with _told_as("proposals", findings, name):
-        proposals = annotations.read_proposals(path)
-        keys = unpadded_keys(path)
-        findings += check_padding(keys, str(path), name)
-        return proposals
-    return None
+def _check_labels(
+    data: ml_collections.ConfigDict,
+    name: str,
+    num_classes: int,
+    table: BoxTable,
+    labels: Mapping[int, str],
+) -> list[Finding]:
+    """What is wrong with the action ids; nothing without a label map."""
+    if not labels:
+        return []
+    arguments = tuple(data.class_ids), num_classes
+    highest = label_checks.highest_label(labels, *arguments)
+    found = label_checks.check_labels(table, labels, *arguments, data.labels)
+    found += label_checks.check_unlabeled(table)
+    found += label_checks.check_unnamed(table, labels, highest)
+    return [dataclasses.replace(finding, split=name) for finding in found]
 
 
-def _check_proposals(config, name, table, people, proposals) -> list[Finding]:
-    score = config.data.person_score
-    path = str(pathlib.Path(config.data.root, config.data[name].proposals))
-    keys = check_keys(people, proposals, table.path, path, name)
-    policy = config.data.no_proposals
-    if policy != "error":
-        keys = [dataclasses.replace(finding, is_problem=False) for finding in keys]
+def _check_split(
+    data: ml_collections.ConfigDict, name: str, split: _Split
+) -> list[Finding]:
+    """What is wrong with boxes and proposals."""
+    table, key_frames = split.table, split.key_frames
+    findings = [
+        *box_checks.check_units(table, split=name),
+        *box_checks.check_extent(table, split=name),
+        *box_checks.check_corners(table, split=name),
+        *box_checks.check_area(table, split=name),
+        *annotation_rows.check_duplicates(table, name),
+    ]
+    if name == "train":
+        findings += split_checks.check_room(
+            key_frames.truth_starts, key_frames.key, data.max_boxes
+        )
+    if split.proposals is None:
+        return findings
+    path = str(pathlib.Path(data.root, data[name].proposals))
     return [
-        *keys,
-        *check_boxes(proposals, path, name),
-        *check_scores(proposals, people, score, name, path),
-        *check_recall(people, name, path),
+        *findings,
+        *proposals.check_padding(unpadded_keys(path), path, name),
+        *split_checks.check_proposals(
+            key_frames, split.proposals, path, data.no_proposals, name
+        ),
+        *proposals.check_boxes(split.proposals, path, name),
+        *proposals.check_low_scores(key_frames, data.person_score, path, name),
+        *proposals.check_recall(key_frames, name, path),
     ]
 
 
 def _check_frames(
-    config, tables: Mapping[str, BoxTable], findings, every_frame, progress
+    data: ml_collections.ConfigDict,
+    splits: Mapping[str, grouping.KeyFrames],
+    findings: list[Finding],
+    every_frame: bool,
+    progress: Progress,
 ) -> FrameStore | None:
     """Adds what is wrong with the frames of the annotated movies; opens them."""
-    root = pathlib.Path(config.data.root, config.data.frames)
-    videos = list(
-        dict.fromkeys(
-            table.videos[number]
-            for table in tables.values()
-            for number in np.unique(table.video)
-        )
-    )
+    root = pathlib.Path(data.root, data.frames)
+    videos = [name for key_frames in splits.values() for name in key_frames.videos]
     if not root.is_dir() or not videos:
         return None
-    look = _look_at_folders if config.data.frame_store == "folder" else _look_at_store
-    store, found = look(config, root, videos, every_frame, progress)
-    if config.data.on_bad_frame == "nearest":
-        found = [excuse(finding) for finding in found]
-    findings += found
+    look = _look_at_folders if data.frame_store == "folder" else _look_at_store
+    store, found = look(data, root, list(dict.fromkeys(videos)), every_frame, progress)
+    for finding in found:
+        is_excused = data.on_bad_frame == "nearest" and finding.name in _BAD_FRAMES
+        findings += as_notes([finding]) if is_excused else [finding]
     if store:
-        findings += timing.check_timing(tables, store, config)
+        findings += timing.check_timing(splits, store, data.fps, data.timestamp_start)
     return store
 
 
-def _look_at_folders(config, root, videos, every_frame, progress):
+def _look_at_folders(data, root, videos, every_frame, progress):
     """The store, None if there is none, and what is wrong with its frames."""
-    name = config.data.frame_name
-    store, found = frame_folders.look_at_folders(root, videos, name)
+    store, found = frame_folders.look_at_folders(root, videos, data.frame_name)
     if store and every_frame:
         found += frame_folders.check_every_frame(store, progress)
     elif store:
         found += frame_folders.check_ends(store)
-    return store, found + timing.check_recipe(root, config.data.fps)
+    return store, found + timing.check_recipe(root, data.fps)
 
 
-def _look_at_store(config, root, videos, every_frame, progress):
+def _look_at_store(data, root, videos, every_frame, progress):
     """The same for packed movies and video files."""
-    strict = config.copy_and_resolve_references()
-    strict.data.on_bad_frame = "error"  # bad frames are to be seen
+    del root
     store, found = None, []
     with _told_as("frames", found):
-        store = frames.open_frames(strict.data, videos)
+        store = open_store(data, videos)
     if store and every_frame:
         found += frame_stores.check_store(store, progress)
     return store, found
 
 
-def _load(config, name: str, findings: list[Finding]) -> None:
+def _load(
+    data: ml_collections.ConfigDict,
+    name: str,
+    num_classes: int,
+    findings: list[Finding],
+) -> None:
     """Lets the trainer's reader find what no check has found."""
     if any(f.is_problem and f.split in ("", name) for f in findings):
         return
     with _told_as("refused by the trainer", findings, name):
-        dataset.load_split(config, name)
-
-
-def _sorted(findings: list[Finding]) -> list[Finding]:
-    """Problems first, in the order of the checks."""
-    return sorted(findings, key=lambda finding: not finding.is_problem)
+        dataset.load_split(data, name, num_classes)

@@ -10,16 +10,12 @@ from concurrent import futures
 import numpy as np
 from PIL import Image
 
-from ava_jax.checks.findings import (
-    DAMAGED_FRAMES,
-    MISSING_FRAMES,
-    PLACES,
-    Finding,
-    listed,
-)
+from ava_jax.annotations.findings import PLACES, Finding, listed
 from ava_jax.data.frames.folders import FrameFolders, FrameName, detect_frame_name
 from ava_jax.errors import UserError, join_first
 
+# What `config.data.on_bad_frame` is about.
+MISSING_FRAMES, DAMAGED_FRAMES = "missing frames", "damaged frames"
 # How many folders are listed together: on network storage it is all waiting.
 _PARALLEL = 16
 

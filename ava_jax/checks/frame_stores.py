@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from ava_jax.checks.findings import DAMAGED_FRAMES, Finding, listed
+from ava_jax.annotations.findings import Finding, listed
+from ava_jax.checks.frame_folders import DAMAGED_FRAMES
 from ava_jax.data.frames.packed import PackedFrames
 from ava_jax.data.frames.store import BadFrame, FrameStore
 from ava_jax.data.frames.video_files import VideoFrames

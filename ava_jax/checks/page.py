@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from ava_jax.checks.findings import Finding, Suspect, Verdict
+from ava_jax.annotations.box_checks import in_pixels
+from ava_jax.annotations.findings import Finding, Suspect
+from ava_jax.checks.verdict import Verdict
 from ava_jax.report import drawing, page, style
 
 _ANNOTATED = style.TRUE
 _PROPOSED = style.PREDICTED
-# A coordinate beyond this is in pixels.
-_LARGEST_FRACTION = 2.0
 _WIDTH = 640  # pixels: pictures are no wider
 
 # The (H, W, 3) uint8 RGB key frame; None if it cannot be read.
@@ -98,7 +98,6 @@ def draw_suspect(suspect: Suspect, image: np.ndarray) -> np.ndarray:
 def _pixels(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
     """(N, 4) in pixels, corners in order, whatever is wrong with the boxes."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-    in_pixels = (np.abs(boxes) > _LARGEST_FRACTION).any(1, keepdims=True)
-    boxes = np.where(in_pixels, boxes, boxes * ((width, height) * 2))
+    boxes = np.where(in_pixels(boxes)[:, None], boxes, boxes * ((width, height) * 2))
     low = np.minimum(boxes[:, :2], boxes[:, 2:])
     return np.concatenate([low, np.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)

@@ -2,62 +2,48 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-import ml_collections
 import numpy as np
 
-from ava_jax.annotations import BoxTable
-from ava_jax.checks.findings import Finding, listed, row_findings
+from ava_jax.annotations.findings import Finding, listed
 from ava_jax.data import clips
 from ava_jax.data.frames.store import FrameStore
+from ava_jax.data.grouping import KeyFrames
+from ava_jax.data.split_checks import TOO_EARLY, check_timestamps
 from ava_jax.prepare.extract import MANIFEST
 
 # What videos are extracted at.
 _RATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 12.5, 15, 16, 20, 23.976, 24, 25, 29.97, 30)
 _RATES += (48, 50, 59.94, 60, 100, 120)
-# Seconds that a movie may well go on behind its last key frame.
+# Seconds that a movie may well continue after its last key frame.
 _TAIL = 5.0
 
 
 def check_timing(
-    tables: Mapping[str, BoxTable], store: FrameStore, config: ml_collections.ConfigDict
+    splits: Mapping[str, KeyFrames],
+    store: FrameStore,
+    fps: int,
+    timestamp_start: float,
 ) -> list[Finding]:
     """Key frames outside their movies, short movies, a wrong frame rate.
 
     Args:
-      tables: annotations by split, without excluded key frames.
+      splits: key frames by the name of the split.
       store: the frames.
-      config: the whole configuration; `data.fps` and `data.timestamp_start`.
+      fps: `config.data.fps`.
+      timestamp_start: `config.data.timestamp_start`.
     """
-    fps, start = config.data.fps, config.data.timestamp_start
-    seconds = _seconds(tables, store)
-    findings = []
-    for split, table in tables.items():
-        findings += row_findings(
-            table,
-            split,
-            "timestamps before their movie",
-            table.timestamp < start,
-            "The first is second {t} of {video}; config.data.timestamp_start is "
-            f"{start}, so frames begin later.",
-            "Set it to the second of the first frames: 0 if they begin with the video "
-            "(--config.data.timestamp_start=0).",
-        )
-    rate = _wrong_rate(seconds, store, fps, start)
-    if rate:
-        return findings + rate
-    for split, table in tables.items():
-        findings += row_findings(
-            table,
-            split,
-            "timestamps behind the end of their movie",
-            _behind(table, store, fps, start),
-            "The first is second {t} of {video}, whose frames end before: "
-            f"config.data.fps is {fps}, config.data.timestamp_start {start}.",
-            "Correct the timestamps, or extract the whole movie.",
-        )
-    return findings + _short(seconds, store, fps, start)
+    clock = fps, timestamp_start
+    seconds = _seconds(splits.values(), store)
+    outside = [
+        finding
+        for name, key_frames in splits.items()
+        for finding in check_timestamps(key_frames, store, *clock, name)
+    ]
+    if rate := _wrong_rate(seconds, store, *clock):
+        return [finding for finding in outside if finding.name == TOO_EARLY] + rate
+    return outside + _short(seconds, store, *clock)
 
 
 def check_recipe(root: pathlib.Path, fps: float) -> list[Finding]:
@@ -81,35 +67,23 @@ def check_recipe(root: pathlib.Path, fps: float) -> list[Finding]:
     )
 
 
-def _seconds(tables, store) -> dict[int, np.ndarray]:
+def _seconds(splits: Iterable[KeyFrames], store) -> dict[int, np.ndarray]:
     """The distinct annotated seconds of every movie, by its number."""
-    parts: dict[str, list[np.ndarray]] = {}
-    for table in tables.values():
-        order = np.argsort(table.video, kind="stable")
-        ends = np.searchsorted(
-            table.video[order], np.arange(len(table.videos)), "right"
-        )
-        for name, rows in zip(table.videos, np.split(order, ends[:-1]), strict=True):
-            parts.setdefault(name, []).append(table.timestamp[rows])
-    found = {
-        number: np.unique(np.concatenate(parts[name]))
-        for number, name in enumerate(store.videos)
-    }
-    return {number: seconds for number, seconds in found.items() if len(seconds)}
+    number = {name: i for i, name in enumerate(store.videos)}
+    parts: dict[int, list[np.ndarray]] = {}
+    for key_frames in splits:
+        # Key frames are in the order of their movies.
+        ends = np.searchsorted(key_frames.video, np.arange(1, len(key_frames.videos)))
+        seconds = np.split(key_frames.second, ends)
+        for name, times in zip(key_frames.videos, seconds, strict=True):
+            if name in number:
+                parts.setdefault(number[name], []).append(times)
+    return {n: np.unique(np.concatenate(parts[n])) for n in sorted(parts)}
 
 
 def _frames(seconds: np.ndarray, fps: float, start: float) -> np.ndarray:
     """Frames from the movie's first one to those of the seconds."""
     return clips.centre_frames(seconds, fps, start, origin=0)
-
-
-def _behind(table, store, fps, start) -> np.ndarray:
-    """Rows whose frame would come after the movie's last one."""
-    number = {name: i for i, name in enumerate(store.videos)}
-    movie = np.array([number.get(name, -1) for name in table.videos], np.int64)
-    movie = movie[table.video]
-    last = (store.last - store.origin)[movie]
-    return (movie >= 0) & (_frames(table.timestamp, fps, start) > last)
 
 
 def _short(seconds, store, fps, start) -> list[Finding]:
@@ -151,7 +125,7 @@ def _wrong_rate(seconds, store, fps, start) -> list[Finding]:
         return []
     places = [
         f"{store.videos[numbers[i]]}: {int(count[i]) + 1:,} frames, annotated up to "
-        f"{cover[i]:g} s behind its beginning"
+        f"{cover[i]:g} s after its beginning"
         for i in np.flatnonzero(wrong)
     ]
     needed = (count / cover)[wrong][0]
@@ -159,7 +133,7 @@ def _wrong_rate(seconds, store, fps, start) -> list[Finding]:
     found = (
         f"the first movie has frames for {needed:.4g} a second at most"
         if wrong is too_few
-        else "every movie would go on for long behind its last key frame"
+        else "every movie would continue for long after its last key frame"
     )
     return listed(
         "wrong frame rate",

@@ -6,7 +6,6 @@ from one box to the other. Evaluation knows nothing of this.
 
 import dataclasses
 
-import ml_collections
 import numpy as np
 
 from ava_jax.annotations.box_table import NO_ENTITY, BoxTable, FrameIndex, index_frames
@@ -36,8 +35,10 @@ class _People:
     clear: np.ndarray
 
 
-def fill_gaps(split: Split, config: ml_collections.ConfigDict) -> Split:
-    """Adds key frames between the annotated ones, behind them in the arrays.
+def fill_gaps(
+    split: Split, clips_per_second: int, fps: int, timestamp_start: float
+) -> Split:
+    """Adds key frames between the annotated ones, after them in the arrays.
 
     From a key frame at t0 to the next of its movie at t1, at most a second later, they
     lie at t0 + (t1 - t0) j / n with n = round(clips_per_second (t1 - t0)) and
@@ -47,16 +48,18 @@ def fill_gaps(split: Split, config: ml_collections.ConfigDict) -> Split:
 
     Args:
       split: the training split.
-      config: the whole configuration.
+      clips_per_second: `config.data.clips_per_second`.
+      fps: frames a second.
+      timestamp_start: timestamp of the first frame.
 
     Returns:
-      The same split if `data.clips_per_second` is 0 or 1.
+      The same split if `clips_per_second` is 0 or 1.
 
     Raises:
-      UserError: `data.clips_per_second` has no meaning, or no person has an id.
+      UserError: `clips_per_second` has no meaning, or no person has an id.
     """
-    rate, table = config.data.clips_per_second, split.ground_truth
-    _check(rate, config.data.fps, table)
+    rate, table = clips_per_second, split.ground_truth
+    _check(rate, fps, table)
     if rate < 2:
         return split
     index = index_frames(table, _exclusions(split.excluded))
@@ -72,7 +75,9 @@ def fill_gaps(split: Split, config: ml_collections.ConfigDict) -> Split:
     moment, counts = np.unique(moment, return_counts=True)
     frame, step = moment // rate, moment % rate
     second = index.timestamp[frame] + gap[frame] * step / parts[frame]
-    return _extended(split, config, video[frame], second, counts, truth)
+    origin = split.frames.origin[video[frame]]
+    centre = clips.centre_frames(second, fps, timestamp_start, origin)
+    return _extended(split, video[frame], second, centre, counts, truth)
 
 
 def _check(rate: int, fps: int, table: BoxTable) -> None:
@@ -96,7 +101,9 @@ def _exclusions(excluded: set[tuple[str, float]]) -> BoxTable:
     code = {name: i for i, name in enumerate(videos)}
     return BoxTable.from_columns(
         videos,
-        *([], [], []),
+        video=[],
+        timestamp=[],
+        box=[],
         keyframe_video=[code[name] for name, _ in excluded],
         keyframe_timestamp=[second for _, second in excluded],
     )
@@ -173,14 +180,12 @@ def _between(
     return moment[order], truth
 
 
-def _extended(split, config, video, second, counts, truth) -> Split:
+def _extended(split, video, second, centre, counts, truth) -> Split:
     """The split with more key frames, of `counts` people and no proposals each."""
-    fps, start = config.data.fps, config.data.timestamp_start
-    origin = split.frames.origin[video]
     more = {
         "video": video.astype(np.int32),
         "second": second,
-        "centre": clips.centre_frames(second, fps, start, origin),
+        "centre": centre,
         "truth_starts": split.truth_starts[-1] + np.cumsum(counts),
         "proposal_starts": np.full(len(second), split.proposal_starts[-1]),
         **truth,

@@ -49,3 +49,7 @@ class Split:
     def __len__(self) -> int:
         """Number of key frames."""
         return len(self.second)
+
+    def key(self, k: int) -> tuple[str, float]:
+        """Video and second of a key frame."""
+        return self.frames.videos[self.video[k]], float(self.second[k])

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ava_jax.annotations import BoxTable, raise_problems
+from ava_jax.annotations.box_checks import check_units
 from ava_jax.annotations.proposals import read_proposals
 from ava_jax.errors import UserError, join_first
 
@@ -95,14 +97,10 @@ def _choose(path: str, by_video: _ByVideo, video: str | None) -> dict:
 
 
 def _read_ava(path: str) -> _ByVideo:
+    proposals = read_proposals(path)
+    raise_problems(check_units(BoxTable.from_frames(proposals, path)))
     by_video: _ByVideo = {}
-    for (video, seconds), boxes in read_proposals(path).items():
-        if np.abs(boxes[:, :4]).max(initial=0) > 2:
-            raise UserError(
-                f"{path}: box {boxes[0, :4].tolist()} of {video} at {seconds:g} s, "
-                "expected fractions of the frame, 0 to 1; divide x by the width and "
-                "y by the height"
-            )
+    for (video, seconds), boxes in proposals.items():
         by_video.setdefault(video, {})[seconds] = boxes
     return by_video
 

@@ -204,7 +204,7 @@ def _train_batches(split, config) -> Iterator[dict[str, np.ndarray]]:
 def _training(config) -> Callable[[], Iterator[int]]:
     from ava_jax.data import dataset
 
-    split = dataset.load_split(config, "train")
+    split = dataset.load_split(config.data, "train", config.model.num_classes)
 
     def loop():
         for batch in _train_batches(split, config):
@@ -216,7 +216,7 @@ def _training(config) -> Callable[[], Iterator[int]]:
 def _evaluation(config) -> Callable[[], Iterator[int]]:
     from ava_jax.data import dataset, pipeline
 
-    split = dataset.load_split(config, "val")
+    split = dataset.load_split(config.data, "val", config.model.num_classes)
 
     def loop():
         while True:
@@ -239,7 +239,7 @@ def _unshared(config) -> Callable[[], Iterator[int]]:
 
     from ava_jax.data import dataset, examples, transforms
 
-    split = dataset.load_split(config, "val")
+    split = dataset.load_split(config.data, "val", config.model.num_classes)
     made = examples.Examples(split, config.data)
     size = transforms.size_for_short_side(
         *split.frames.size[0].tolist(), config.data.test_short_side
@@ -264,7 +264,7 @@ def _remote(config, latency: float, clips: int) -> dict[str, float]:
     """Training from storage that takes its time for every read."""
     from ava_jax.data import dataset
 
-    split = dataset.load_split(config, "train")
+    split = dataset.load_split(config.data, "train", config.model.num_classes)
     slow = _SlowFolders if config.data.frame_store == "folder" else _slow_packed
     log = _ReadLog(latency)
     split = dataclasses.replace(split, frames=slow(split.frames, log))

@@ -142,7 +142,7 @@ class _Training:
         from ava_jax.prepare import sources
 
         config.data.root = sources.prepare(config.data, self.folder)
-        split = dataset.load_split(config, "train")
+        split = dataset.load_split(config.data, "train", config.model.num_classes)
         self.inputs["pipeline"] = pipeline.train_batches(
             split,
             config.data,

@@ -134,7 +134,12 @@ def _make_video(folder, seconds):
 def _time_stages(config, path, args):
     """Seconds and rates of the stages, and the number of key frames."""
     variables = _random_variables(config)
-    names = {int(i): name for i, name in class_names(config).items()}
+    names = {
+        int(i): name
+        for i, name in class_names(
+            config.data.class_ids, config.model.num_classes
+        ).items()
+    }
     detector = Detector(config, variables, names)
     with VideoReader(path) as video:
         fps = video.fps
@@ -230,7 +235,12 @@ def _peak_memory(args, path):
 
 def _use_memory(config, path, every):
     config = ava_config.load(config)
-    names = {int(i): name for i, name in class_names(config).items()}
+    names = {
+        int(i): name
+        for i, name in class_names(
+            config.data.class_ids, config.model.num_classes
+        ).items()
+    }
     detector = Detector(config, _random_variables(config), names)
     with VideoReader(path) as video:
         boxes = np.array([[0, 0, video.width, video.height]], np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ava_jax import annotations
+from ava_jax.annotations import label_checks
 from ava_jax.errors import UserError
 
 DATA = Path(__file__).parents[1] / "data" / "annotations"
@@ -183,25 +184,23 @@ GOOD = "v,0902,.1,.2,.3,.4,5,{last}\n"
 def test_rows_that_cannot_be_read(tmp_path, row, kind, name, message):
     good = GOOD.format(last=1)
     path = write(tmp_path, f"{good}\n{row}\n{good}{row}\n")
-    with pytest.raises(UserError, match=r"boxes\.csv, line 3: ") as error:
+    with pytest.raises(UserError, match=r"boxes\.csv:3\n.*boxes\.csv:5\n") as error:
         annotations.read_boxes(path, kind=kind)
     assert message in str(error.value)
-    assert "2 such rows" in str(error.value)
+    assert str(error.value).startswith(f"rows that cannot be read ({name}): 2\n")
     table = annotations.read_boxes(path, kind=kind, lenient=True)
     assert table.line.tolist() == [1, 4]
     (problem,) = table.problems
-    assert (problem.name, problem.line, problem.count) == (name, 3, 2)
+    assert problem.places == (f"{path}:3", f"{path}:5")
+    assert problem.count == 2 and problem.is_problem
 
 
-def test_unknown_labels_are_kept_and_reported():
-    table = annotations.read_boxes(
-        DATA / "val_v2.1_head.csv.gz",
-        labels=annotations.read_labels(DATA / "labels_item.pbtxt"),
-    )
-    assert len(table) == 1500
-    (problem,) = table.problems
-    assert (problem.name, problem.line, problem.count) == ("unknown label", 1132, 1)
-    assert not problem.fatal
+def test_unnamed_labels_are_noted():
+    table = annotations.read_boxes(DATA / "val_v2.1_head.csv.gz")
+    labels = annotations.read_labels(DATA / "labels_item.pbtxt")
+    (finding,) = label_checks.check_unnamed(table, labels)
+    assert finding.places == (f"{DATA / 'val_v2.1_head.csv.gz'}:1132",)
+    assert finding.count == 1 and not finding.is_problem
 
 
 @pytest.mark.parametrize(

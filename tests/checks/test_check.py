@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import cv2
+import from_config
 import numpy as np
 import pytest
 import video_files
@@ -148,7 +149,7 @@ def early_timestamp(config):
 
 def late_timestamp(config):
     line = append(config, "mini_train_00,0999,0.1,0.1,0.5,0.5,12,0")
-    name = "timestamps behind the end of their movie"
+    name = "timestamps after the end of their movie"
     return name, 1, rf"mini_train\.csv:{line}$", True
 
 
@@ -398,7 +399,7 @@ BREAKAGES = [
 # What else a breakage truly breaks.
 _MISSED, _KEYS = "people whom no proposal covers", "key frames without proposals"
 CONSEQUENCES = {
-    short_movie: {"timestamps behind the end of their movie"},
+    short_movie: {"timestamps after the end of their movie"},
     early_timestamp: {_KEYS},
     late_timestamp: {_KEYS},
     shared_movie: {_KEYS},
@@ -433,7 +434,7 @@ def test_clean_data_is_clean(tiny_config, class_ids):
     assert verdict.is_clean
     assert "clean" in verdict.headline
     for name in ("train", "val"):
-        split = dataset.load_split(tiny_config, name)
+        split = from_config.load_split(tiny_config, name)
         told = verdict.splits[name]
         assert told["key_frames"] == len(split)
         assert told["people"] == len(split.truth_boxes)
@@ -444,7 +445,7 @@ def test_clean_data_is_clean(tiny_config, class_ids):
 
 
 def test_recall_is_that_of_plain_loops(tiny_config):
-    split = dataset.load_split(tiny_config, "train")
+    split = from_config.load_split(tiny_config, "train")
     best = []
     for k in range(len(split)):
         truth = split.truth_boxes[slice(*split.truth_starts[k : k + 2])]
@@ -546,7 +547,7 @@ def test_the_reason_for_missing_keys_is_told(own):
 
 
 def test_the_trainer_has_the_last_word(own, monkeypatch):
-    def refuse(config, name):
+    def refuse(data, name, num_classes):
         raise UserError(f"no {name} today")
 
     monkeypatch.setattr(dataset, "load_split", refuse)

@@ -4,7 +4,6 @@ import from_config
 import numpy as np
 
 from ava_jax import workdir
-from ava_jax.data import dataset
 
 
 def read(config, host, hosts, first_step, steps):
@@ -15,7 +14,7 @@ def read(config, host, hosts, first_step, steps):
         return range(host * share, (host + 1) * share)
 
     train = from_config.train_batches(
-        dataset.load_split(config, "train"),
+        from_config.load_split(config, "train"),
         config,
         first_step=first_step,
         steps=steps,
@@ -24,7 +23,7 @@ def read(config, host, hosts, first_step, steps):
     arrays = {}
     for step, batch in enumerate(train, first_step):
         arrays |= {f"train {step} {name}": array for name, array in batch.items()}
-    val = dataset.load_split(config, "val")
+    val = from_config.load_split(config, "val")
     evaluated = from_config.eval_batches(val, config, rows=rows(config.eval.batch))
     # Batches are others on other numbers of hosts; what is in them is the same.
     for batch in evaluated:

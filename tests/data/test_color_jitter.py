@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ava_jax.data import color_jitter, dataset
+from ava_jax.data import color_jitter
 
 
 def reference(image, change, used, contrast_first):
@@ -82,7 +82,7 @@ def test_draws():
 
 def test_training_uses_it_if_asked_to(tiny_config):
     def batch():
-        split = dataset.load_split(tiny_config, "train")
+        split = from_config.load_split(tiny_config, "train")
         batches = from_config.train_batches(
             split, tiny_config, first_step=0, steps=1, rows=range(4)
         )

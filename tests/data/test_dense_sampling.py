@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from ava_jax.data import clips, dataset
+from ava_jax.data import clips
 from ava_jax.data.dataset import check_data
 from ava_jax.errors import UserError
 from ava_jax.runtime import consistency
@@ -34,7 +34,7 @@ def load(own):
         own.data.class_ids, own.model.num_classes = (STAND, WALK, CARRY), 4
         own.data.no_proposals = "full_frame"
         own.data.update(data | {"clips_per_second": rate})
-        return dataset.load_split(own, "train")
+        return from_config.load_split(own, "train")
 
     return load
 
@@ -184,7 +184,7 @@ def test_key_frames_that_are_skipped(load, own):
     own.data.train.proposals = "annotations/proposals.csv"
     assert len(load(rows, 2)) == 6
     own.data.no_proposals = "skip"
-    split = dataset.load_split(own, "train")
+    split = from_config.load_split(own, "train")
     assert list(split.frames.videos) == [A]
     assert split.second.tolist() == [101, 101.5]
 
@@ -214,9 +214,9 @@ def test_the_log_says_what_was_added(load, caplog):
 
 
 def test_training_batches(tiny_config):
-    plain = dataset.load_split(tiny_config, "train")
+    plain = from_config.load_split(tiny_config, "train")
     tiny_config.data.clips_per_second = 5
-    split = dataset.load_split(tiny_config, "train")
+    split = from_config.load_split(tiny_config, "train")
     assert len(split) > 3 * len(plain)
     assert from_config.steps_per_epoch(split, tiny_config) == -(-len(split) // 4)
     tiny_config.data.min_visible = 0.0
@@ -236,9 +236,9 @@ def test_training_batches(tiny_config):
 
 
 def test_evaluation_is_untouched(tiny_config):
-    before = dataset.load_split(tiny_config, "val")
+    before = from_config.load_split(tiny_config, "val")
     tiny_config.data.clips_per_second = 5
-    after = dataset.load_split(tiny_config, "val")
+    after = from_config.load_split(tiny_config, "val")
     np.testing.assert_array_equal(before.second, after.second)
     np.testing.assert_array_equal(before.truth_boxes, after.truth_boxes)
 

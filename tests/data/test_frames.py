@@ -15,7 +15,6 @@ import tensorflow as tf
 import video_files
 
 from ava_jax import config as ava_config
-from ava_jax.data import dataset
 from ava_jax.data.frames import open_frames
 from ava_jax.data.frames.folders import open_folders
 from ava_jax.data.frames.store import BadFrame
@@ -81,13 +80,13 @@ def clip(store, video, indices):
 def test_stores_give_the_same_batches(tiny_config, other):
     def batches(config):
         train = from_config.train_batches(
-            dataset.load_split(config, "train"),
+            from_config.load_split(config, "train"),
             *(config,),
             first_step=0,
             steps=2,
             rows=range(4),
         )
-        val = dataset.load_split(config, "val")
+        val = from_config.load_split(config, "val")
         return [*train, *from_config.eval_batches(val, config, rows=range(4))]
 
     for a, b in zip(batches(tiny_config), batches(other), strict=True):
@@ -140,12 +139,12 @@ def test_names_of_frames_are_detected(tmp_path, names, first, last, origin):
 
 def test_frames_that_count_from_0_show_the_same(own):
     """PySlowFast's naming, from 0: the clips stay the same."""
-    before = dataset.load_split(own, "val")
+    before = from_config.load_split(own, "val")
     folder = pathlib.Path(own.data.root, "rawframes")
     for path in sorted(folder.glob("*/*.jpg")):
         movie, index = path.parent.name, int(path.stem.removeprefix("img_"))
         path.rename(path.with_name(f"{movie}_{index - 1:06}.jpg"))
-    after = dataset.load_split(own, "val")
+    after = from_config.load_split(own, "val")
     np.testing.assert_array_equal(before.centre - 1, after.centre)
     assert after.frames.path(0, 3).name == f"{before.frames.videos[0]}_000003.jpg"
 
@@ -237,7 +236,7 @@ def empty(path):
     ("name", "damage"), [("train", remove), ("train", truncate), ("val", empty)]
 )
 def test_bad_frames(own, damage, name, caplog):
-    split = dataset.load_split(own, name)
+    split = from_config.load_split(own, name)
     # The key frame itself, which is in the clip whatever the jitter is.
     own.data.frame_jitter = False
     index = int(split.centre[0])
@@ -259,7 +258,7 @@ def test_bad_frames(own, damage, name, caplog):
         clips(split)
 
     own.data.on_bad_frame = "nearest"
-    mended = dataset.load_split(own, name)
+    mended = from_config.load_split(own, name)
     np.testing.assert_array_equal(mended.frames.read(0, index), neighbour)
     caplog.clear()
     after = clips(mended)
@@ -270,11 +269,11 @@ def test_bad_frames(own, damage, name, caplog):
 
 
 def test_bad_frames_are_counted_in_the_log(own, caplog):
-    split = dataset.load_split(own, "val")
+    split = from_config.load_split(own, "val")
     for index in (10, 20, 30):
         truncate(split.frames.path(0, index))
     own.data.on_bad_frame = "nearest"
-    store = dataset.load_split(own, "val").frames
+    store = from_config.load_split(own, "val").frames
     with caplog.at_level("WARNING"):
         for index in (10, 20, 30, 10):
             store.read(0, index)
@@ -288,18 +287,18 @@ def test_bad_frames_are_counted_in_the_log(own, caplog):
 
 
 def test_gaps_are_counted_if_they_are_allowed(own):
-    split = dataset.load_split(own, "val")
+    split = from_config.load_split(own, "val")
     for index in (4, 5, 9):
         remove(split.frames.path(0, index))
     with pytest.raises(UserError, match=r"img_00004\.jpg is missing.*3 frames"):
-        dataset.load_split(own, "val")
+        from_config.load_split(own, "val")
     own.data.on_bad_frame = "nearest"
-    assert dataset.load_split(own, "val").frames.missing.tolist() == [3]
+    assert from_config.load_split(own, "val").frames.missing.tolist() == [3]
 
 
 def test_a_frame_without_neighbours(own):
     own.data.on_bad_frame = "nearest"
-    store = dataset.load_split(own, "val").frames
+    store = from_config.load_split(own, "val").frames
     for path in store.store.path(0, 1).parent.iterdir():
         empty(path)
     with pytest.raises(BadFrame, match="nor can any of 300 frames"):

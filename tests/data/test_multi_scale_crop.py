@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ava_jax.data import dataset, multi_scale_crop
+from ava_jax.data import multi_scale_crop
 from ava_jax.errors import UserError
 
 SCALES = (1.0, 0.875, 0.75, 0.66)
@@ -70,7 +70,7 @@ def white(own):
 
 
 def examples(config, positions):
-    split = dataset.load_split(config, "train")
+    split = from_config.load_split(config, "train")
     made = from_config.new_examples(split, config)
     # In a graph, as in training.
     training = tf.function(lambda position: made.training(tf.constant(0), position))
@@ -133,7 +133,7 @@ def test_people_of_whom_too_little_is_left(white):
 def test_the_same_place_in_the_stream_is_the_same(tiny_config):
     def batches(scales, seed=0, first_step=0, steps=1):
         tiny_config.data.crop_scales, tiny_config.seed = scales, seed
-        split = dataset.load_split(tiny_config, "train")
+        split = from_config.load_split(tiny_config, "train")
         rows = range(tiny_config.train.batch)
         return list(
             from_config.train_batches(
@@ -159,9 +159,9 @@ def test_the_same_place_in_the_stream_is_the_same(tiny_config):
 def test_scales_without_meaning(tiny_config, scales):
     tiny_config.data.crop_scales = scales
     with pytest.raises(UserError, match=r"config\.data\.crop_scales is \(.*expected"):
-        dataset.load_split(tiny_config, "train")
+        from_config.load_split(tiny_config, "train")
 
 
 def test_whole_numbers_are_scales(tiny_config):
     tiny_config.data.crop_scales = (1, 0.5)
-    dataset.load_split(tiny_config, "train")
+    from_config.load_split(tiny_config, "train")

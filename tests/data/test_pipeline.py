@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from ava_jax import workdir
-from ava_jax.data import dataset, eval_clips, target_assignment, transforms
+from ava_jax.data import eval_clips, target_assignment, transforms
 from ava_jax.errors import UserError
 
 
@@ -31,12 +31,12 @@ def assert_equal(a, b):
 
 @pytest.fixture
 def train_split(tiny_config):
-    return dataset.load_split(tiny_config, "train")
+    return from_config.load_split(tiny_config, "train")
 
 
 @pytest.fixture
 def val_split(tiny_config):
-    return dataset.load_split(tiny_config, "val")
+    return from_config.load_split(tiny_config, "val")
 
 
 def test_training_batch(tiny_config, train_split):

@@ -10,12 +10,12 @@ import subprocess
 import sys
 
 import cv2
+import from_config
 import numpy as np
 import pytest
 import video_files
 
 from ava_jax import annotations, people
-from ava_jax.data import dataset
 from ava_jax.errors import UserError
 from ava_jax.prepare import detect_people, extract
 from ava_jax.prepare.download import download_script
@@ -345,7 +345,7 @@ def test_proposals_of_a_detector(tiny_config, tiny_root, tmp_path, monkeypatch):
 
 
 def test_the_detector_sees_the_key_frame(tiny_config):
-    split = dataset.load_split(tiny_config, "val")
+    split = from_config.load_split(tiny_config, "val")
     pictures = []
     detect_people.propose(
         tiny_config.data,

@@ -4,11 +4,11 @@ import json
 import pathlib
 
 import cv2
+import from_config
 import host_processes
 import numpy as np
 import pytest
 
-from ava_jax.data import dataset
 from ava_jax.errors import UserError
 from ava_jax.prepare import vtest
 from configs import mini as mini_config
@@ -58,7 +58,7 @@ def test_annotations_fit_the_frames(root):
     config.data.root = str(root)
     counts = {}
     for name in ("train", "val"):
-        split = dataset.load_split(config, name)
+        split = from_config.load_split(config, name)
         counts[name] = split.truth_classes[:, 1:].sum(0).astype(int).tolist()
         assert split.frames.size.tolist() == [[576, 768]]
     assert counts == {"train": [43, 264, 97], "val": [9, 131, 47]}

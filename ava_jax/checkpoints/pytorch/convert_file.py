@@ -63,7 +63,10 @@ def convert_file(
         report = dataclasses.replace(report, notes=(*report.notes, note))
     out.mkdir(parents=True, exist_ok=True)
     workdir.write_json(out / "config.json", workdir.as_dict(config))
-    workdir.write_json(out / "labels.json", class_names(config, labels))
+    workdir.write_json(
+        out / "labels.json",
+        class_names(config.data.class_ids, config.model.num_classes, labels),
+    )
     source = {
         "file": pathlib.Path(path).name,
         "sha256": digest,

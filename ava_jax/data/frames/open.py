@@ -24,24 +24,39 @@ def open_frames(data: ml_collections.ConfigDict, videos: Sequence[str]) -> Frame
     Raises:
       UserError: movies are missing or damaged, or the configuration is wrong.
     """
-    _check("frame_store", data.frame_store, _STORES)
     _check("on_bad_frame", data.on_bad_frame, _POLICIES)
-    root = pathlib.Path(data.root, data.frames)
     whole = data.on_bad_frame == "error"
+    store = open_store(data, videos, whole=whole)
+    return store if whole else _mended(store)
+
+
+def open_store(
+    data: ml_collections.ConfigDict, videos: Sequence[str], *, whole: bool = True
+) -> FrameStore:
+    """`open_frames` without a stand-in for frames that are bad.
+
+    Args:
+      data: see `open_frames`.
+      videos: see `open_frames`.
+      whole: refuse folders that lack a frame.
+
+    Raises:
+      UserError: see `open_frames`.
+    """
+    _check("frame_store", data.frame_store, _STORES)
+    root = pathlib.Path(data.root, data.frames)
     if data.frame_store == "folder":
         from ava_jax.data.frames.folders import open_folders
 
-        store = open_folders(root, videos, data.frame_name, whole=whole)
-    elif data.frame_store == "packed":
+        return open_folders(root, videos, data.frame_name, whole=whole)
+    if data.frame_store == "packed":
         from ava_jax.data.frames.packed import open_packed
 
-        store = open_packed(root, videos)
-    else:
-        from ava_jax.data.frames.video_files import open_videos
+        return open_packed(root, videos)
+    from ava_jax.data.frames.video_files import open_videos
 
-        start = data.timestamp_start - data.video_start
-        store = open_videos(root, videos, data.fps, start)
-    return store if whole else _mended(store)
+    start = data.timestamp_start - data.video_start
+    return open_videos(root, videos, data.fps, start)
 
 
 def _check(field: str, value: str, known: Sequence[str]) -> None:

@@ -171,10 +171,7 @@ def test_an_earlier_checkpoint_is_not_overwritten(source, directory):
     ],
 )
 def test_class_names(class_ids, classes, labels, expected):
-    config = mini.get_config()
-    config.data.class_ids = class_ids
-    config.model.num_classes = classes
-    found = class_names(config, labels)
+    found = class_names(class_ids, classes, labels)
     assert list(found.items()) == list(expected.items())
 
 
