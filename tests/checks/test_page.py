@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from page_structure import HOSTILE, structure
 
-from ava_jax.checks.findings import Finding, Suspect, Verdict
+from ava_jax.annotations.findings import Finding, Suspect
 from ava_jax.checks.page import draw_suspect, render
+from ava_jax.checks.verdict import Verdict
 
 BOXES = np.array([[0.2, 0.3, 0.4, 0.9], [0.6, 0.3, 0.8, 0.9]])
 
