@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 
 from ava_jax.checks.findings import DAMAGED_FRAMES, Finding, listed
 from ava_jax.data.frames.packed import PackedFrames
-from ava_jax.data.frames.store import BadFrame, FrameStore
+from ava_jax.data.frames.store import FrameStore
 from ava_jax.data.frames.video_files import VideoFrames
-from ava_jax.errors import UserError
+from ava_jax.errors import BadFrame, UserError
 from ava_jax.video.reader import VideoReader
 from ava_jax.video.resample import at_rate
 

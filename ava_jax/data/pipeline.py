@@ -13,9 +13,8 @@ import tensorflow as tf
 
 from ava_jax.data import eval_clips
 from ava_jax.data.examples import Examples
-from ava_jax.data.frames.store import BadFrame
 from ava_jax.data.split import Split
-from ava_jax.errors import UserError
+from ava_jax.errors import BadFrame, UserError
 
 # TensorFlow only feeds; the accelerators are JAX's.
 tf.config.set_visible_devices([], "GPU")
