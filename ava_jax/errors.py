@@ -16,6 +16,10 @@ class UserError(Exception):
     """
 
 
+class BadFrame(UserError):
+    """A frame is missing, or what is there is no picture."""
+
+
 def join_first(names: Sequence[str]) -> str:
     """The first three names, and a mark if there are more: for messages."""
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

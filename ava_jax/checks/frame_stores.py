@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from ava_jax.annotations.findings import Finding, listed
 from ava_jax.checks.frame_folders import DAMAGED_FRAMES
 from ava_jax.data.frames.packed import PackedFrames
-from ava_jax.data.frames.store import BadFrame, FrameStore
+from ava_jax.data.frames.store import FrameStore
 from ava_jax.data.frames.video_files import VideoFrames
-from ava_jax.errors import UserError
+from ava_jax.errors import BadFrame, UserError
 from ava_jax.video.reader import VideoReader
 from ava_jax.video.resample import at_rate
 

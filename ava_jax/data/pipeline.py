@@ -12,9 +12,8 @@ import tensorflow as tf
 
 from ava_jax.data import eval_clips
 from ava_jax.data.examples import Examples
-from ava_jax.data.frames.store import BadFrame
 from ava_jax.data.split import Split
-from ava_jax.errors import UserError
+from ava_jax.errors import BadFrame, UserError
 
 # TensorFlow only reads data; the accelerators belong to JAX.
 tf.config.set_visible_devices([], "GPU")

@@ -169,17 +169,17 @@ class VideoReader:
         return name.format(self.name), interface
 
     def _video_stream(self):
-        cover = self._av.stream.Disposition.attached_pic
-        for stream in self._container.streams.video:
-            if not stream.disposition & cover:
-                if not self.live:
-                    # Decodes some frames at once, which would delay live ones.
-                    stream.thread_type = "AUTO"
-                return stream
-        kinds = sorted({stream.type for stream in self._container.streams})
-        raise UserError(
-            f"{self.name} has no video stream, only: {', '.join(kinds) or 'nothing'}."
-        )
+        stream = video_stream(self._container)
+        if stream is None:
+            kinds = sorted({stream.type for stream in self._container.streams})
+            raise UserError(
+                f"{self.name} has no video stream, only: "
+                f"{', '.join(kinds) or 'nothing'}."
+            )
+        if not self.live:
+            # Decodes some frames at once, which would delay live ones.
+            stream.thread_type = "AUTO"
+        return stream
 
     def _decode(self) -> Iterator[VideoFrame]:
         start = last = size = None
@@ -206,6 +206,13 @@ class VideoReader:
         if self._container.duration is not None and not self._container.streams.audio:
             return self._container.duration / self._av.time_base
         return None
+
+
+def video_stream(container: Any) -> Any | None:
+    """PyAV's first video stream that is not the cover picture of a sound file."""
+    cover = import_av().stream.Disposition.attached_pic
+    streams = container.streams.video
+    return next((one for one in streams if not one.disposition & cover), None)
 
 
 def import_av() -> ModuleType:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
 # Times are given in ticks of a container's clock; below this they are equal.
-_TOLERANCE = 1e-6
+TOLERANCE = 1e-6
 
 
 class Timed(Protocol):
@@ -14,6 +14,11 @@ class Timed(Protocol):
 
 
 Frame = TypeVar("Frame", bound=Timed)
+
+
+def middle(first: Timed, second: Timed) -> float:
+    """The last time to which the first of two neighbours is the nearest."""
+    return (first.time + second.time) / 2 + TOLERANCE
 
 
 def at_rate(frames: Iterable[Frame], fps: float) -> Iterator[tuple[int, Frame]]:
@@ -33,13 +38,13 @@ def at_rate(frames: Iterable[Frame], fps: float) -> Iterator[tuple[int, Frame]]:
     """
     index, count, last = 0, 0, None
     for frame in frames:
-        while last and index / fps <= (last.time + frame.time) / 2 + _TOLERANCE:
+        while last and index / fps <= middle(last, frame):
             yield index, last
             index += 1
         last, count = frame, count + 1
     if last is None:
         return
     length = last.time * count / (count - 1) if count > 1 else 1 / fps
-    while index == 0 or (index + 0.5) / fps <= length + _TOLERANCE:
+    while index == 0 or (index + 0.5) / fps <= length + TOLERANCE:
         yield index, last
         index += 1

@@ -17,12 +17,12 @@ import video_files
 from ava_jax import config as ava_config
 from ava_jax.data.frames import open_frames
 from ava_jax.data.frames.folders import open_folders
-from ava_jax.data.frames.store import BadFrame
-from ava_jax.data.frames.video_files import SeekableVideo, open_videos
-from ava_jax.errors import UserError
+from ava_jax.data.frames.video_files import open_videos
+from ava_jax.errors import BadFrame, UserError
 from ava_jax.prepare import ava_builder
 from ava_jax.video.reader import VideoReader
 from ava_jax.video.resample import at_rate
+from ava_jax.video.seekable import SeekableVideo
 
 MOVIES = ("mini_train_00", "mini_train_01", "mini_val_00")
 

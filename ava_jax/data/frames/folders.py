@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from ava_jax.data.frames.index import Facts, look_at
-from ava_jax.data.frames.store import BadFrame, FrameStore, decode_jpeg
-from ava_jax.errors import UserError, join_first
+from ava_jax.data.frames.store import FrameStore, decode_jpeg
+from ava_jax.errors import BadFrame, UserError, join_first
 
 # File names that need no configuration: MMAction2's and PySlowFast's.
 _USUAL_NAMES = ("img_{:05}.jpg", "{video}_{:06}.jpg")

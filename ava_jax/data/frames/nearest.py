@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from ava_jax.data.frames.store import BadFrame, FrameStore
+from ava_jax.data.frames.store import FrameStore
+from ava_jax.errors import BadFrame
 
 # How far away a good frame is looked for: ten seconds of a movie.
 _REACH = 300

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ava_jax.data.frames.store import BadFrame, FrameStore, decode_jpeg, decode_jpegs
-from ava_jax.errors import UserError, join_first
+from ava_jax.data.frames.store import FrameStore, decode_jpeg, decode_jpegs
+from ava_jax.errors import BadFrame, UserError, join_first
 
 # Seconds of movies that single reads keep: the 3 or 4 of a clip, for some threads.
 _KEPT = 32

@@ -6,12 +6,6 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from ava_jax.errors import UserError
-
-
-class BadFrame(UserError):
-    """A frame is missing, or what is there is no picture."""
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FrameStore(abc.ABC):
