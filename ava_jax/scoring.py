@@ -24,7 +24,6 @@ def score_tables(
     exclusions: Iterable[tuple[str, float]] = (),
     protocol: str = "activitynet",
     max_per_frame: int | None = None,
-    iou_threshold: float = 0.5,
 ) -> dict:
     """AP and mAP under both protocols, ready for JSON.
 
@@ -36,7 +35,6 @@ def score_tables(
       exclusions: (video, seconds) of key frames to leave out.
       protocol: the one of `mAP` and `per_class`.
       max_per_frame: keep this many highest-scored detections of a frame.
-      iou_threshold: above 0, at most 1.
 
     Returns:
       The dict that `metrics.summary.summarise` describes.
@@ -51,7 +49,6 @@ def score_tables(
         excluded_frames=frames.numbers(exclusions),
         protocol=protocol,
         max_per_frame=max_per_frame,
-        iou_threshold=iou_threshold,
     )
 
 
@@ -137,7 +134,6 @@ def analyse_tables(
     exclusions: Iterable[tuple[str, float]] = (),
     protocol: str = "activitynet",
     max_per_frame: int | None = None,
-    iou_threshold: float = 0.5,
 ) -> Findings:
     """What the AP is made of, for the report; arguments as of `score_tables`."""
     frames = index_frames(ground_truth, detections)
@@ -148,13 +144,10 @@ def analyse_tables(
         excluded_frames=frames.numbers(exclusions),
         protocol=protocol,
         max_per_frame=max_per_frame,
-        iou_threshold=iou_threshold,
     )
 
     def named(mistake: Mistake, is_false_alarm: bool) -> NamedMistake:
-        person = person_boxes.nearest(
-            analysis.truth.people, mistake.frame, mistake.box, iou_threshold
-        )
+        person = person_boxes.nearest(analysis.truth.people, mistake.frame, mistake.box)
         true_box, true_actions = None, []
         if person is not None:
             true_box = analysis.truth.people.box[person]

@@ -53,18 +53,22 @@ def analyse(
     excluded_frames: Sequence[int] = (),
     protocol: str = "activitynet",
     max_per_frame: int | None = None,
-    iou_threshold: float = 0.5,
 ) -> Analysis:
     """Analyses detections; arguments as of `ava_map.evaluate`."""
-    where = {"excluded_frames": excluded_frames, "iou_threshold": iou_threshold}
     rankings = ava_map.rank(
-        ground_truth, detections, class_ids, max_per_frame=max_per_frame, **where
+        ground_truth,
+        detections,
+        class_ids,
+        excluded_frames=excluded_frames,
+        max_per_frame=max_per_frame,
     )
     ranking = rankings[protocol]
     truth = person_boxes.Truth.make(ground_truth, ranking, excluded_frames)
     found = person_boxes.distinct(detections)
-    reached = ceiling.reached_labels(truth, found, ranking, **where)
-    pairs = matched.match(truth, found, ranking, **where)
+    reached = ceiling.reached_labels(
+        truth, found, ranking, excluded_frames=excluded_frames
+    )
+    pairs = matched.match(truth, found, ranking, excluded_frames=excluded_frames)
     return Analysis(
         ranking=ranking,
         truth=truth,

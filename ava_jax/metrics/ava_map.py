@@ -37,6 +37,7 @@ import numpy as np
 from ava_jax.metrics.iou import iou
 
 PROTOCOLS = ("activitynet", "mmaction2")
+IOU_THRESHOLD = 0.5  # the least of a true detection
 
 
 class Boxes(NamedTuple):
@@ -165,7 +166,6 @@ def evaluate(
     excluded_frames: Sequence[int] = (),
     protocol: str = "activitynet",
     max_per_frame: int | None = None,
-    iou_threshold: float = 0.5,
 ) -> Result:
     """AP of each action and their mean under one protocol.
 
@@ -177,7 +177,6 @@ def evaluate(
       protocol: 'activitynet' or 'mmaction2'.
       max_per_frame: keep this many highest-scored detections of a frame (the
         challenge's present script keeps 50; its copies keep all).
-      iou_threshold: above 0, at most 1.
 
     Returns:
       The result under `protocol`.
@@ -189,7 +188,6 @@ def evaluate(
         excluded_frames=excluded_frames,
         protocols=(protocol,),
         max_per_frame=max_per_frame,
-        iou_threshold=iou_threshold,
     )
     return average(ranking[protocol])
 
@@ -202,12 +200,9 @@ def rank(
     excluded_frames: Sequence[int] = (),
     protocols: Sequence[str] = PROTOCOLS,
     max_per_frame: int | None = None,
-    iou_threshold: float = 0.5,
 ) -> dict[str, Ranking]:
     """Judges every detection, under each of `protocols`; `evaluate`'s arguments."""
     check_protocols(protocols)
-    if not 0 < iou_threshold <= 1:
-        raise ValueError(f"iou_threshold is {iou_threshold}, expected above 0, to 1")
     class_ids = np.unique(np.asarray(class_ids, np.int64))
     num_frames = 1 + max(_highest(ground_truth.frame), _highest(detections.frame))
     excluded = np.zeros(num_frames, bool)
@@ -216,9 +211,7 @@ def rank(
     truth = _Truth.make(ground_truth, class_ids, excluded)
     row, offset = _sort(detections, class_ids, excluded, max_per_frame)
     return {
-        protocol: _judge(
-            protocol, truth, detections, class_ids, row, offset, iou_threshold
-        )
+        protocol: _judge(protocol, truth, detections, class_ids, row, offset)
         for protocol in protocols
     }
 
@@ -357,7 +350,6 @@ def _judge(
     class_ids: np.ndarray,
     row: np.ndarray,
     offset: np.ndarray,
-    iou_threshold: float,
 ) -> Ranking:
     classes = len(class_ids)
     index = np.repeat(np.arange(classes, dtype=np.int16), np.diff(offset))
@@ -379,7 +371,7 @@ def _judge(
     some = truth.count[group] > 0
     place, group = place[some], group[some]
     taken = np.full(len(row), -1)
-    taken[place] = _take(truth, boxes.box[row[place]], group, dtype, iou_threshold)
+    taken[place] = _take(truth, boxes.box[row[place]], group, dtype)
     return Ranking(protocol, class_ids, row, offset, taken, boxes.score[row], labels)
 
 
@@ -388,7 +380,6 @@ def _take(
     box: np.ndarray,
     group: np.ndarray,
     dtype: type,
-    iou_threshold: float,
 ) -> np.ndarray:
     """(N,) row of the ground truth that each of `box` takes; -1: none.
 
@@ -405,7 +396,7 @@ def _take(
     overlap = iou(box[owner].astype(dtype), truth.box[target].astype(dtype))
     best = np.maximum.reduceat(overlap, begin)
     # The first pair of each detection that attains its best; NaN never does.
-    hit = np.flatnonzero((overlap == best[owner]) & (overlap >= iou_threshold))
+    hit = np.flatnonzero((overlap == best[owner]) & (overlap >= IOU_THRESHOLD))
     owner, target = owner[hit], target[hit]
     first = np.ones(len(hit), bool)
     first[1:] = owner[1:] != owner[:-1]

@@ -13,6 +13,8 @@ import numpy as np
 
 from ava_jax.metrics.ava_map import Ranking
 
+_INTERVAL = (0.025, 0.975)  # 95 % of the draws
+
 
 class Difference(NamedTuple):
     """What the second set of detections scores above the first.
@@ -41,7 +43,6 @@ def compare(
     label_videos: tuple[np.ndarray, np.ndarray],
     *,
     resamples: int = 300,
-    confidence: float = 0.95,
     seed: int = 0,
 ) -> Comparison:
     """Differences between two rankings of the same ground truth, with intervals.
@@ -57,7 +58,6 @@ def compare(
       label_videos: (G,) video number and (G,) action id of each row of ground
         truth that counts.
       resamples: number of draws.
-      confidence: share of draws within the interval.
       seed: of the draws.
 
     Returns:
@@ -82,11 +82,10 @@ def compare(
     ]
     # (draws, classes); draw 0 is the data as it is.
     change = np.where(averaged, precisions[1] - precisions[0], np.nan)
-    share = (1 - confidence) / 2
     return Comparison(
-        mean=_difference(_mean(change), share),
+        mean=_difference(_mean(change)),
         per_class={
-            label: _difference(change[:, i], share)
+            label: _difference(change[:, i])
             for i, label in enumerate(class_ids.tolist())
         },
     )
@@ -135,9 +134,9 @@ def _mean(change: np.ndarray) -> np.ndarray:
     )
 
 
-def _difference(values: np.ndarray, share: float) -> Difference:
+def _difference(values: np.ndarray) -> Difference:
     drawn = values[1:][~np.isnan(values[1:])]
     if np.isnan(values[0]) or not len(drawn):
         return Difference(None, None, None)
-    low, high = np.quantile(drawn, [share, 1 - share])
+    low, high = np.quantile(drawn, _INTERVAL)
     return Difference(float(values[0]), float(low), float(high))

@@ -25,7 +25,6 @@ def reached_labels(
     ranking: Ranking,
     *,
     excluded_frames: Sequence[int] = (),
-    iou_threshold: float = 0.5,
 ) -> np.ndarray:
     """Which of the counted labels are reached.
 
@@ -34,7 +33,6 @@ def reached_labels(
       found: the boxes of the detections.
       ranking: names the protocol and the actions.
       excluded_frames: nothing is reached there.
-      iou_threshold: that of the metric.
 
     Returns:
       (L,) bool, for each of `truth.row`.
@@ -56,7 +54,6 @@ def reached_labels(
         ranking.class_ids,
         excluded_frames=excluded_frames,
         protocols=(ranking.protocol,),
-        iou_threshold=iou_threshold,
     )[ranking.protocol]
     hit = np.zeros(len(truth.boxes.frame), bool)
     hit[oracle.taken[oracle.taken >= 0]] = True

@@ -75,7 +75,6 @@ def match(
     ranking: Ranking,
     *,
     excluded_frames: Sequence[int] = (),
-    iou_threshold: float = 0.5,
 ) -> Matched:
     """Matches true people with detected boxes by `person_boxes.pair`.
 
@@ -84,9 +83,8 @@ def match(
       found: the boxes of the detections.
       ranking: of the detections; those that it leaves out have no score here.
       excluded_frames: nobody is matched there.
-      iou_threshold: for a match.
     """
-    partner = people_lib.pair(found, truth.people, iou_threshold)
+    partner = people_lib.pair(found, truth.people)
     partner[np.isin(found.frame, excluded_frames)] = -1
     box = np.flatnonzero(partner >= 0)
     person = partner[box]

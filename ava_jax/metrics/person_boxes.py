@@ -84,24 +84,23 @@ def _changes(columns: list[np.ndarray]) -> np.ndarray:
     return changes
 
 
-def pair(detected: People, truth: People, iou_threshold: float) -> np.ndarray:
+def pair(detected: People, truth: People) -> np.ndarray:
     """Pairs detected with true people of the same frame, one to one.
 
     A detected box stands for the true person with whom its IoU is highest, if it
-    is at least the threshold; of several boxes that stand for one person, the
+    is at least the metric's threshold; of several boxes that stand for one person, the
     one of highest IoU is paired.
 
     Args:
       detected: P people.
       truth: G people.
-      iou_threshold: above 0.
 
     Returns:
       (P,) index of the true person, -1 where there is none.
     """
     owner, target = pairs_of_a_frame(detected.frame, truth.frame)
     overlap = iou(detected.box[owner], truth.box[target])
-    near = overlap >= iou_threshold
+    near = overlap >= ava_map.IOU_THRESHOLD
     owner, target, overlap = owner[near], target[near], overlap[near]
     best = _best_of_each(owner, overlap)  # the true person of each box
     owner, target, overlap = owner[best], target[best], overlap[best]
@@ -111,13 +110,14 @@ def pair(detected: People, truth: People, iou_threshold: float) -> np.ndarray:
     return partner
 
 
-def nearest(
-    truth: People, frame: int, box: np.ndarray, iou_threshold: float
-) -> int | None:
-    """Index of the person of the frame with the highest IoU with the box (4,)."""
+def nearest(truth: People, frame: int, box: np.ndarray) -> int | None:
+    """Index of the person of the frame with the highest IoU with the box (4,).
+
+    None if it is below the metric's threshold.
+    """
     own = np.flatnonzero(truth.frame == frame)
     overlap = iou(box, truth.box[own])
-    if not (overlap >= iou_threshold).any():
+    if not (overlap >= ava_map.IOU_THRESHOLD).any():
         return None
     return int(own[np.nanargmax(overlap)])
 

@@ -19,7 +19,6 @@ def summarise(
     excluded_frames: Sequence[int] = (),
     protocol: str = "activitynet",
     max_per_frame: int | None = None,
-    iou_threshold: float = 0.5,
 ) -> dict[str, Any]:
     """Both protocols and what they were computed from, ready for JSON.
 
@@ -33,7 +32,6 @@ def summarise(
       excluded_frames: ids of frames to leave out on both sides.
       protocol: whose numbers stand in `mAP`, `per_class` and `groups`.
       max_per_frame: as `ava_map.evaluate` takes it.
-      iou_threshold: as `ava_map.evaluate` takes it.
 
     Returns:
       {"protocol", "mAP", "per_class": {id: AP or None}, "groups": {name: mean AP or
@@ -50,7 +48,6 @@ def summarise(
         class_ids,
         excluded_frames=excluded_frames,
         max_per_frame=max_per_frame,
-        iou_threshold=iou_threshold,
     )
     results = {name: ava_map.average(ranking) for name, ranking in rankings.items()}
     protocols = {

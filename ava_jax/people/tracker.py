@@ -20,6 +20,8 @@ _JITTER = 0.35
 _REACH = 0.9  # a second
 _LONGEST = 1.0  # seconds after which the distance no longer grows
 
+_MEMORY = 1.0  # seconds, the time constant of smoothing scores
+
 
 @dataclasses.dataclass
 class _Track:
@@ -38,15 +40,13 @@ class Tracker:
     is not compared: two people who cross between two key frames may swap numbers.
     """
 
-    def __init__(self, patience: float = 3.0, memory: float = 1.0):
+    def __init__(self, patience: float = 3.0):
         """Starts without tracks.
 
         Args:
           patience: seconds after which a person who was not seen gets a new number.
-          memory: time constant in seconds of the smoothing of scores.
         """
         self._patience = patience
-        self._memory = memory
         self._tracks: list[_Track] = []
         self._next = 1
         self._time: float | None = None
@@ -95,7 +95,7 @@ class Tracker:
         for row, number in zip(smoothed, np.asarray(numbers).tolist(), strict=True):
             track = tracks[number]
             if track.scores is not None:
-                fresh = -np.expm1((track.scored - self._time) / self._memory)
+                fresh = -np.expm1((track.scored - self._time) / _MEMORY)
                 row[:] = fresh * row + (1 - fresh) * track.scores
             track.scores, track.scored = row.copy(), self._time
         return smoothed

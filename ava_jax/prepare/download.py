@@ -31,12 +31,11 @@ fi
 """
 
 
-def download_script(path: str | os.PathLike, url: str = URL) -> str:
+def download_script(path: str | os.PathLike) -> str:
     """A shell script that downloads the videos of a list, and can be resumed.
 
     Args:
       path: a file name a line, as in AVA's `ava_file_names_trainval_v2.1.txt`.
-      url: the address without the file name.
 
     Raises:
       UserError: no such file, or a line that is no file name.
@@ -54,4 +53,4 @@ def download_script(path: str | os.PathLike, url: str = URL) -> str:
         raise UserError(f"{path}: empty, expected the name of a video a line")
     unique = dict.fromkeys(names.values())
     calls = "\n".join(f"get {name}" for name in unique)
-    return _SCRIPT.format(count=len(unique), url=url, calls=calls)
+    return _SCRIPT.format(count=len(unique), url=URL, calls=calls)

@@ -11,6 +11,8 @@ from ava_jax.annotations.box_files import write_detections
 from ava_jax.annotations.box_table import BoxTable
 from ava_jax.inference.video_predictor import KeyFrameResult
 
+_LEAST_SCORE = 0.05  # of the actions in JSON lines
+
 
 def write_csv(
     path: str | os.PathLike,
@@ -60,8 +62,6 @@ def write_csv(
 def write_jsonl(
     path: str | os.PathLike,
     results: Sequence[KeyFrameResult],
-    *,
-    threshold: float = 0.05,
 ) -> None:
     """Writes a line of JSON for every key frame.
 
@@ -71,20 +71,19 @@ def write_jsonl(
     Args:
       path: file to write, whole or not at all.
       results: of the key frames.
-      threshold: actions with a lower score are not written.
 
     Raises:
       UserError: the file cannot be written.
     """
-    lines = (json.dumps(_line(result, threshold)) + "\n" for result in results)
+    lines = (json.dumps(_line(result)) + "\n" for result in results)
     files.replace(path, "".join(lines))
 
 
-def _line(result: KeyFrameResult, threshold: float) -> dict:
+def _line(result: KeyFrameResult) -> dict:
     people = zip(
         result.track_ids.tolist(),
         result.boxes.astype(float).round(1).tolist(),
-        result.actions(threshold, top=result.scores.shape[1]),
+        result.actions(_LEAST_SCORE, top=result.scores.shape[1]),
         strict=True,
     )
     return {

@@ -78,7 +78,7 @@ def test_pairs(detected, truth, partner):
         for rows in (detected, truth)
     )
     # `distinct` sorts; find each row's person.
-    place = person_boxes.pair(first, second, 0.5)[first.of_row].tolist()
+    place = person_boxes.pair(first, second)[first.of_row].tolist()
     assert [second.of_row.tolist().index(p) if p >= 0 else -1 for p in place] == partner
 
 

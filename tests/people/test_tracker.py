@@ -104,7 +104,7 @@ def test_boxes_without_area(size):
 
 
 def test_scores_are_smoothed_for_every_person():
-    tracker = Tracker(memory=1.0)
+    tracker = Tracker()
     first = np.array([[0.0, 1.0], [1.0, 1.0]], np.float32)
     numbers = tracker.update(boxes_at((100, 100), (300, 100)))
     np.testing.assert_array_equal(tracker.smooth(numbers, first), first)
