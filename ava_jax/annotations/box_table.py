@@ -10,6 +10,11 @@ from ava_jax.annotations.findings import Finding
 
 NO_LABEL = 0
 NO_ENTITY = -1
+# The columns that have a value for every box.
+ROW_COLUMNS = (
+    *("video", "timestamp", "box"),
+    *("label", "entity", "score", "line", "digits"),
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,10 +62,9 @@ class BoxTable:
           rows: (R,) bool, which of those with a box.
           keyframes: (K,) bool, which of those without.
         """
-        columns = ("video", "timestamp", "box", "label", "entity", "score", "line")
         return dataclasses.replace(
             self,
-            **{name: getattr(self, name)[rows] for name in (*columns, "digits")},
+            **{name: getattr(self, name)[rows] for name in ROW_COLUMNS},
             keyframe_video=self.keyframe_video[keyframes],
             keyframe_timestamp=self.keyframe_timestamp[keyframes],
         )
@@ -86,17 +90,12 @@ class BoxTable:
             key frames without a box.
         """
         rows = len(video)
-        columns = {
-            "video": video,
-            "timestamp": timestamp,
-            "label": np.full(rows, NO_LABEL),
-            "entity": np.full(rows, NO_ENTITY),
-            "score": np.full(rows, np.nan),
-            "line": np.arange(1, rows + 1),
-            "digits": np.full(rows, 4),
-            "keyframe_video": [],
-            "keyframe_timestamp": [],
-        } | columns
+        columns |= {"video": video, "timestamp": timestamp}
+        if "line" not in columns:
+            columns["line"] = np.arange(1, rows + 1)
+        for name, value in _MISSING.items():
+            if name not in columns:
+                columns[name] = np.full(0 if "keyframe" in name else rows, value)
         for name, dtype in _DTYPES.items():
             columns[name] = np.asarray(columns[name], dtype)
         box = np.asarray(box, np.float64).reshape(rows, 4)
@@ -126,6 +125,14 @@ class BoxTable:
         )
 
 
+_MISSING = {
+    "label": NO_LABEL,
+    "entity": NO_ENTITY,
+    "score": np.nan,
+    "digits": 4,
+    "keyframe_video": 0,
+    "keyframe_timestamp": 0,
+}
 _DTYPES = {
     "video": np.int32,
     "timestamp": np.float64,
