@@ -11,10 +11,8 @@ from ava_jax.annotations.findings import Finding
 NO_LABEL = 0
 NO_ENTITY = -1
 # The columns that have a value for every box.
-ROW_COLUMNS = (
-    *("video", "timestamp", "box"),
-    *("label", "entity", "score", "line", "digits"),
-)
+ROW_COLUMNS = ("video", "timestamp", "box", "label", "entity", "score", "line")
+ROW_COLUMNS += ("digits",)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,11 +91,12 @@ class BoxTable:
         columns |= {"video": video, "timestamp": timestamp}
         if "line" not in columns:
             columns["line"] = np.arange(1, rows + 1)
-        for name, value in _MISSING.items():
-            if name not in columns:
-                columns[name] = np.full(0 if "keyframe" in name else rows, value)
-        for name, dtype in _DTYPES.items():
-            columns[name] = np.asarray(columns[name], dtype)
+        for name, (dtype, missing) in _COLUMNS.items():
+            if name in columns:
+                columns[name] = np.asarray(columns[name], dtype)
+            else:
+                length = 0 if name.startswith("keyframe") else rows
+                columns[name] = np.full(length, missing, dtype)
         box = np.asarray(box, np.float64).reshape(rows, 4)
         return cls(videos=tuple(videos), box=box, **columns)
 
@@ -125,24 +124,17 @@ class BoxTable:
         )
 
 
-_MISSING = {
-    "label": NO_LABEL,
-    "entity": NO_ENTITY,
-    "score": np.nan,
-    "digits": 4,
-    "keyframe_video": 0,
-    "keyframe_timestamp": 0,
-}
-_DTYPES = {
-    "video": np.int32,
-    "timestamp": np.float64,
-    "label": np.int32,
-    "entity": np.int32,
-    "score": np.float64,
-    "line": np.int32,
-    "digits": np.int8,
-    "keyframe_video": np.int32,
-    "keyframe_timestamp": np.float64,
+# Type of a column, and what stands for none.
+_COLUMNS = {
+    "video": (np.int32, 0),
+    "timestamp": (np.float64, 0),
+    "label": (np.int32, NO_LABEL),
+    "entity": (np.int32, NO_ENTITY),
+    "score": (np.float64, np.nan),
+    "line": (np.int32, 0),
+    "digits": (np.int8, 4),
+    "keyframe_video": (np.int32, 0),
+    "keyframe_timestamp": (np.float64, 0),
 }
 
 
