@@ -180,8 +180,9 @@ def _convert(
     """
     video, names = _values(batch[0], unquote)
     second, times = _values(batch[1], unquote)
-    timestamp, digits = np.array([_timestamp(text) for text in times]).T[:, second]
-    columns = {"timestamp": timestamp, "digits": digits.astype(np.int8)}
+    seconds, digits = np.array([_timestamp(text) for text in times]).T
+    timestamp = seconds[second]
+    columns = {"timestamp": timestamp, "digits": digits.astype(np.int8)[second]}
     good = np.array([bool(name) for name in names])[video] & np.isfinite(timestamp)
     if batch.num_columns > 2:
         corners = [_numbers(column) for column in batch.columns[2:6]]
@@ -195,12 +196,13 @@ def _convert(
         good &= _is_id(values) if last == "entity" else np.isfinite(values)
         columns[last] = values
 
-    code = np.zeros(len(names), np.int32)
-    for i in np.unique(video[good]).tolist():
-        code[i] = codes.setdefault(names[i], len(codes))
-    columns["video"] = code[video]
     if not good.all():
         columns = {name: values[good] for name, values in columns.items()}
+        video = video[good]
+    code = np.zeros(len(names), np.int32)
+    for i in np.flatnonzero(np.bincount(video, minlength=len(names))).tolist():
+        code[i] = codes.setdefault(names[i], len(codes))
+    columns["video"] = code[video]
     return columns, good
 
 
