@@ -10,6 +10,9 @@ from ava_jax.annotations.findings import Finding
 
 NO_LABEL = 0
 NO_ENTITY = -1
+# The columns that have a value for every box.
+ROW_COLUMNS = ("video", "timestamp", "box", "label", "entity", "score", "line")
+ROW_COLUMNS += ("digits",)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,10 +60,9 @@ class BoxTable:
           rows: (R,) bool, which of those with a box.
           keyframes: (K,) bool, which of those without.
         """
-        columns = ("video", "timestamp", "box", "label", "entity", "score", "line")
         return dataclasses.replace(
             self,
-            **{name: getattr(self, name)[rows] for name in (*columns, "digits")},
+            **{name: getattr(self, name)[rows] for name in ROW_COLUMNS},
             keyframe_video=self.keyframe_video[keyframes],
             keyframe_timestamp=self.keyframe_timestamp[keyframes],
         )
@@ -86,19 +88,15 @@ class BoxTable:
             key frames without a box.
         """
         rows = len(video)
-        columns = {
-            "video": video,
-            "timestamp": timestamp,
-            "label": np.full(rows, NO_LABEL),
-            "entity": np.full(rows, NO_ENTITY),
-            "score": np.full(rows, np.nan),
-            "line": np.arange(1, rows + 1),
-            "digits": np.full(rows, 4),
-            "keyframe_video": [],
-            "keyframe_timestamp": [],
-        } | columns
-        for name, dtype in _DTYPES.items():
-            columns[name] = np.asarray(columns[name], dtype)
+        columns |= {"video": video, "timestamp": timestamp}
+        if "line" not in columns:
+            columns["line"] = np.arange(1, rows + 1)
+        for name, (dtype, missing) in _COLUMNS.items():
+            if name in columns:
+                columns[name] = np.asarray(columns[name], dtype)
+            else:
+                length = 0 if name.startswith("keyframe") else rows
+                columns[name] = np.full(length, missing, dtype)
         box = np.asarray(box, np.float64).reshape(rows, 4)
         return cls(videos=tuple(videos), box=box, **columns)
 
@@ -126,16 +124,17 @@ class BoxTable:
         )
 
 
-_DTYPES = {
-    "video": np.int32,
-    "timestamp": np.float64,
-    "label": np.int32,
-    "entity": np.int32,
-    "score": np.float64,
-    "line": np.int32,
-    "digits": np.int8,
-    "keyframe_video": np.int32,
-    "keyframe_timestamp": np.float64,
+# Type of a column, and what stands for none.
+_COLUMNS = {
+    "video": (np.int32, 0),
+    "timestamp": (np.float64, 0),
+    "label": (np.int32, NO_LABEL),
+    "entity": (np.int32, NO_ENTITY),
+    "score": (np.float64, np.nan),
+    "line": (np.int32, 0),
+    "digits": (np.int8, 4),
+    "keyframe_video": (np.int32, 0),
+    "keyframe_timestamp": (np.float64, 0),
 }
 
 

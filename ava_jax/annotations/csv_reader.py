@@ -1,23 +1,37 @@
-"""Readers of CSV files of boxes: one for regular files, one for all.
+"""Reader of CSV files of boxes.
 
-pyarrow parses regular files, millions of rows a second, each number correctly
-rounded as `float()` does; TFDS needs it too. Whatever it stumbles over is left
-to a plain parser, eight times slower, that can say what is wrong with a row.
+pyarrow splits the rows into columns of text and converts these, millions of rows a
+second, each number correctly rounded as `float()` does. Rows of another width than
+most, rows with quotes and rows that cannot be converted are split again, with care;
+those that still cannot be converted are named.
 """
 
 import collections
 import dataclasses
+import functools
+import io
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from ava_jax.annotations.box_table import NO_ENTITY, NO_LABEL, BoxTable
-from ava_jax.annotations.findings import listed
-from ava_jax.annotations.text_files import is_gzip, parse_number, read_rows, split_row
+from ava_jax.annotations.box_table import NO_ENTITY, NO_LABEL, ROW_COLUMNS, BoxTable
+from ava_jax.annotations.findings import Finding, listed
+from ava_jax.annotations.text_files import (
+    is_gzip,
+    parse_number,
+    read_lines,
+    read_rows,
+    split_row,
+)
 
 _SNIFFED_ROWS = 1000
+_WIDTHS = (2, 7, 8)
+_CORNERS = ("x1", "y1", "x2", "y2")
+_QUOTED = re.compile(r'\s*"[^"]*"\s*')
+_LARGEST_ID = 2**31 - 1
 
 
 def read_csv(path: str, kind: str) -> BoxTable:
@@ -30,282 +44,311 @@ def read_csv(path: str, kind: str) -> BoxTable:
     Raises:
       UserError: no such file, or not a text file.
     """
+    import pyarrow as pa
+
+    layout = _sniff(path, kind)
+    if layout is None:
+        return BoxTable.from_columns([], [], [], [], path=path)
+    compression = "gzip" if is_gzip(path) else None
     try:
-        return _read_regular(path, kind)
-    except _Irregular:
-        return _read_any(path, kind)
-
-
-class _Irregular(Exception):
-    """The file needs the plain parser."""
+        with pa.input_stream(path, compression=compression) as file:
+            return _read(file, path, layout, block_size=1 << 22)
+    except (pa.ArrowInvalid, OSError):
+        # It is damaged, which `read_lines` tells, or not UTF-8, which it mends.
+        content = "".join(read_lines(path)).encode()
+        size = min(len(content), 1 << 30)
+        return _read(io.BytesIO(content), path, layout, block_size=size)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Layout:
     """What the first lines of a CSV file tell about all of it."""
 
-    columns: int  # of most rows
-    has_header: bool
-    has_last: bool  # the eighth column is a person id or a score
+    columns: int  # of most rows with a box: 7 or 8
+    header: int  # its line; 0: there is none
+    last: str  # what the eighth column is: 'entity', 'score', or '' for nothing known
 
 
-def _sniff(path: str) -> _Layout:
-    rows = [fields for _, fields in itertools.islice(read_rows(path), _SNIFFED_ROWS)]
-    has_header = bool(rows) and _is_header(rows[0])
-    header = rows.pop(0) if has_header else []
-    name = header[7].lower() if len(header) == 8 else ""
-    named = re.search("person|entity|track|score|confidence", name)
-    counts = collections.Counter(len(fields) for fields in rows)
-    columns = counts.most_common(1)[0][0] if counts else 0
-    return _Layout(columns, has_header, has_last=not name or bool(named))
+def _sniff(path: str, kind: str) -> _Layout | None:
+    """None: the file has no rows."""
+    rows = list(itertools.islice(read_rows(path), _SNIFFED_ROWS))
+    header, names = rows.pop(0) if rows and _is_header(rows[0][1]) else (0, [])
+    if not rows:
+        return None
+    name = names[7].lower() if len(names) == 8 else ""
+    is_known = not name or re.search("person|entity|track|score|confidence", name)
+    last = "entity" if kind == "ground_truth" else "score"
+    counts = collections.Counter(len(fields) for _, fields in rows)
+    columns = 7 if counts[7] > counts[8] else 8
+    return _Layout(columns, header, last if is_known else "")
 
 
 def _is_header(fields: list[str]) -> bool:
     """Whether there are names where timestamp and corners would be numbers."""
     names = fields[1:6]
-    return len(fields) in (2, 7, 8) and all(
+    return len(fields) in _WIDTHS and all(
         name and parse_number(name) is None and name.lower() != "nan" for name in names
     )
 
 
-def _read_regular(path: str, kind: str) -> BoxTable:
-    layout = _sniff(path)
-    if layout.columns not in (7, 8):
-        raise _Irregular
-    columns, lines, odd = _arrow_columns(path, kind, layout)
-    table = _assemble(path, kind, layout, columns, lines)
-    if not odd:
-        return table
-    rows = ((line, split_row(text)) for line, text in odd)
-    rows = ((line, fields) for line, fields in rows if any(fields))
-    return _merge(table, _parse_rows(path, kind, layout, rows))
+def _read(file, path: str, layout: _Layout, block_size: int) -> BoxTable:
+    """The table of an open file; no line may be longer than a block."""
+    codes: dict[str, int] = {}
+    others: list[tuple[int, str]] = []  # line and text of rows of other widths
+    parts, texts, regular = [], [], [np.zeros(0, bool)]
+    for batch in _batches(file, layout, block_size, others):
+        columns, is_regular = _convert(batch, layout.last, codes, _unquoted)
+        parts.append(columns)
+        texts += _texts(batch, ~is_regular)
+        regular.append(is_regular)
+    regular = np.concatenate(regular)
+    # Each line became a row or is among the others.
+    end = layout.header + 1 + len(regular) + len(others)
+    line = np.arange(layout.header + 1, end, dtype=np.int32)
+    line = np.setdiff1d(line, [number for number, _ in others], assume_unique=True)
+    tables = []
+    if parts:
+        names = list(parts[0])
+        columns = {
+            name: np.concatenate([part[name] for part in parts]) for name in names
+        }
+        tables = [BoxTable.from_columns((), **columns, line=line[regular])]
+    rest = sorted([*zip(line[~regular].tolist(), texts, strict=True), *others])
+    more, keyframes, bad = _convert_rest(rest, layout.last, codes)
+    return dataclasses.replace(
+        _in_file_order([*tables, *more]),
+        videos=tuple(codes),
+        path=path,
+        problems=tuple(_problems(bad, layout.last, path)),
+        **keyframes,
+    )
 
 
-def _arrow_columns(path: str, kind: str, layout: _Layout):
-    """Columns, their line numbers, and (line, text) of rows of other widths."""
+def _batches(file, layout: _Layout, block_size: int, others: list) -> Iterator[Any]:
+    """Record batches of text; puts (line, text) of rows of other widths in `others`."""
     import pyarrow as pa
     from pyarrow import csv
 
-    odd = []
-
     def skip(row):
-        odd.append((row.number, row.text))
+        others.append((row.number, row.text))
         return "skip"
 
-    text = pa.dictionary(pa.int32(), pa.string())
-    last = pa.int32() if kind == "ground_truth" else pa.float64()
-    types = [text, text, *[pa.float64()] * 4, pa.int32()]
-    types += [last if layout.has_last else pa.string()] * (layout.columns == 8)
     names = [str(i) for i in range(layout.columns)]
-    compression = "gzip" if is_gzip(path) else None
-    try:
-        with pa.input_stream(path, compression=compression) as file:
-            table = csv.read_csv(
-                file,
-                read_options=csv.ReadOptions(
-                    column_names=names,
-                    skip_rows=int(layout.has_header),
-                    block_size=1 << 22,
-                    use_threads=False,  # line numbers exist in this mode alone
-                ),
-                parse_options=csv.ParseOptions(
-                    invalid_row_handler=skip, ignore_empty_lines=False
-                ),
-                convert_options=csv.ConvertOptions(
-                    column_types=dict(zip(names, types, strict=True)),
-                    null_values=[""],
-                ),
-            )
-    except (pa.ArrowInvalid, OSError):
-        raise _Irregular from None
-    if not len(table):
-        raise _Irregular
-    columns = [column.chunk(0) for column in table.combine_chunks().columns]
-    first = 1 + layout.has_header
-    lines = np.arange(first, first + len(table) + len(odd), dtype=np.int32)
-    lines = np.setdiff1d(lines, [line for line, _ in odd], assume_unique=True)
-    # A blank line comes as a row of nulls.
-    filled = columns[0].is_valid().to_numpy(zero_copy_only=False)
-    if not filled.all():
-        rows = np.flatnonzero(filled)
-        blank = np.flatnonzero(~filled)
-        if any(column.take(blank).null_count < len(blank) for column in columns):
-            raise _Irregular  # the name of the video alone is missing
-        columns, lines = [column.take(rows) for column in columns], lines[rows]
-    return columns, lines, odd
-
-
-def _assemble(path, kind, layout, columns, lines) -> BoxTable:
-    if any(column.null_count for column in columns[:6]):
-        raise _Irregular
-    video, names = _codes(columns[0])
-    second, texts = _codes(columns[1])
-    seconds = [parse_number(text) for text in texts]
-    box = np.stack([column.to_numpy() for column in columns[2:6]], axis=1)
-    if None in seconds or not np.isfinite(box.sum()):
-        raise _Irregular
-    last = {}
-    if layout.columns == 8 and layout.has_last:
-        if kind == "ground_truth":
-            last["entity"] = columns[7].fill_null(NO_ENTITY).to_numpy()
-        else:
-            last["score"] = columns[7].to_numpy(zero_copy_only=False)
-            if not np.isfinite(last["score"].sum()):
-                raise _Irregular
-    return BoxTable.from_columns(
-        names,
-        video,
-        np.array(seconds)[second],
-        box,
-        label=columns[6].fill_null(NO_LABEL).to_numpy(),
-        line=lines,
-        digits=np.array([_digits(text) for text in texts])[second],
-        path=path,
-        **last,
-    )
-
-
-def _codes(column) -> tuple[np.ndarray, list[str]]:
-    """Indices and values of a dictionary column without nulls."""
-    values = column.dictionary.to_pylist()
-    if any(value != value.strip() for value in values):
-        raise _Irregular
-    return column.indices.to_numpy(), values
-
-
-def _merge(table: BoxTable, other: BoxTable) -> BoxTable:
-    """Both tables' rows in order of their lines."""
-    place = {name: i for i, name in enumerate(table.videos)}
-    for name in other.videos:
-        place.setdefault(name, len(place))
-    code = np.array([place[name] for name in other.videos], np.int32)
-    order = np.argsort(np.concatenate([table.line, other.line]), kind="stable")
-
-    def rows(name):
-        return np.concatenate([getattr(table, name), getattr(other, name)])[order]
-
-    columns = ("timestamp", "box", "label", "entity", "score", "line", "digits")
-    return dataclasses.replace(
-        table,
-        **{name: rows(name) for name in columns},
-        video=np.concatenate([table.video, code[other.video]])[order],
-        videos=tuple(place),
-        keyframe_video=code[other.keyframe_video],
-        keyframe_timestamp=other.keyframe_timestamp,
-        problems=table.problems + other.problems,
-    )
-
-
-def _read_any(path: str, kind: str) -> BoxTable:
-    """The slow reader, which names every kind of row that it cannot use."""
-    layout = _sniff(path)
-    rows = read_rows(path)
-    if layout.has_header:
-        next(rows)
-    return _parse_rows(path, kind, layout, rows)
-
-
-class _BadRow(Exception):
-    """(name of the problem, what was found and expected)."""
-
-
-def _parse_rows(
-    path: str, kind: str, layout: _Layout, rows: Iterable[tuple[int, list[str]]]
-) -> BoxTable:
-    codes: dict[str, int] = {}
-    keyframes, bad = [], {}
-
-    def numbers():
-        for line, fields in rows:
-            try:
-                video, seconds, rest = _parse_row(fields, kind, layout)
-            except _BadRow as error:
-                name, message = error.args
-                bad.setdefault(name, []).append((line, message))
-                continue
-            code = codes.setdefault(video, len(codes))
-            if rest is None:
-                keyframes.append((code, seconds))
-            else:
-                yield code, seconds, *rest, line, _digits(fields[1])
-
-    # Columns: video, timestamp, box (4), label, entity, score, line, digits.
-    table = np.fromiter(numbers(), np.dtype((np.float64, 11)))
-    keyframes = np.array(keyframes, np.float64).reshape(-1, 2)
-    return BoxTable.from_columns(
-        tuple(codes),
-        table[:, 0],
-        table[:, 1],
-        table[:, 2:6],
-        label=table[:, 6],
-        entity=table[:, 7],
-        score=table[:, 8],
-        line=table[:, 9],
-        digits=table[:, 10],
-        keyframe_video=keyframes[:, 0],
-        keyframe_timestamp=keyframes[:, 1],
-        path=path,
-        problems=tuple(
-            finding
-            for name, found in bad.items()
-            for finding in listed(
-                f"rows that cannot be read ({name})",
-                [f"{path}:{line}" for line, _ in found],
-                f"The first: {found[0][1]}.",
-                "Correct these rows, or delete them.",
-            )
+    few, many = pa.dictionary(pa.int32(), pa.string()), pa.string()
+    types = [few, few, *[many] * (layout.columns - 2)]
+    yield from csv.open_csv(
+        file,
+        read_options=csv.ReadOptions(
+            column_names=names,
+            skip_rows=layout.header,
+            block_size=block_size,
+            use_threads=False,  # line numbers exist in this mode alone
+        ),
+        # Quotes are left to `split_row`, for which one that is never closed ends with
+        # its line.
+        parse_options=csv.ParseOptions(
+            quote_char=False, ignore_empty_lines=False, invalid_row_handler=skip
+        ),
+        convert_options=csv.ConvertOptions(
+            column_types=dict(zip(names, types, strict=True)),
+            null_values=[""],
+            strings_can_be_null=True,
         ),
     )
 
 
-def _parse_row(fields: list[str], kind: str, layout: _Layout):
-    """(video, seconds, None or (x1, y1, x2, y2, label, entity, score))."""
-    if len(fields) not in (2, 7, 8):
-        raise _BadRow(
+def _texts(batch, rows: np.ndarray) -> list[str]:
+    """The text of some rows, as it is in the file."""
+    columns = batch.filter(rows).to_pydict().values() if rows.any() else ()
+    return [",".join(cell or "" for cell in row) for row in zip(*columns, strict=True)]
+
+
+def _convert(
+    batch, last: str, codes: dict[str, int], unquote: Callable[[str], str]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Converts text to numbers.
+
+    Args:
+      batch: R rows of text: 2, 7 or 8 columns.
+      last: what the eighth one is, see `_Layout`.
+      codes: number of each video; new ones are added.
+      unquote: gives the name or time that a text is; '' for none.
+
+    Returns:
+      Columns of a `BoxTable`, of the rows that could be converted, and (R,) bool:
+      which these are.
+    """
+    video, names = _values(batch[0], unquote)
+    second, times = _values(batch[1], unquote)
+    seconds, digits = np.array([_timestamp(text) for text in times]).T
+    timestamp = seconds[second]
+    columns = {"timestamp": timestamp, "digits": digits.astype(np.int8)[second]}
+    good = np.array([bool(name) for name in names])[video] & np.isfinite(timestamp)
+    if batch.num_columns > 2:
+        corners = [_numbers(column) for column in batch.columns[2:6]]
+        for values in corners:
+            good &= np.isfinite(values)
+        columns["box"] = np.stack(corners, axis=1)
+        columns["label"] = _numbers(batch[6], empty=NO_LABEL)
+        good &= _is_id(columns["label"])
+    if batch.num_columns == 8 and last:
+        values = _numbers(batch[7], empty=NO_ENTITY if last == "entity" else np.nan)
+        good &= _is_id(values) if last == "entity" else np.isfinite(values)
+        columns[last] = values
+
+    if not good.all():
+        columns = {name: values[good] for name, values in columns.items()}
+        video = video[good]
+    code = np.zeros(len(names), np.int32)
+    for i in np.flatnonzero(np.bincount(video, minlength=len(names))).tolist():
+        code[i] = codes.setdefault(names[i], len(codes))
+    columns["video"] = code[video]
+    return columns, good
+
+
+def _values(column, unquote: Callable[[str], str]) -> tuple[np.ndarray, list[str]]:
+    """(R,) places of the values of a column in a list of them; the last is ''."""
+    values = [unquote(text) for text in column.dictionary.to_pylist()]
+    return column.indices.fill_null(len(values)).to_numpy(), [*values, ""]
+
+
+# The same names and times are in many blocks of the file.
+@functools.lru_cache(1 << 16)
+def _unquoted(text: str) -> str:
+    """The field that a text between two commas is; '' where it may be a part of one."""
+    return "" if '"' in text and not _QUOTED.fullmatch(text) else split_row(text)[0]
+
+
+@functools.lru_cache(1 << 16)
+def _timestamp(text: str) -> tuple[float, int]:
+    """Seconds, NaN where the text is none, and how many digits they have."""
+    return _or_nan(parse_number(text)), len(text.partition(".")[0])
+
+
+def _numbers(column, empty: float = np.nan) -> np.ndarray:
+    """(R,) float64: the numbers of a column of text; NaN where there is none."""
+    import pyarrow as pa
+
+    try:
+        numbers = column.cast(pa.float64())
+    except pa.ArrowInvalid:
+        # `float()` also takes spaces around a number.
+        texts = column.to_pylist()
+        numbers = [text and _or_nan(parse_number(text)) for text in texts]
+        numbers = pa.array(numbers, pa.float64())
+    if numbers.null_count:
+        numbers = numbers.fill_null(empty)
+    return numbers.to_numpy()
+
+
+def _or_nan(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
+def _is_id(values: np.ndarray) -> np.ndarray:
+    # Tables that pandas wrote hold '12.0' once a value of the column is missing.
+    return (np.abs(values) <= _LARGEST_ID) & (values == np.rint(values))
+
+
+def _convert_rest(
+    rest: Iterable[tuple[int, str]], last: str, codes: dict[str, int]
+) -> tuple[list[BoxTable], dict[str, np.ndarray], list[tuple[int, list[str]]]]:
+    """Converts rows that have another width than most, or quotes.
+
+    Args:
+      rest: line and text.
+      last: see `_convert`.
+      codes: see `_convert`.
+
+    Returns:
+      Tables, columns of key frames without a box, and (line, fields) of bad rows.
+    """
+    by_width = collections.defaultdict(list)
+    for line, text in rest:
+        fields = split_row(text)
+        if any(fields):
+            by_width[len(fields)].append((line, fields))
+    tables, keyframes, bad = [], {}, []
+    for width, rows in by_width.items():
+        if width not in _WIDTHS:
+            bad += rows
+            continue
+        batch = _batch([fields for _, fields in rows])
+        columns, good = _convert(batch, last, codes, str)
+        bad += [rows[i] for i in np.flatnonzero(~good)]
+        if width == 2:
+            keyframes["keyframe_video"] = columns["video"]
+            keyframes["keyframe_timestamp"] = columns["timestamp"]
+        else:
+            line = np.array([line for line, _ in rows])[good]
+            tables.append(BoxTable.from_columns((), **columns, line=line))
+    return tables, keyframes, sorted(bad)
+
+
+def _batch(rows: Sequence[Sequence[str]]):
+    """Fields that are split already, as `_batches` gives them."""
+    import pyarrow as pa
+
+    columns = [pa.array([cell or None for cell in column]) for column in zip(*rows)]
+    columns = [column.cast(pa.string()) for column in columns]
+    few = [column.dictionary_encode() for column in columns[:2]]
+    columns = [*few, *columns[2:]]
+    return pa.RecordBatch.from_arrays(columns, [str(i) for i in range(len(columns))])
+
+
+def _in_file_order(tables: Sequence[BoxTable]) -> BoxTable:
+    """The rows of all tables in the order of their lines."""
+    if not tables:
+        return BoxTable.from_columns((), (), (), ())
+    if len(tables) == 1:
+        return tables[0]
+    order = np.argsort(np.concatenate([table.line for table in tables]), kind="stable")
+    columns = {
+        name: np.concatenate([getattr(table, name) for table in tables])[order]
+        for name in ROW_COLUMNS
+    }
+    return dataclasses.replace(tables[0], **columns)
+
+
+def _problems(
+    bad: Iterable[tuple[int, list[str]]], last: str, path: str
+) -> Iterator[Finding]:
+    """One finding for each kind of mistake in (line, fields) of bad rows."""
+    kinds = collections.defaultdict(list)
+    for line, fields in bad:
+        name, message = _mistake(fields, last)
+        kinds[name].append((line, message))
+    for name, found in kinds.items():
+        yield from listed(
+            f"rows that cannot be read ({name})",
+            [f"{path}:{line}" for line, _ in found],
+            f"The first: {found[0][1]}.",
+            "Correct these rows, or delete them.",
+        )
+
+
+def _mistake(fields: list[str], last: str) -> tuple[str, str]:
+    """What is wrong with a row, and what was found and expected."""
+    if len(fields) not in _WIDTHS:
+        return (
             "wrong number of columns",
             f"{len(fields)} columns, expected video,timestamp,x1,y1,x2,y2,label "
             "and at most one more, or video,timestamp alone",
         )
     if not fields[0]:
-        raise _BadRow("no video", "the video's name is empty")
-    seconds = _field(fields[1], "timestamp", "seconds, such as 0902 or 17.5")
-    if len(fields) == 2:
-        return fields[0], seconds, None
-    names = ("x1", "y1", "x2", "y2")
-    box = [
-        _field(text, name, "a fraction of the frame, 0 to 1")
-        for text, name in zip(fields[2:6], names, strict=True)
-    ]
-    label = _integer(fields[6], NO_LABEL, "label", "an action id or nothing")
-    entity, score = NO_ENTITY, np.nan
-    if len(fields) == 8 and layout.has_last:
-        if kind == "ground_truth":
-            expected = "a person id (detections, whose eighth column is a score, "
-            expected += "are not ground truth)"
-            entity = _integer(fields[7], NO_ENTITY, "person id", expected)
-        else:
-            score = _field(fields[7], "score", "a number, 0 to 1")
-    return fields[0], seconds, (*box, label, entity, score)
-
-
-def _field(text: str, name: str, expected: str) -> float:
-    value = parse_number(text)
-    if value is None:
-        raise _BadRow(
-            f"{name} is no number", f"{name} is {text!r}, expected {expected}"
-        )
-    return value
-
-
-def _integer(text: str, empty: int, name: str, expected: str) -> int:
-    if not text:
-        return empty
-    value = parse_number(text)
-    # Tables that pandas wrote hold '12.0' once a value of the column is missing.
-    if value is None or value % 1 or abs(value) >= 2**31:
-        raise _BadRow(f"{name} is no id", f"{name} is {text!r}, expected {expected}")
-    return int(value)
-
-
-def _digits(text: str) -> int:
-    return len(text.partition(".")[0])
+        return "no video", "the video's name is empty"
+    numbers = [("timestamp", "seconds, such as 0902 or 17.5")]
+    numbers += [(name, "a fraction of the frame, 0 to 1") for name in _CORNERS]
+    for (name, expected), text in zip(numbers, fields[1:6]):
+        if parse_number(text) is None:
+            return f"{name} is no number", f"{name} is {text!r}, expected {expected}"
+    label = _or_nan(parse_number(fields[6])) if fields[6] else NO_LABEL
+    if not _is_id(label):
+        expected = "an action id or nothing"
+        return "label is no id", f"label is {fields[6]!r}, expected {expected}"
+    if last == "score":
+        expected = "a number, 0 to 1"
+        return "score is no number", f"score is {fields[7]!r}, expected {expected}"
+    expected = "a person id (detections, whose eighth column is a score, are not "
+    expected += "ground truth)"
+    return "person id is no id", f"person id is {fields[7]!r}, expected {expected}"

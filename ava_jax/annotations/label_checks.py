@@ -13,14 +13,7 @@ from ava_jax.annotations.findings import Finding, listed
 def check_classes(
     class_ids: Sequence[int], num_classes: int, labels: Mapping[int, str], path: str
 ) -> list[Finding]:
-    """Contradictions between the classes of the configuration and the label map.
-
-    Args:
-      class_ids: `config.data.class_ids`.
-      num_classes: `config.model.num_classes`.
-      labels: the label map.
-      path: its file, for messages.
-    """
+    """Contradictions between the configuration's classes and a label map at `path`."""
     count, highest = len(class_ids) + 1, max(labels)
     findings = listed(
         "class ids that the label map lacks",
@@ -56,16 +49,7 @@ def check_labels(
     path: str,
     **fields: Any,
 ) -> list[Finding]:
-    """Action ids that the label map or the classes have no place for.
-
-    Args:
-      table: rows of the annotation file.
-      labels: the label map.
-      class_ids: `config.data.class_ids`.
-      num_classes: `config.model.num_classes`.
-      path: file of the label map, for messages.
-      **fields: of `Finding`.
-    """
+    """Action ids for which the label map at `path` or the classes have no place."""
     highest = highest_label(labels, class_ids, num_classes)
     outside = (table.label < 0) | (table.label > highest)
     has_class = bool(class_ids) | (table.label < num_classes)

@@ -69,7 +69,7 @@ def check_samples(
     Args:
       samples: number of people by the id of each learned action.
       labels: the label map.
-      path: of the annotation file.
+      path: the annotation file.
       split: 'train' or 'val'.
     """
     found = {

@@ -130,18 +130,24 @@ def _log_summary(key_frames: grouping.KeyFrames, split: Split, name: str) -> Non
         for action, count in zip(split.class_ids[1:], counts[1:], strict=True)
         if count
     )
-    found = [100 * share for share in grouping.recall(key_frames.overlaps()).values()]
+    recalls = [100 * share for share in grouping.recall(key_frames.overlaps()).values()]
     logging.info(
         "%s: %d key frames of %d movies, %d frames missing, %d people, %d proposals "
         "that find %.1f %% of the people at IoU 0.5 and %.1f %% at 0.9; labels: %s",
-        *(name, len(key_frames), len(split.frames.videos), split.frames.missing.sum()),
-        *(len(key_frames.truth_boxes), len(key_frames.proposal_boxes)),
-        *(*found, per_label),
+        name,
+        len(key_frames),
+        len(split.frames.videos),
+        split.frames.missing.sum(),
+        len(key_frames.truth_boxes),
+        len(key_frames.proposal_boxes),
+        *recalls,
+        per_label,
     )
     if len(split) > len(key_frames):
         logging.info(
             "%s: %d key frames with %d people were added between the annotated ones",
-            *(name, len(split) - len(key_frames)),
+            name,
+            len(split) - len(key_frames),
             len(split.truth_boxes) - len(key_frames.truth_boxes),
         )
 

@@ -20,12 +20,7 @@ TOO_EARLY = "timestamps before their movie"
 def check_files(
     data: ml_collections.ConfigDict, splits: Sequence[str]
 ) -> list[Finding]:
-    """Files and folders of the configuration that are not there.
-
-    Args:
-      data: `config.data`.
-      splits: whose files are needed.
-    """
+    """Files and folders that `config.data` names for some splits, and are not there."""
     paths = {"labels": data.labels, "frames": data.frames}
     for split in splits:
         paths |= {f"{split}.{field}": path for field, path in data[split].items()}
@@ -53,13 +48,7 @@ def check_files(
 
 
 def check_people(key_frames: KeyFrames, rows: int, split: str) -> list[Finding]:
-    """Whether there is anybody to learn from or to score.
-
-    Args:
-      key_frames: of the split.
-      rows: of the annotation file.
-      split: 'train' or 'val'.
-    """
+    """Whether some of the annotation file's `rows` can be learned or scored."""
     return listed(
         "no annotations",
         [] if len(key_frames.truth_boxes) else [key_frames.path],
@@ -77,13 +66,13 @@ def check_proposals(
     no_proposals: str,
     split: str,
 ) -> list[Finding]:
-    """Annotated key frames without a proposal.
+    """Annotated key frames without a proposal; `config.data.no_proposals` may allow it.
 
     Args:
-      key_frames: of the split, joined with the proposals as they are.
-      proposals: the boxes by key frame.
-      path: their file.
-      no_proposals: `config.data.no_proposals`, which may allow it.
+      key_frames: joined with the proposals as they are.
+      proposals: all, from the file `path`.
+      path: for messages.
+      no_proposals: 'error', 'skip' or 'full_frame'.
       split: 'train' or 'val'.
     """
     missing = np.flatnonzero(np.isneginf(key_frames.best_score)).tolist()
@@ -139,13 +128,6 @@ def check_timestamps(
     """Key frames before the first or after the last frame of their movie.
 
     Movies without frames are left out.
-
-    Args:
-      key_frames: of the split.
-      store: the frames.
-      fps: `config.data.fps`.
-      timestamp_start: `config.data.timestamp_start`.
-      split: 'train' or 'val'.
     """
     number = {name: i for i, name in enumerate(store.videos)}
     movie = np.array([number.get(name, -1) for name in key_frames.videos], np.int64)

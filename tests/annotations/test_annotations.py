@@ -110,9 +110,9 @@ def test_every_number_is_what_float_makes_of_it():
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
-@pytest.mark.parametrize("bad_tail", ["", "w,1,.1,.1,.2,.2,12.0,3"])
-def test_all_forms_in_one_file(tmp_path, ending, bad_tail):
-    """Fast and plain parser (which the tail's label 12.0 calls for) agree."""
+@pytest.mark.parametrize("tail", ["", "w,1,.1,.1,.2,.2,12.0, 3"])
+def test_all_forms_in_one_file(tmp_path, ending, tail):
+    """The tail has numbers that pyarrow does not convert as they are."""
     lines = [
         "\ufeffvideo,t,x1,y1,x2,y2,label,person_id",
         "v,0902,.1,.2,.3,.4,5,7",
@@ -123,7 +123,7 @@ def test_all_forms_in_one_file(tmp_path, ending, bad_tail):
         "   ",
         "v,0004,.1,.2,.3,.4,5,8",
     ]
-    lines += [bad_tail] if bad_tail else []
+    lines += [tail] if tail else []
     path = tmp_path / "boxes.csv"
     path.write_bytes(ending.join(lines).encode())
     table = annotations.read_boxes(path)
@@ -136,7 +136,32 @@ def test_all_forms_in_one_file(tmp_path, ending, bad_tail):
     assert table.digits[:4].tolist() == [4, 3, 2, 4]
     assert [table.videos[i] for i in table.keyframe_video] == ["v"]
     assert table.keyframe_timestamp.tolist() == [903]
-    assert len(table) == 5 if bad_tail else 4
+    assert table.label[4:].tolist() == ([12] if tail else [])
+    assert table.entity[4:].tolist() == ([3] if tail else [])
+
+
+def test_a_quote_that_is_never_closed_harms_its_line_alone(tmp_path):
+    good = GOOD.format(last=1)
+    path = write(tmp_path, f'{good}v,1,"2,.2,.3,.4,5,1\n{good}"a,b",1,0,0,1,1,5,1\n')
+    table = annotations.read_boxes(path, lenient=True)
+    assert table.line.tolist() == [1, 3, 4]
+    assert [table.videos[i] for i in table.video] == ["v", "v", "a,b"]
+    (problem,) = table.problems
+    assert problem.places == (f"{path}:2",)
+    assert "3 columns" in problem.found
+
+
+def test_blank_lines_before_a_header(tmp_path):
+    table = annotations.read_boxes(
+        write(tmp_path, f"\n\nvideo,t,x1,y1,x2,y2,label,id\n{GOOD.format(last=1)}")
+    )
+    assert table.line.tolist() == [4]
+
+
+def test_bytes_that_are_not_utf8_are_replaced(tmp_path):
+    path = tmp_path / "boxes.csv"
+    path.write_bytes(b"v\xff,1,.1,.2,.3,.4,5,7\n")
+    assert annotations.read_boxes(path).videos == ("v\ufffd",)
 
 
 def test_gzip_is_known_by_content(tmp_path):
