@@ -33,6 +33,7 @@ PROGRAMS = {
     "proposals": ("prepare_ava", [CONFIG, "--config.data.root={tmp}"]),
     "pack": ("prepare_ava", [CONFIG, "--out={tmp}", "--config.data.root={tmp}"]),
     "model": ("benchmark", ["--config=configs/none.py"]),
+    "precision": ("benchmark", None),  # reads the fixtures of the tests
     "train": ("benchmark", ["--config=configs/none.py"]),
     "communication": ("benchmark", ["--config=configs/none.py"]),
     "data": ("benchmark", ["--config=configs/none.py"]),
@@ -88,6 +89,16 @@ def test_the_table_has_all_scripts():
     assert scripts == {script or name for name, (script, _) in PROGRAMS.items()} - {
         "main"
     }
+
+
+@pytest.mark.parametrize("script", ["prepare_ava", "benchmark"])
+def test_the_table_has_all_sub_commands(script, monkeypatch, parsers):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    program = runpy.run_path(str(ROOT / f"scripts/{script}.py"))
+    with pytest.raises(SystemExit):
+        program["main"](["--help"])
+    (commands,) = [a.choices for a in parsers[0]._actions if a.choices]
+    assert set(commands) == {n for n, (own, _) in PROGRAMS.items() if own == script}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
