@@ -1,4 +1,4 @@
-"""What a mean average precision is made of, and where the rest was lost."""
+"""Error analysis of detections: what lowers the mean average precision."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,25 +13,25 @@ from ava_jax.metrics import (
 )
 from ava_jax.metrics.ava_map import Boxes, Ranking
 
-_MISTAKES = 12  # of each kind
+_MISTAKES = 12  # shown of each kind
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Analysis:
-    """Detections under one protocol, analysed.
+    """The analysis of detections under one protocol.
 
     Attributes:
-      ranking: the detections, ranked and judged.
-      truth: the ground truth that judged them.
+      ranking: the detections, ranked and marked as true or false.
+      truth: the ground truth that they were compared with.
       ceiling: the highest AP that scores can give on the detected boxes, by action
         id; None where the protocol does not average the action.
-      gap: why the protocols differ.
-      by_size: AP by the area of people's boxes.
+      gap: the effect of each rule in which the protocols differ.
+      by_size: AP by the area of the person's box.
       by_people: AP by the number of annotated people in the key frame.
-      confusion: between actions.
-      false_alarms: the highest-scored false detections.
-      low_scores: the lowest-scored true actions of people who were found, below
-        some false detection of the action.
+      confusion: the confusion between actions.
+      false_alarms: the false positives with the highest scores.
+      low_scores: the true actions of detected people with the lowest scores, which
+        are below the score of some false positive of the same action.
     """
 
     ranking: Ranking
@@ -55,8 +55,9 @@ def analyse(
     max_per_frame: int | None = None,
     iou_threshold: float = 0.5,
 ) -> Analysis:
-    """Analyses detections; arguments as of `ava_map.evaluate`."""
+    """Analyses detections; takes the arguments of `ava_map.evaluate`."""
     where = {"excluded_frames": excluded_frames, "iou_threshold": iou_threshold}
+    # Ranked under both protocols, because `gap` compares them.
     rankings = ava_map.rank(
         ground_truth, detections, class_ids, max_per_frame=max_per_frame, **where
     )

@@ -1,30 +1,31 @@
 """AVA's mean average precision, as its two reference evaluators compute it.
 
 A detection is a box with one action and a score. Within a frame and an action,
-detections go by descending score; each takes the ground-truth box of highest
-IoU, and is true if that IoU is at least 0.5 and no earlier detection took the
-box. Over all frames, the detections of an action go by descending score again;
-AP is the area under the precision envelope (PASCAL VOC 2010 onward), and mAP
-the mean over actions.
+detections are matched in the order of descending score. Each is matched with the
+ground-truth box of highest IoU; it is a true positive if that IoU is at least 0.5 and
+no earlier detection was matched with the same box. Then all detections of an action
+are sorted by descending score. AP is the area under the precision envelope (PASCAL VOC
+2010 and later), and mAP is the mean over actions.
 
-Two protocols, by name, because published numbers are of both kinds:
+There are two protocols, because published numbers use both:
 
 * `activitynet`: the challenge's evaluator (ActivityNet,
   `Evaluation/get_ava_performance.py`), whose copies PySlowFast and MMAction2
-  0.x use. Detections of all frames count. An action with ground truth and
+  0.x use. Detections on all frames count. An action with ground truth but
   without detections has AP 0. Boxes without area are dropped.
 * `mmaction2`: MMAction2 1.x (`mmaction/evaluation/functional/ava_utils.py`).
-  Detections count on the frames that have ground truth. An action without
-  detections there is left out of the mean. Ground truth is counted before
+  Only detections on frames with ground truth count. An action without such
+  detections is left out of the mean. Ground truth is counted before
   frames are excluded. Boxes and scores are rounded to float32. Boxes without
   area are false positives.
 
-Both drop inverted boxes here; the second evaluator crashes on them.
+Inverted boxes are dropped here under both protocols; the second evaluator crashes on
+them.
 
-Ties: detections of equal score count in the order of their rows, and a
-detection with equal IoU to several boxes takes the first. The references
-leave both to the sort at hand, so with ties they may differ from this, within
-what reordering the tied rows gives.
+Ties: detections of equal score are ordered by their rows, and a detection with the
+same IoU with several boxes is matched with the first. In the references the order of
+ties depends on the sort function, so their results may differ from these by as much as
+a reordering of the tied rows changes them.
 """
 
 import dataclasses
@@ -43,8 +44,8 @@ class Boxes(NamedTuple):
     """Boxes with one action each, as columns of equal length.
 
     Attributes:
-      frame: (R,) int, frame ids: small and not negative (they index a table).
-      box: (R, 4) float, x1 y1 x2 y2 in any unit common to both sides.
+      frame: (R,) int, frame ids; not negative, and small because they index a table.
+      box: (R, 4) float, x1 y1 x2 y2; detections and ground truth in the same unit.
       label: (R,) int, action ids.
       score: (R,) float; None for ground truth.
     """
@@ -56,12 +57,12 @@ class Boxes(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Precision and recall of one action at each of its true detections.
+    """Precision and recall of one action at each of its true positives.
 
     Attributes:
-      score: (K,) descending.
-      recall: (K,) share of ground truth found down to this score.
-      precision: (K,) share of true ones among the detections down to this one.
+      score: (K,) scores, descending.
+      recall: (K,) recall of the detections down to this one.
+      precision: (K,) their precision.
     """
 
     score: np.ndarray
@@ -71,14 +72,14 @@ class Curve(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ranking:
-    """The detections that count under one protocol, ranked and judged.
+    """The detections that count under one protocol, ranked and matched.
 
     Attributes:
-      protocol: its name.
+      protocol: name of the protocol.
       class_ids: (C,) action ids, ascending.
-      row: (D,) rows of the detections: by action, then by descending score.
-      offset: (C + 1,) where each action begins in `row`.
-      taken: (D,) row of the ground truth that the detection took, -1 if false.
+      row: (D,) rows of the detections, sorted by action, then by descending score.
+      offset: (C + 1,) start of each action in `row`.
+      taken: (D,) row of the matched ground truth; -1 for a false positive.
       score: (D,) scores.
       labels: (C,) number of ground-truth rows, as the protocol counts them.
     """
@@ -92,7 +93,7 @@ class Ranking:
     labels: np.ndarray
 
     def curve(self, index: int) -> Curve:
-        """The curve of action `class_ids[index]`, which has ground truth."""
+        """The curve of action `class_ids[index]`, which must have ground truth."""
         start, end = self.offset[index], self.offset[index + 1]
         rank = np.flatnonzero(self.taken[start:end] >= 0)
         found = np.arange(1, len(rank) + 1)
@@ -103,9 +104,11 @@ class Ranking:
         )
 
     def average_precision(self, index: int) -> float:
-        """AP of action `class_ids[index]`, which has ground truth."""
-        # Recall rises by one share of the ground truth at each true detection,
-        # so the area is a mean over the ground truth.
+        """AP of action `class_ids[index]`, which must have ground truth."""
+        # Recall rises by 1 / labels at each true positive, so the area under the
+        # envelope is its sum over true positives, divided by labels. The envelope at
+        # a recall is the highest precision at this or a higher recall: a running
+        # maximum from the end. The sum does not depend on its order.
         precision = self.curve(index).precision
         envelope = np.maximum.accumulate(precision[::-1])
         return float(envelope.sum() / self.labels[index])
@@ -116,11 +119,11 @@ class Ranking:
         return np.repeat(np.arange(len(self.class_ids)), np.diff(self.offset))
 
     def part(self, keep: np.ndarray, labels: np.ndarray) -> "Ranking":
-        """Those of the detections that (D,) `keep` marks, against other counts.
+        """The ranking of some of the detections, with other ground-truth counts.
 
         Args:
-          keep: (D,) bool.
-          labels: (C,) number of ground-truth rows.
+          keep: (D,) bool, the detections to keep.
+          labels: (C,) number of ground-truth rows of each action.
         """
         count = np.bincount(self.class_index[keep], minlength=len(self.class_ids))
         return dataclasses.replace(
@@ -133,7 +136,7 @@ class Ranking:
         )
 
     def is_averaged(self, index: int) -> bool:
-        """Whether the protocol averages action `class_ids[index]`."""
+        """Whether the mean of the protocol includes action `class_ids[index]`."""
         detected = self.offset[index + 1] > self.offset[index]
         return self.labels[index] > 0 and (detected or self.protocol != "mmaction2")
 
@@ -143,11 +146,11 @@ class Result:
     """Average precision under one protocol.
 
     Attributes:
-      protocol: its name.
-      mean: mAP; None if no action was averaged.
-      average_precision: AP by action id; None where it is not averaged.
-      labels: number of ground-truth rows by action id, as the protocol counts.
-      detections: number of detections that counted, by action id.
+      protocol: name of the protocol.
+      mean: mAP; None if it includes no action.
+      average_precision: AP by action id; None if the mean does not include it.
+      labels: number of ground-truth rows by action id, as the protocol counts them.
+      detections: number of detections that the protocol counts, by action id.
     """
 
     protocol: str
@@ -172,15 +175,12 @@ def evaluate(
     Args:
       ground_truth: one row for each action of each box.
       detections: one row for each action of each box, with scores.
-      class_ids: the actions to score, from 1; rows with others are ignored.
-      excluded_frames: ids of frames to leave out on both sides.
+      class_ids: the actions to score, from 1; rows with other actions are ignored.
+      excluded_frames: ids of frames whose detections and ground truth do not count.
       protocol: 'activitynet' or 'mmaction2'.
-      max_per_frame: keep this many highest-scored detections of a frame (the
-        challenge's present script keeps 50; its copies keep all).
-      iou_threshold: above 0, at most 1.
-
-    Returns:
-      The result under `protocol`.
+      max_per_frame: number of highest-scored detections to keep in a frame; None
+        keeps all. The current script of the challenge keeps 50; its copies keep all.
+      iou_threshold: smallest IoU of a true positive; above 0, at most 1.
     """
     ranking = rank(
         ground_truth,
@@ -204,14 +204,20 @@ def rank(
     max_per_frame: int | None = None,
     iou_threshold: float = 0.5,
 ) -> dict[str, Ranking]:
-    """Judges every detection, under each of `protocols`; `evaluate`'s arguments."""
+    """Ranks and matches the detections under each of `protocols`.
+
+    The other arguments are those of `evaluate`.
+    """
     check_protocols(protocols)
     if not 0 < iou_threshold <= 1:
-        raise ValueError(f"iou_threshold is {iou_threshold}, expected above 0, to 1")
+        raise ValueError(
+            f"iou_threshold is {iou_threshold}; expected above 0 and at most 1"
+        )
     class_ids = np.unique(np.asarray(class_ids, np.int64))
     num_frames = 1 + max(_highest(ground_truth.frame), _highest(detections.frame))
     excluded = np.zeros(num_frames, bool)
     ids = np.asarray(excluded_frames, np.int64)
+    # An excluded frame may have neither ground truth nor detections.
     excluded[ids[ids < num_frames]] = True
     truth = _Truth.make(ground_truth, class_ids, excluded)
     row, offset = _sort(detections, class_ids, excluded, max_per_frame)
@@ -226,7 +232,7 @@ def rank(
 def check_protocols(names: Sequence[str]) -> None:
     """Raises a ValueError unless all of `names` are in `PROTOCOLS`."""
     if not set(names) <= set(PROTOCOLS):
-        raise ValueError(f"protocols are {PROTOCOLS}, not {tuple(names)}")
+        raise ValueError(f"protocols are {tuple(names)}; expected any of {PROTOCOLS}")
 
 
 def average(ranking: Ranking) -> Result:
@@ -251,11 +257,12 @@ def _highest(frame: np.ndarray) -> int:
 
 
 def class_index(label: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
-    """Index of each label in ascending `class_ids`; len(class_ids) for others."""
+    """Index of each label in the ascending `class_ids`; len(class_ids) for others."""
     others = len(class_ids)
     top = int(class_ids[-1]) if others else -1
     table = np.full(top + 2, others, np.int16)
     table[class_ids] = np.arange(others)
+    # The last entry of the table stands for all labels outside of it.
     label = np.where((label < 0) | (label > top), top + 1, label)
     return table[label]
 
@@ -265,13 +272,15 @@ class _Truth:
     """Ground truth of the scored actions, grouped by frame and action.
 
     Attributes:
-      row: (G,) rows given, without the excluded frames, grouped; order within a
-        group is that of the rows.
+      row: (G,) input rows sorted by group, without those of excluded frames; a group
+        keeps the order of the input.
       box: (G, 4) float64, their boxes.
-      slot: (frames,) index of a frame among those that have boxes here, or -1.
-      start, count: (slots * classes,) where a group lies in `row`.
-      labels: (classes,) number of rows, without the excluded frames.
-      all_labels: (classes,) the same with them.
+      slot: (frames,) index of a frame among those with boxes in `row`, or -1.
+      start, count: (slots * classes,) first index and number of entries in `row` of
+        each group. Group `slot * classes + class_index` holds the boxes of one action
+        in one frame.
+      labels: (classes,) number of rows, without excluded frames.
+      all_labels: (classes,) number of rows, with excluded frames.
     """
 
     row: np.ndarray
@@ -290,10 +299,12 @@ class _Truth:
         rows = np.flatnonzero((index < classes) & ~excluded[boxes.frame])
         frame, index = boxes.frame[rows], index[rows]
         frames = np.unique(frame)
+        # Frames without ground truth get no groups, so the tables of groups stay small.
         slot = np.full(len(excluded), -1, np.int32)
         slot[frames] = np.arange(len(frames))
         group = slot[frame].astype(np.int64) * classes + index
         count = np.bincount(group, minlength=len(frames) * classes).astype(np.int32)
+        # Stable, because the first of several boxes with equal IoU is matched.
         rows = rows[np.argsort(group, kind="stable")]
         return cls(
             row=rows,
@@ -312,14 +323,17 @@ def _sort(
     excluded: np.ndarray,
     max_per_frame: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of scored actions by action, then descending score; where each begins.
+    """Sorts the rows of detections by action, then by descending score.
 
-    Excluded frames and inverted boxes are not among the rows.
+    Drops other actions, excluded frames and inverted boxes.
+
+    Returns:
+      The sorted rows, and the start of each action among them.
     """
     index = class_index(boxes.label, class_ids)
     keep = index < len(class_ids)
     if max_per_frame is not None:
-        # Before anything else is dropped, as the challenge's reader does.
+        # The challenge's reader does this before it drops anything else.
         keep = _highest_per_frame(boxes, keep, max_per_frame)
     keep &= ~excluded[boxes.frame]
     keep &= boxes.box[:, 0] <= boxes.box[:, 2]
@@ -328,6 +342,7 @@ def _sort(
     index = index[row]
     row = row[np.argsort(index, kind="stable")]
     offset = _offsets(np.bincount(index, minlength=len(class_ids)))
+    # Both sorts are stable, so rows with equal scores keep the order of the input.
     descending = -np.asarray(boxes.score, np.float64)
     for start, end in itertools.pairwise(offset):
         part = row[start:end]
@@ -336,14 +351,16 @@ def _sort(
 
 
 def _offsets(count: np.ndarray) -> np.ndarray:
+    """(C + 1,) start of each of the C consecutive parts with `count` entries."""
     return np.concatenate([[0], np.cumsum(count)])
 
 
 def _highest_per_frame(boxes: Boxes, keep: np.ndarray, number: int) -> np.ndarray:
-    """Of the rows to keep, the `number` highest-scored of each frame."""
+    """Keeps the `number` highest-scored of the rows of each frame."""
     row = np.flatnonzero(keep)
     row = row[np.lexsort((-boxes.score[row], boxes.frame[row]))]
     frame = boxes.frame[row]
+    # Index of the first row of the same frame; the difference is the rank in the frame.
     first = np.searchsorted(frame, frame)
     keep = np.zeros_like(keep)
     keep[row[np.arange(len(row)) - first < number]] = True
@@ -364,7 +381,8 @@ def _judge(
     slot = truth.slot[boxes.frame[row]]
     if protocol == "activitynet":
         dtype, labels = np.float64, truth.labels
-        # In the order of the file, which is far quicker than in that of the ranks.
+        # Computed in the order of the file and then indexed: reading the boxes in the
+        # order of the ranking would be far slower.
         area = boxes.box[:, 0] < boxes.box[:, 2]
         area &= boxes.box[:, 1] < boxes.box[:, 3]
         counted = area[row]
@@ -374,6 +392,7 @@ def _judge(
     if not counted.all():
         row, index, slot = row[counted], index[counted], slot[counted]
         offset = _offsets(np.bincount(index, minlength=classes))
+    # Only detections whose frame and action have ground truth can be true positives.
     place = np.flatnonzero(slot >= 0)
     group = slot[place].astype(np.int64) * classes + index[place]
     some = truth.count[group] > 0
@@ -390,27 +409,39 @@ def _take(
     dtype: type,
     iou_threshold: float,
 ) -> np.ndarray:
-    """(N,) row of the ground truth that each of `box` takes; -1: none.
+    """Matches detections with ground truth.
 
-    Boxes are in order of descending score; each group has ground truth.
+    Args:
+      truth: the ground truth.
+      box: (N, 4) boxes of the detections; within a group by descending score.
+      group: (N,) group of each detection; has ground truth.
+      dtype: type in which the protocol computes the IoU.
+      iou_threshold: smallest IoU of a true positive.
+
+    Returns:
+      (N,) row of the ground truth that each detection is matched with, or -1.
     """
     taken = np.full(len(box), -1)
     if not len(box):
         return taken
-    # All pairs of a detection and a ground-truth box of its frame and action.
+    # All pairs of a detection and a ground-truth box of its frame and action, as flat
+    # arrays: pairs begin[i] to begin[i] + count[i] are those of detection i.
     count = truth.count[group]
     begin = np.cumsum(count) - count
     owner = np.repeat(np.arange(len(box)), count)
+    # Number of the pair within its detection, plus the start of the group.
     target = np.arange(len(owner)) - begin[owner] + truth.start[group][owner]
     overlap = iou(box[owner].astype(dtype), truth.box[target].astype(dtype))
     best = np.maximum.reduceat(overlap, begin)
-    # The first pair of each detection that attains its best; NaN never does.
+    # The first pair of each detection with its highest IoU. A comparison with NaN
+    # (neither box has an area) is false, so such a detection has none.
     hit = np.flatnonzero((overlap == best[owner]) & (overlap >= iou_threshold))
     owner, target = owner[hit], target[hit]
     first = np.ones(len(hit), bool)
     first[1:] = owner[1:] != owner[:-1]
     owner, target = owner[first], target[first]
-    # The first detection to name a box takes it; the others are false.
+    # Of the detections of one box, the first has the highest score and is true.
+    # np.unique returns the index of the first occurrence.
     _, taker = np.unique(target, return_index=True)
     taken[owner[taker]] = truth.row[target[taker]]
     return taken

@@ -1,9 +1,9 @@
-"""How sure a difference in mAP is: bootstrap over videos.
+"""Confidence intervals of a difference in mAP: bootstrap over videos.
 
-The key frames of a video are alike, so videos are what is drawn (with
-replacement), not key frames; both sets of detections are scored on the same
-draws. Efron and Tibshirani, An Introduction to the Bootstrap (1993), ch. 13:
-percentile intervals.
+The key frames of a video are not independent of each other. Therefore videos are
+drawn (with replacement), not key frames. Both sets of detections are scored on the
+same draws. The intervals are percentile intervals (Efron and Tibshirani, An
+Introduction to the Bootstrap, 1993, chapter 13).
 """
 
 import itertools
@@ -15,11 +15,11 @@ from ava_jax.metrics.ava_map import Ranking
 
 
 class Difference(NamedTuple):
-    """What the second set of detections scores above the first.
+    """Score of the second set of detections minus that of the first.
 
     Attributes:
-      value: on the data as it is; None where either has no value.
-      low, high: ends of the interval; None likewise.
+      value: difference on the original data; None if one of them has no score.
+      low, high: ends of the confidence interval; None if there is no value.
     """
 
     value: float | None
@@ -44,24 +44,21 @@ def compare(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Comparison:
-    """Differences between two rankings of the same ground truth, with intervals.
+    """Scores the second ranking minus the first, with confidence intervals.
 
-    An action counts in a draw if both rankings average it and the draw holds
-    ground truth of it.
+    The mean of a draw includes an action if the means of both rankings include it and the
+    draw has ground truth of it.
 
     Args:
       first: ranked detections (`ava_map.rank`).
-      second: others, ranked under the same protocol and options.
+      second: other detections, ranked with the same protocol and options.
       detection_videos: for each ranking, (R,) video number of each row of the
         detections that it ranks.
       label_videos: (G,) video number and (G,) action id of each row of ground
         truth that counts.
       resamples: number of draws.
-      confidence: share of draws within the interval.
-      seed: of the draws.
-
-    Returns:
-      Second minus first.
+      confidence: share of the draws within the interval.
+      seed: seed of the draws.
     """
     class_ids = first.class_ids
     videos, labels = label_videos
@@ -69,10 +66,11 @@ def compare(
         (int(part.max()) for part in (*detection_videos, videos) if len(part)),
         default=0,
     )
+    # Only videos with ground truth are drawn.
     weights = _draw(np.unique(videos), num_videos, resamples, seed)
     truth = np.zeros((num_videos, len(class_ids)))
     np.add.at(truth, (videos, np.searchsorted(class_ids, labels)), 1)
-    truth = weights @ truth
+    truth = weights @ truth  # (draws, classes) number of labels
     precisions = [
         _weighted_precisions(ranking, video[ranking.row], weights, truth)
         for ranking, video in zip((first, second), detection_videos, strict=True)
@@ -80,7 +78,7 @@ def compare(
     averaged = [
         first.is_averaged(i) and second.is_averaged(i) for i in range(len(class_ids))
     ]
-    # (draws, classes); draw 0 is the data as it is.
+    # (draws, classes); draw 0 is the original data.
     change = np.where(averaged, precisions[1] - precisions[0], np.nan)
     share = (1 - confidence) / 2
     return Comparison(
@@ -93,7 +91,7 @@ def compare(
 
 
 def _draw(present: np.ndarray, num_videos: int, resamples: int, seed: int):
-    """(1 + resamples, videos): how often each draw has a video; once in row 0."""
+    """(1 + resamples, videos) count of each video in each draw; row 0 is all ones."""
     weights = np.ones((1 + resamples, num_videos))
     drawn = np.random.default_rng(seed).choice(present, (resamples, len(present)))
     for row, draw in zip(weights[1:], drawn, strict=True):
@@ -104,9 +102,10 @@ def _draw(present: np.ndarray, num_videos: int, resamples: int, seed: int):
 def _weighted_precisions(
     ranking: Ranking, video: np.ndarray, weights: np.ndarray, truth: np.ndarray
 ) -> np.ndarray:
-    """(draws, classes) AP where each row counts as often as its video is drawn.
+    """(draws, classes) AP, NaN where a draw has no ground truth of the action.
 
-    NaN where a draw has no ground truth of an action.
+    A draw repeats videos, so each detection counts as often as its video was drawn. The
+    ranking and the matches stay the same: frames do not influence each other.
     """
     precisions = np.full(truth.shape, np.nan)
     for i, (start, end) in enumerate(itertools.pairwise(ranking.offset)):
@@ -117,15 +116,18 @@ def _weighted_precisions(
                 continue
             found = weight[part[true]]
             seen = np.cumsum(weight[part])[true]
-            # A draw may lack the video of a first true detection: 0 / 0.
+            # `seen` is 0 until the first detection whose video was drawn. There `found`
+            # is 0 too, so 0 / 1 adds nothing to the AP.
             precision = np.cumsum(found) / np.maximum(seen, 1)
+            # Unlike in `Ranking.average_precision`, recall rises by a different weight
+            # at each true positive, so the envelope must be in its order.
             envelope = np.maximum.accumulate(precision[::-1])[::-1]
             precisions[draw, i] = np.dot(found, envelope) / truth[draw, i]
     return precisions
 
 
 def _mean(change: np.ndarray) -> np.ndarray:
-    """(draws,) mean over classes; NaN where a draw has none."""
+    """(draws,) mean over classes; NaN for a draw without any."""
     count = np.sum(~np.isnan(change), axis=1)
     return np.divide(
         np.nansum(change, axis=1),

@@ -1,13 +1,14 @@
-"""The highest AP that scores can give on the boxes that were detected.
+"""The highest AP that any scores can give with the detected boxes.
 
-A label is reached if some detected box can be true for it: of all boxes with this
-action in its frame it is the one with the highest IoU with that box, at least the
-threshold. Every box of the detections counts, whatever actions it was given.
-With score 1 for one such box of each reached label and no other detections,
-precision is 1 up to that recall, so the ceiling of an action is the share of its
-labels that are reached. No scores give more, since a detection can be true for no
-other label than these. So `ceiling - AP` is lost to the scores and `1 - ceiling`
-for want of a box.
+A label is reached if some detected box can be a true positive for it: among all true
+boxes of this action in the frame, its box has the highest IoU with the detected box,
+and that IoU reaches the threshold. Every detected box is tried with every action,
+whatever its own detections are.
+
+The ceiling of an action is the share of its labels that are reached. Scores can attain
+it: with one such detection for each reached label and no others, precision is 1 up to
+this recall. No scores can exceed it, because no detection can be true for another
+label. So `ceiling - AP` is lost to the scores, and `1 - ceiling` to missing boxes.
 """
 
 from collections.abc import Sequence
@@ -27,22 +28,25 @@ def reached_labels(
     excluded_frames: Sequence[int] = (),
     iou_threshold: float = 0.5,
 ) -> np.ndarray:
-    """Which of the counted labels are reached.
+    """Finds the labels that some detected box can reach.
 
     Args:
       truth: the ground truth.
-      found: the boxes of the detections.
-      ranking: names the protocol and the actions.
-      excluded_frames: nothing is reached there.
-      iou_threshold: that of the metric.
+      found: the distinct boxes of the detections.
+      ranking: gives the protocol and the actions.
+      excluded_frames: ids of frames where no label is reached.
+      iou_threshold: the threshold of the metric.
 
     Returns:
       (L,) bool, for each of `truth.row`.
     """
     classes = len(ranking.class_ids)
+    # The distinct pairs of a frame and an action, each as one number for np.unique.
     frame = truth.boxes.frame[truth.row].astype(np.int64)
     frame, index = np.divmod(np.unique(frame * classes + truth.index), max(classes, 1))
-    # Every detected box, as a detection of every action of its frame.
+    # Every detected box becomes a detection of every true action in its frame. The
+    # evaluator then matches them. All scores are equal: their order does not change
+    # which labels are matched.
     person, action = pairs_of_a_frame(found.frame, frame)
     every = ava_map.Boxes(
         found.frame[person],
@@ -66,7 +70,7 @@ def reached_labels(
 def ceilings(
     ranking: Ranking, truth: Truth, reached: np.ndarray
 ) -> dict[int, float | None]:
-    """Ceiling of each action by id; None where the protocol does not average it."""
+    """Ceiling of each action, by id; None if the mean does not include the action."""
     count = np.bincount(truth.index[reached], minlength=len(ranking.class_ids))
     return {
         label: float(count[i] / ranking.labels[i]) if ranking.is_averaged(i) else None

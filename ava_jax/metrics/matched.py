@@ -1,4 +1,4 @@
-"""Actions of the people who were found: confusion, and the worst mistakes."""
+"""Actions of detected people: confusion, and the worst mistakes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,17 +9,17 @@ from ava_jax.metrics import person_boxes as people_lib
 from ava_jax.metrics.ava_map import Boxes, Ranking
 from ava_jax.metrics.person_boxes import People, Truth
 
-# Of each action, so many candidates for the worst mistakes.
+# Number of candidates for the worst mistakes from each action.
 _PER_ACTION = 2
 
 
 class Matched(NamedTuple):
-    """True people with the detected box that stands for them.
+    """True people, each matched with one detected box.
 
     Attributes:
       person: (M,) index of the true person.
       found: (M,) index of the detected box.
-      scores: (M, C) of each action; -inf where the detections have none.
+      scores: (M, C) score of each action; -inf if it was not detected.
       labels: (M, C) bool, the true actions.
     """
 
@@ -30,18 +30,18 @@ class Matched(NamedTuple):
 
 
 class Confusion(NamedTuple):
-    """What was predicted for each true action, on matched people.
+    """Confusion matrix of the actions of matched people.
 
-    For a person with k true actions, the k highest-scored actions are the
-    predicted ones. A true action among them is found. Each of the others is
-    missed, and divided evenly among the predicted actions that are not true: as
-    many as were missed, unless the person has fewer than k scores.
+    For a person with k true actions, the k highest-scored actions are the predicted
+    ones. A true action among them is found. Every other true action is missed, and its
+    count is divided evenly among the predicted actions that are not true. There are as
+    many of these as missed ones, unless the person has fewer than k scores.
 
     Attributes:
-      count: (C, C) number of labels of the row's action (one person can give
-        fractions) that went to the column's; the found ones are on the diagonal.
-      labels: (C,) labels of each action. What a row of `count` lacks of it went
-        to no action, for want of scores.
+      count: (C, C) number of labels by true action (row) and predicted action
+        (column), which may be a fraction; found labels are on the diagonal.
+      labels: (C,) number of labels of each action. It exceeds the sum of a row of
+        `count` if people have too few scores.
     """
 
     count: np.ndarray
@@ -49,18 +49,18 @@ class Confusion(NamedTuple):
 
     @property
     def shown(self) -> np.ndarray:
-        """Indices of the actions that are true or predicted of anyone."""
+        """Indices of the actions that are true or predicted for anyone."""
         return np.flatnonzero(self.labels + self.count.sum(axis=0))
 
 
 class Mistake(NamedTuple):
-    """A false detection, or a label with a low score.
+    """A false positive, or a label with a low score.
 
     Attributes:
-      frame: its id.
+      frame: frame id.
       box: (4,) the detected box.
       label: action id.
-      score: of the detected box and the action; None if there is none.
+      score: score of the action for this box; None if it was not detected.
     """
 
     frame: int
@@ -81,10 +81,10 @@ def match(
 
     Args:
       truth: the ground truth.
-      found: the boxes of the detections.
-      ranking: of the detections; those that it leaves out have no score here.
-      excluded_frames: nobody is matched there.
-      iou_threshold: for a match.
+      found: the distinct boxes of the detections.
+      ranking: the ranking of the detections; only ranked detections have scores.
+      excluded_frames: ids of frames where nobody is matched.
+      iou_threshold: smallest IoU of a match.
     """
     partner = people_lib.pair(found, truth.people, iou_threshold)
     partner[np.isin(found.frame, excluded_frames)] = -1
@@ -93,9 +93,13 @@ def match(
     shape = len(box), len(ranking.class_ids)
     scores, labels = np.full(shape, -np.inf), np.zeros(shape, bool)
 
+    # Detection -> its box -> the row of that box in `scores`, or -1. The rows for true
+    # people below are found in the same way.
     place = _places(box, len(found.frame))[found.of_row[ranking.row]]
     here = place >= 0
     cells = place[here] * shape[1] + ranking.class_index[here]
+    # A box may have several detections of one action: the highest score counts.
+    # `reshape` returns a view, so this writes to `scores`.
     np.maximum.at(scores.reshape(-1), cells, ranking.score[here])
 
     place = _places(person, len(truth.people.frame))[truth.person]
@@ -105,20 +109,23 @@ def match(
 
 
 def _places(chosen: np.ndarray, size: int) -> np.ndarray:
-    """(size,) where each index stands in `chosen`, -1 if it does not."""
+    """(size,) position of each index in `chosen`, or -1: the inverse of `chosen`."""
     place = np.full(size, -1)
     place[chosen] = np.arange(len(chosen))
     return place
 
 
 def confuse(matched: Matched) -> Confusion:
-    """Which actions are taken for which others; see `Confusion`."""
+    """Computes the confusion matrix that `Confusion` describes."""
     scores, labels = matched.scores, matched.labels
     order = np.argsort(-scores, axis=1, kind="stable")
+    # The inverse of the permutation `order`: the rank of each action for each person.
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.arange(scores.shape[1])[None], axis=1)
     predicted = (rank < labels.sum(axis=1)[:, None]) & (scores > -np.inf)
     missed, wrong = labels & ~predicted, predicted & ~labels
+    # A person with m missed actions has at most m wrong ones. Each pair of a missed and
+    # a wrong action counts 1 / m; the matrix product sums the pairs over all people.
     share = missed / np.maximum(missed.sum(axis=1), 1)[:, None]
     count = share.T @ wrong
     count[np.diag_indices(len(count))] += (labels & predicted).sum(axis=0)
@@ -128,19 +135,21 @@ def confuse(matched: Matched) -> Confusion:
 def false_alarms(
     ranking: Ranking, detections: Boxes, truth: Truth, number: int
 ) -> list[Mistake]:
-    """The highest-scored false detections, on frames with ground truth.
+    """The highest-scored false positives on frames with ground truth.
 
     Args:
-      ranking: of `detections`.
-      detections: as they were ranked.
-      truth: the ground truth that judged them.
-      number: at most so many; every action's worst come before any second one.
+      ranking: the ranking of `detections`.
+      detections: all detections that were given to `ava_map.rank`.
+      truth: their ground truth.
+      number: largest number of mistakes. The worst of every action come first, then
+        the second worst.
     """
     frames = np.unique(truth.boxes.frame[truth.row])
     worst = []
     for label, start, end in zip(
         ranking.class_ids.tolist(), ranking.offset, ranking.offset[1:], strict=False
     ):
+        # In the order of the ranking: the highest score first.
         false = start + np.flatnonzero(ranking.taken[start:end] < 0)
         false = false[np.isin(detections.frame[ranking.row[false]], frames)]
         worst += [(k, label, i) for k, i in enumerate(false[:_PER_ACTION])]
@@ -159,15 +168,16 @@ def false_alarms(
 def low_scores(
     matched: Matched, found: People, ranking: Ranking, number: int
 ) -> list[Mistake]:
-    """The lowest-scored true actions of people who were found.
+    """The true actions of detected people with the lowest scores.
 
-    It is a mistake only if some false detection of the action has a higher score.
+    A low score is a mistake only if some false positive of the action has a higher
+    score.
 
     Args:
-      matched: people and scores.
-      found: the boxes of the detections.
-      ranking: of the detections.
-      number: as of `false_alarms`.
+      matched: the matched people.
+      found: the distinct boxes of the detections.
+      ranking: the ranking of the detections.
+      number: largest number of mistakes, as in `false_alarms`.
     """
     worst = []
     for c in range(len(ranking.class_ids)):
@@ -175,6 +185,7 @@ def low_scores(
         false = np.flatnonzero(ranking.taken[start:end] < 0)
         top = ranking.score[start + false[0]] if len(false) else -np.inf
         scores = matched.scores[:, c]
+        # An action without any score is a mistake even without false positives.
         below = (scores < top) | (scores == -np.inf)
         rows = np.flatnonzero(matched.labels[:, c] & below)
         rows = rows[np.argsort(scores[rows], kind="stable")]

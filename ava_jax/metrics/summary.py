@@ -1,4 +1,4 @@
-"""What an evaluation gives, as one dict for JSON: both protocols, groups, counts."""
+"""The results of an evaluation as one dict for JSON."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -21,26 +21,26 @@ def summarise(
     max_per_frame: int | None = None,
     iou_threshold: float = 0.5,
 ) -> dict[str, Any]:
-    """Both protocols and what they were computed from, ready for JSON.
+    """Scores detections under both protocols.
 
     Args:
-      ground_truth: as `ava_map.evaluate` takes it.
-      detections: as `ava_map.evaluate` takes it.
+      ground_truth: one row for each action of each box.
+      detections: one row for each action of each box, with scores.
       class_names: names of the actions to score, by action id.
-      groups: action ids by the name of their group.
-      keyframes: ids of annotated frames besides those of `ground_truth` (the
-        ones annotated as having no box).
-      excluded_frames: ids of frames to leave out on both sides.
-      protocol: whose numbers stand in `mAP`, `per_class` and `groups`.
-      max_per_frame: as `ava_map.evaluate` takes it.
-      iou_threshold: as `ava_map.evaluate` takes it.
+      groups: action ids of each group of actions, by the name of the group.
+      keyframes: ids of annotated frames without boxes; those of `ground_truth` may be
+        among them.
+      excluded_frames: ids of frames whose detections and ground truth do not count.
+      protocol: protocol of `mAP`, `per_class` and `groups` in the result.
+      max_per_frame: number of highest-scored detections to keep in a frame.
+      iou_threshold: smallest IoU of a true positive.
 
     Returns:
       {"protocol", "mAP", "per_class": {id: AP or None}, "groups": {name: mean AP or
       None}, "protocols": {name: {"mAP", "per_class", "groups"}}, "class_names",
-      "counts"}; ids are text, as JSON has it. Groups without a scored action are
-      left out. Of the counts, `excluded_keyframes` are the annotated ones among the
-      excluded frames; all others leave excluded frames out.
+      "counts"}. Ids are strings, as JSON requires. Groups without a scored action are
+      left out. `excluded_keyframes` counts the annotated frames that are excluded; all
+      other counts are without excluded frames.
     """
     ava_map.check_protocols([protocol])
     class_ids = sorted(class_names)
@@ -76,7 +76,7 @@ def _group_means(
     average_precision: Mapping[int, float | None],
     groups: Mapping[str, Collection[int]],
 ) -> dict[str, float | None]:
-    """Mean AP of each group that has a scored action; None where none is averaged."""
+    """Mean AP of each group with scored actions; None if none of them has an AP."""
     means = {}
     for name, members in groups.items():
         scored = [average_precision[i] for i in members if i in average_precision]
@@ -95,6 +95,7 @@ def _counts(
     annotated = np.union1d(ground_truth.frame, np.asarray(keyframes, np.int64))
     excluded = np.isin(annotated, excluded_frames)
     rows = ~np.isin(ground_truth.frame, annotated[excluded])
+    # A box has one row for each of its actions; it counts once.
     columns = np.column_stack([ground_truth.frame[rows], ground_truth.box[rows]])
     return {
         "keyframes": int((~excluded).sum()),
