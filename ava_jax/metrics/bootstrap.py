@@ -46,8 +46,8 @@ def compare(
 ) -> Comparison:
     """Scores the second ranking minus the first, with confidence intervals.
 
-    The mean of a draw includes an action if the means of both rankings include it and the
-    draw has ground truth of it.
+    The mean of a draw includes an action if the means of both rankings include it and
+    the draw has ground truth of it.
 
     Args:
       first: ranked detections (`ava_map.rank`).
