@@ -116,7 +116,7 @@ def main(argv: Sequence[str]) -> None:
         from ava_jax.report.evaluation import write_report
 
         findings = scoring.analyse_tables(*tables[:2], names, **options)
-        print(f"\nLook at {write_report(args.report, summary, findings)}")
+        print(f"\nReport: {write_report(args.report, summary, findings)}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ _PANELS = (
 )
 # Line styles of curves in one plot; the next one is used when the colours run out.
 _LINES = ("-", "--", ":")
-# Right ends of the columns beside the bars, in widths of the plot.
+# Right ends of the columns next to the bars, in widths of the plot.
 _AP_COLUMN = 1.12
 _LABELS_COLUMN = 1.28
 

@@ -152,7 +152,7 @@ def test_frames_that_count_from_0_show_the_same(own):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], r"holds no file like img_00001\.jpg"),
+        ([], r"has no file like img_00001\.jpg"),
         (["x_1.jpg", "y_1.jpg"], r"named like x_\{:01\}\.jpg, y_\{:01\}\.jpg"),
     ],
 )
@@ -498,7 +498,7 @@ def test_a_thread_keeps_few_videos_open(tmp_path, monkeypatch):
             {},
             r"1 of 1 movies do not have exactly one video file .*v\.mp4.*: none",
         ),
-        ({"v.mp4": b"", "v.mkv": b""}, r"found for it: \['v.mkv', 'v.mp4'\]"),
+        ({"v.mp4": b"", "v.mkv": b""}, r"found for this movie: \['v.mkv', 'v.mp4'\]"),
         ({"v.mp4": b"no video"}, r"v\.mp4 cannot be read as a video"),
     ],
     ids=["missing", "two", "broken"],

@@ -184,7 +184,7 @@ def detect_frame_name(root: pathlib.Path, video: str) -> str:
         else "no file like img_00001.jpg"
     )
     raise UserError(
-        f"{root / video} holds {found}. Extract the movie's frames there, or set "
+        f"{root / video} has {found}. Extract the movie's frames there, or set "
         "config.data.frame_name to how they are named, like 'img_{:05}.jpg'."
     )
 
@@ -196,7 +196,7 @@ def _look(folder: pathlib.Path, video: str, name: FrameName, whole: bool) -> Fac
     indices = _indices(folder, name.head(video), name.suffix)
     if not len(indices):
         raise UserError(
-            f"{folder} holds no frame named like {name.file(video, 1)}. Extract the "
+            f"{folder} has no frame named like {name.file(video, 1)}. Extract the "
             "movie's frames there, or set config.data.frame_name to how they are named."
         )
     first, last = int(indices[0]), int(indices[-1])
