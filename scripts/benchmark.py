@@ -1,8 +1,8 @@
-"""Measures the speed of the project's parts on this machine.
+"""Measures the speed of the parts of this project on this machine.
 
     python scripts/benchmark.py model --config configs/slowfast.py --mode train
 
-docs/benchmarks.md has results. Every part lists its flags:
+docs/benchmarks.md has results. For the flags of a part:
 python scripts/benchmark.py model --help
 """
 
@@ -21,8 +21,8 @@ from benchmarks import (
 
 from ava_jax import command_line
 
-# Each has NAME, a one-line HELP, add_arguments(parser), run(args) -> dict of
-# results for --json, and show(results), which prints them.
+# Each module has NAME, a one-line HELP, add_arguments(parser), run(args), which returns
+# a dict of results for --json, and show(results), which prints them.
 PARTS = (model, precision, train, communication, data, evaluation, video)
 
 

@@ -2,8 +2,8 @@
 
     python scripts/check_ava.py --config configs/slowfast.py --config.data.root=data/ava
 
-This takes seconds; with --frames every frame is decoded, on all cores. docs/data.md
-lists what is checked.
+This takes seconds. With --frames it decodes every frame, on all cores. docs/data.md
+lists the checks.
 
 Exit status: 0 the data set is clean, 1 it has problems, 2 nothing could be checked.
 """
@@ -21,7 +21,7 @@ NOTHING_CHECKED = 2
 
 
 def main(argv: Sequence[str]) -> int:
-    """Checks, prints, writes."""
+    """Checks the data set, prints the findings, and writes the requested files."""
     parser = command_line.Parser(__doc__)
     parser.add_config("configuration that training uses")
     add = parser.add_argument
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.set_verbosity(logging.ERROR)
-    # Imported here because --help and a mistyped flag should not wait for them.
+    # Imported here, so that --help and errors in flags do not wait for TensorFlow.
     import tqdm
 
     from ava_jax import files, workdir
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
 def _check_folder(path: str) -> None:
     folder = pathlib.Path(path).absolute().parent
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise UserError(f"{path} cannot be written: {folder} is no writable folder.")
+        raise UserError(f"{path} cannot be written: {folder} is not a writable folder.")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 python scripts/convert_checkpoint.py IN.pth OUT_DIR --config configs/FILE.py:VARIANT
 
-Train from it with --config.init_from=OUT_DIR, or use it for prediction. PyTorch is
-not needed, and nothing in the file is executed.
+Train from it with --config.init_from=OUT_DIR, or use it for prediction. PyTorch is not
+needed, and no code in the file is executed.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from ava_jax import command_line
 
 
 def main(argv: Sequence[str]) -> None:
-    """Converts, and prints how every tensor was used."""
+    """Converts the file, and prints how every tensor was used."""
     parser = command_line.Parser(__doc__)
     add = parser.add_argument
     add("source", metavar="IN.pth", help="checkpoint file")
@@ -30,9 +30,9 @@ def main(argv: Sequence[str]) -> None:
     add("--verify", action="store_true", help="read the result back and compare it")
     add("--labels", metavar="FILE", help="label map (default: AVA's 80 actions)")
     args = parser.parse_args(argv)
-    # Converting is work for the CPU; an accelerator would be claimed for nothing.
+    # The CPU is enough, and JAX would reserve the memory of an accelerator.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    # Imported here because --help and a mistyped flag should not wait for them.
+    # Imported here, so that --help and errors in flags do not wait for JAX.
     from ava_jax.annotations.label_map import read_labels
     from ava_jax.checkpoints.pytorch import convert_file
 

@@ -3,10 +3,9 @@
 python scripts/demo_video.py VIDEO --checkpoint DIR --out result.mp4
 
 writes the annotated video, result.html (a page with a timeline), result.csv
-(detections in AVA's format) and result.jsonl. VIDEO is a file, an address like
-rtsp://..., or the number of a camera. Without VIDEO, a validation movie of the data
-set that the model was trained on is shown; DIR is then the working directory of a
-training (default: runs/mini).
+(detections in AVA's format) and result.jsonl. VIDEO is a file, an address such as
+rtsp://..., or the number of a camera. Without VIDEO, the script uses a validation movie
+of the data set of the training; DIR is then its working directory (default: runs/mini).
 """
 
 import argparse
@@ -27,7 +26,7 @@ and show its model on one of its own movies:
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = command_line.Parser(__doc__)
     add = parser.add_argument
     add("video", metavar="VIDEO", nargs="?", help="file, address or camera number")
@@ -87,7 +86,7 @@ def main(argv: Sequence[str]) -> None:
     checkpoint = args.checkpoint or (args.video is None and _MINIATURE)
     if not checkpoint or not (args.checkpoint or os.path.isdir(checkpoint)):
         raise UserError(_OFFER)
-    # Imported here because --help and a mistyped flag should not wait for them.
+    # Imported here, so that --help and errors in flags do not wait for JAX.
     from ava_jax.predict import Detector
     from ava_jax.visualization.annotate_video import Options, annotate_video
 
@@ -103,7 +102,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def options(args: argparse.Namespace) -> dict:
-    """The arguments as the fields of the library's options."""
+    """Converts the arguments to the fields of `annotate_video.Options`."""
     same = ("person_score", "every", "threshold", "batch")
     return {name: getattr(args, name) for name in same} | {
         "people": args.detector or "hog",
@@ -113,7 +112,7 @@ def options(args: argparse.Namespace) -> dict:
 
 
 def use_own_data(args, config, checkpoint: str, folder: str) -> None:
-    """Fills in a movie of the data set, with its proposals as people."""
+    """Sets a movie of the data set as the video, and its proposals as the people."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from ava_jax.prepare.sample_video import make_video
 

@@ -18,7 +18,7 @@ from ava_jax.report.tables import comparison_text, score_text
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = command_line.Parser(__doc__)
     add = parser.add_argument
     add(
@@ -72,13 +72,13 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def read_tables(args, names) -> list[annotations.BoxTable]:
-    """Ground truth and one or two detections; says what is doubtful about them."""
+    """Reads ground truth and one or two files of detections; prints their findings."""
     truth = annotations.read_boxes(args.ground_truth, lenient=args.lenient)
     tables, findings = [truth], {}
     for path in filter(None, (args.detections, args.compare)):
         table = annotations.read_boxes(path, kind="detections", lenient=args.lenient)
         found = detection_checks.check_detections(truth, table, names)
-        # Those of the ground truth come with every file of detections.
+        # Findings about the ground truth come with every file; print them once.
         findings |= {str(finding): finding for finding in found}
         tables.append(table)
     if not args.lenient:
@@ -90,7 +90,7 @@ def read_tables(args, names) -> list[annotations.BoxTable]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads, checks, scores, prints, writes."""
+    """Reads and checks the files, scores them, and prints and writes the results."""
     args = parse_arguments(argv)
     names = annotations.read_labels(args.label_map)
     exclusions = args.exclusions and annotations.read_exclusions(args.exclusions)
@@ -112,11 +112,11 @@ def main(argv: Sequence[str]) -> None:
     if args.json:
         files.replace(args.json, json.dumps(summary, indent=1) + "\n")
     if args.report:
-        # Imported here because only this needs Matplotlib and OpenCV.
+        # Imported here, because only the report needs Matplotlib and OpenCV.
         from ava_jax.report.evaluation import write_report
 
         findings = scoring.analyse_tables(*tables[:2], names, **options)
-        print(f"\nLook at {write_report(args.report, summary, findings)}")
+        print(f"\nReport: {write_report(args.report, summary, findings)}")
 
 
 if __name__ == "__main__":

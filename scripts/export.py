@@ -1,11 +1,10 @@
-"""Writes a detector for other programs, with its weights inside.
+"""Exports a detector with its weights for other programs.
 
 python scripts/export.py CHECKPOINT OUT --format stablehlo|savedmodel|onnx
 
-CHECKPOINT is the working directory of a training, a directory that
-scripts/convert_checkpoint.py wrote, or a PyTorch file with its --config. OUT.json
-describes inputs and outputs. All clips have the same --size; boxes are padded with
-zeros.
+CHECKPOINT is the working directory of a training, a directory written by
+scripts/convert_checkpoint.py, or a PyTorch file with its --config. OUT.json describes
+the inputs and outputs. All clips have the same --size; boxes are padded with zeros.
 
   stablehlo   a file for jax.export.deserialize; any number of clips
   savedmodel  a directory for TensorFlow; any number of clips
@@ -23,7 +22,7 @@ _FORMATS = ("stablehlo", "savedmodel", "onnx")
 
 
 def size(text: str) -> tuple[int, int]:
-    """HEIGHTxWIDTH as two numbers."""
+    """Parses HEIGHTxWIDTH."""
     if not (match := re.fullmatch(r"(\d+)x(\d+)", text)):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not HEIGHTxWIDTH in pixels, such as 256x456"
@@ -32,7 +31,7 @@ def size(text: str) -> tuple[int, int]:
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = command_line.Parser(__doc__)
     add = parser.add_argument
     add("checkpoint", metavar="CHECKPOINT", help="directory, or PyTorch file")
@@ -62,9 +61,9 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads the checkpoint, writes the file."""
+    """Reads the checkpoint and writes the file."""
     args = parse_arguments(argv)
-    # Exporting is work for the CPU; an accelerator would be claimed for nothing.
+    # The CPU is enough, and JAX would reserve the memory of an accelerator.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from ava_jax import export
 

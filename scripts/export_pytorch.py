@@ -2,7 +2,7 @@
 
 python scripts/export_pytorch.py CHECKPOINT_DIR OUT.pth
 
-PyTorch is not needed. torch.load(OUT, weights_only=True) reads the file, and so does
+PyTorch is not needed. Read the file with torch.load(OUT, weights_only=True), or with
 MMAction2 (load_from=OUT, or tools/test.py CONFIG OUT).
 """
 
@@ -14,13 +14,13 @@ from ava_jax import command_line
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads the directory, writes the file."""
+    """Reads the directory and writes the file."""
     parser = command_line.Parser(__doc__)
     add = parser.add_argument
     add("checkpoint", metavar="CHECKPOINT_DIR", help="working or converted directory")
     add("out", metavar="OUT.pth", help="file to write")
     args = parser.parse_args(argv)
-    # Exporting is work for the CPU; an accelerator would be claimed for nothing.
+    # The CPU is enough, and JAX would reserve the memory of an accelerator.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from ava_jax.checkpoints.pytorch.export import export_file
 

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 
 from ava_jax import command_line
 
-_GRACE_SECONDS = 30  # for the others to end by themselves, after one failed
+_GRACE_SECONDS = 30  # in which the others may end by themselves after a failure
 
 
 def main(argv: Sequence[str]) -> int:
-    """Starts the processes, and waits for them."""
+    """Starts the processes and waits for them."""
     parser = command_line.Parser(__doc__)
     add = parser.add_argument
     at_least_1 = command_line.at_least(1)
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     port = _free_port()
     processes = [_start(i, port, args) for i in range(args.n)]
-    # A terminal sends Ctrl-C to them itself.
+    # A terminal sends Ctrl-C to all processes, so this one only waits for the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: [p.terminate() for p in processes])
     for i, process in enumerate(processes):
@@ -60,14 +60,20 @@ def _start(i: int, port: int, args: argparse.Namespace) -> subprocess.Popen:
     first = i * args.devices
     devices = {
         "JAX_NUM_CPU_DEVICES": str(args.devices),
-        # XLA's threads: with more, it exchanges values in an order that is not fixed.
+        # Threads of XLA. With more threads than devices, the order of the collectives
+        # is not deterministic.
         "NPROC": str(args.devices),
         "JAX_LOCAL_DEVICE_IDS": ",".join(map(str, range(first, first + args.devices))),
     }
     return subprocess.Popen(
         [
-            *(sys.executable, "-u", "-m", "ava_jax.main", *args.arguments),
-            *(f"--coordinator=127.0.0.1:{port}", f"--processes={args.n}"),
+            sys.executable,
+            "-u",  # unbuffered, so that lines appear at once
+            "-m",
+            "ava_jax.main",
+            *args.arguments,
+            f"--coordinator=127.0.0.1:{port}",
+            f"--processes={args.n}",
             f"--process={i}",
         ],
         stdout=subprocess.PIPE,
@@ -83,12 +89,13 @@ def _print_lines(i: int, stream) -> None:
 
 
 def _wait(processes: list[subprocess.Popen]) -> int:
-    """Exit status of the first one that failed, or 0."""
+    """Returns the exit status of the first process that failed, or 0."""
     while True:
         codes = [process.poll() for process in processes]
         failed = [code for code in codes if code]
         if failed:
             _stop(processes)
+            # A negative code is a signal; shells report 128 + its number.
             return failed[0] if failed[0] > 0 else 128 - failed[0]
         if None not in codes:
             return 0

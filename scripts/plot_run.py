@@ -1,8 +1,8 @@
-"""Compares trainings: an image with their losses and mAPs over the steps.
+"""Compares training runs: plots their losses and mAPs over the steps.
 
 python scripts/plot_run.py runs/first runs/second --out runs.png
 
-A run is the working directory of a training, which may be unfinished.
+A run is the working directory of a finished or unfinished training.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ava_jax.workdir import read_history
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads the histories, draws, writes."""
+    """Reads the histories and writes the image."""
     parser = command_line.Parser(__doc__)
     add = parser.add_argument
     add("runs", metavar="RUN", nargs="+", help="working directory of a training")
@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> None:
     histories = {run.rstrip("/"): read_history(run) for run in args.runs}
     picture = charts.compare_runs(histories)
     if picture is None:
-        raise UserError("There is no loss and no mAP in these histories yet.")
+        raise UserError("These histories contain no loss and no mAP yet.")
     files.replace(args.out, picture)
     print(f"{args.out}: written")
 

@@ -1,8 +1,8 @@
-"""Makes a data set in AVA's format, step by step, as docs/data.md describes.
+"""Prepares a data set in AVA's format; docs/data.md describes the steps.
 
     python scripts/prepare_ava.py extract --config configs/own.py --videos DIR
 
-Every step lists its flags: python scripts/prepare_ava.py extract --help
+For the flags of a step: python scripts/prepare_ava.py extract --help
 """
 
 import argparse
@@ -13,7 +13,7 @@ from ava_jax import command_line, errors
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """The command line; `step` is the function of the step."""
+    """Parses the command line; `step` is the function of the chosen step."""
     parser = command_line.Parser(__doc__)
     steps = parser.add_subparsers(metavar="STEP", required=True)
 
@@ -86,14 +86,14 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str]) -> int | None:
-    """Does the step that the command line names."""
+    """Runs the step that the command line names."""
     args = parse_arguments(argv)
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return args.step(args)
 
 
-# Every step has imports of its own, for which --help should not wait.
+# Every step has its own imports, so that --help does not wait for them.
 
 
 def _list(args: argparse.Namespace) -> None:

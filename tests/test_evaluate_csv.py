@@ -49,7 +49,7 @@ def test_scores_and_compares(tmp_path):
         *("--resamples", "3", "--report", tmp_path / "report"),
     )
     assert done.returncode == 0, done.stderr
-    assert f"Look at {tmp_path / 'report' / 'index.html'}" in done.stdout
+    assert f"Report: {tmp_path / 'report' / 'index.html'}" in done.stdout
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert f"<b>{json.loads(out.read_text())['mAP']:.3f}</b>mAP, mmaction2" in page
     summary = json.loads(out.read_text())

@@ -1,8 +1,8 @@
-"""AP on parts of the ground truth: by size of the people, by their number.
+"""AP on parts of the ground truth: by size and by number of people.
 
-A detection belongs to the part of the label that it took; a false one to the part
-of its own box, as in COCO's AP by area (pycocotools, `cocoeval.py`). Means are over
-the actions that have labels in every part, so that the parts can be compared.
+A true positive belongs to the part of its label. A false positive belongs to the part
+of its own box, as in COCO's AP by area (pycocotools, `cocoeval.py`). Means are over the
+actions that have labels in every part, so that the parts can be compared.
 """
 
 from typing import NamedTuple
@@ -12,16 +12,16 @@ import numpy as np
 from ava_jax.metrics.ava_map import Boxes, Ranking
 from ava_jax.metrics.person_boxes import Truth
 
-# The fewest people of a key frame, by part: 1, 2, 3 or 4, 5 and more.
+# Smallest number of people in a key frame of each part: 1, 2, 3 to 4, 5 or more.
 _PEOPLE = (1, 2, 3, 5)
 
 
 class Part(NamedTuple):
-    """Part of the ground truth, and what was scored on it.
+    """A part of the ground truth with its scores.
 
     Attributes:
-      low: the least of the quantity that makes the parts.
-      high: where the next part begins; None for the last.
+      low: smallest area or number of people of the part.
+      high: where the next part begins; None for the last part.
       people: number of people with counted labels.
       labels: number of counted labels, of all actions.
       mean: mAP; None if no action has labels in every part.
@@ -37,7 +37,12 @@ class Part(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The parts that have labels, and over how many actions their means are."""
+    """Scores of the parts that have labels.
+
+    Attributes:
+      parts: in ascending order.
+      classes: number of actions that the means include.
+    """
 
     parts: tuple[Part, ...]
     classes: int
@@ -46,13 +51,13 @@ class Parts(NamedTuple):
 def by_size(
     ranking: Ranking, detections: Boxes, truth: Truth, reached: np.ndarray
 ) -> Parts:
-    """AP by the area of people's boxes: three parts with equally many people.
+    """AP by the area of the person's box: three parts with the same number of people.
 
     Args:
-      ranking: of `detections`.
-      detections: as they were ranked.
-      truth: the ground truth that judged them.
-      reached: (L,) from `ceiling.reached_labels`.
+      ranking: the ranking of `detections`.
+      detections: all detections that were given to `ava_map.rank`.
+      truth: their ground truth.
+      reached: (L,) result of `ceiling.reached_labels`.
     """
     area = _area(truth.people.box)
     labelled = area[np.unique(truth.person)]
@@ -65,7 +70,10 @@ def by_size(
 def by_people(
     ranking: Ranking, detections: Boxes, truth: Truth, reached: np.ndarray
 ) -> Parts:
-    """AP by the number of annotated people in the key frame; see `by_size`."""
+    """AP by the number of annotated people in the key frame.
+
+    The arguments are those of `by_size`.
+    """
     frames = max(truth.people.frame.max(initial=0), detections.frame.max(initial=0)) + 1
     count = np.bincount(truth.people.frame, minlength=frames)
     low = np.array(_PEOPLE)
@@ -86,18 +94,31 @@ def _split(
     of_person: np.ndarray,
     of_detection: np.ndarray,
 ) -> Parts:
-    """Splits by where the value of each person or detection lies among `low`."""
+    """Computes the scores of each part.
+
+    Args:
+      ranking: as of `by_size`.
+      truth: as of `by_size`.
+      reached: as of `by_size`.
+      low: (parts,) ascending start of each part.
+      of_person: (P,) value of each true person that decides about its part.
+      of_detection: (D,) the same value of each detection.
+    """
+    # Index of the last part that starts at or below the value; -1 below all parts
+    # (only detections on frames without people, which then belong to no part).
     person_part = np.searchsorted(low, of_person, "right") - 1
     label_part = person_part[truth.person]
     shape = len(low), len(ranking.class_ids)
     labels = _count(label_part, truth.index, shape)
     reachable = _count(label_part[reached], truth.index[reached], shape)
 
-    # One row more, because a detection that took none has `taken` -1.
+    # `taken` is -1 for false positives, which would index the last row. The appended
+    # row keeps the index valid if there is no ground truth; np.where ignores the value.
     row_part = np.append(person_part[truth.people.of_row], -1)
     own = np.searchsorted(low, of_detection, "right") - 1
     part = np.where(ranking.taken < 0, own[ranking.row], row_part[ranking.taken])
 
+    # Means use the same actions in all parts, so only parts with labels can be kept.
     kept = np.flatnonzero(labels.any(axis=1))
     averaged = [ranking.is_averaged(i) for i in range(shape[1])]
     shared = np.flatnonzero((labels[kept] > 0).all(axis=0) & averaged)
@@ -121,6 +142,7 @@ def _split(
 
 def _count(part: np.ndarray, index: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """(parts, classes) number of labels."""
+    # A histogram in two dimensions: np.bincount of the flat index of each cell.
     cell = part * shape[1] + index
     return np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
 

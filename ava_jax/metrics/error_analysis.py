@@ -1,4 +1,4 @@
-"""What an analysis of detections found, with names in place of numbers."""
+"""Results of an error analysis with the names of videos and actions."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,18 +9,18 @@ from ava_jax.metrics.analysis import Analysis
 
 
 class NamedMistake(NamedTuple):
-    """A false detection with a high score, or a true action with a low one.
+    """A false positive with a high score, or a true action with a low score.
 
     Attributes:
-      is_false_alarm: which of the two.
-      video: its name.
-      second: of the key frame.
-      box: (4,) xyxy, the detected box, fractions of the frame.
-      action: its name.
-      score: of the box and the action; None if the detections have none.
-      true_box: (4,) of the true person with the highest IoU, if it is at least
-        the metric's; None: there is none.
-      true_actions: names of that person's actions.
+      is_false_alarm: whether it is a false positive.
+      video: name of the video.
+      second: timestamp of the key frame.
+      box: (4,) xyxy, the detected box, in fractions of the frame.
+      action: name of the action.
+      score: score of the action for this box; None if it was not detected.
+      true_box: (4,) box of the true person with the highest IoU; None if that IoU is
+        below the threshold of the metric.
+      true_actions: names of the actions of this person.
     """
 
     is_false_alarm: bool
@@ -34,7 +34,7 @@ class NamedMistake(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """An analysis, and its worst mistakes as they are told."""
+    """An analysis, and its worst mistakes with names."""
 
     analysis: Analysis
     mistakes: Sequence[NamedMistake]

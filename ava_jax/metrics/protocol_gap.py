@@ -1,4 +1,4 @@
-"""Why the two protocols differ on the same detections, rule by rule."""
+"""The difference between the two protocols, rule by rule."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ from ava_jax.metrics.ava_map import Ranking
 
 
 class Gap(NamedTuple):
-    """What each rule does here, on the way from `activitynet` to `mmaction2`.
+    """Effect of each rule, from `activitynet` to `mmaction2`.
 
-    Of each rule: how many things it is about, and mAP when it and all before it
-    are changed.
+    Each attribute holds the number of detections, actions or labels that the rule
+    concerns, and the mAP after this rule and all previous ones were changed.
 
     Attributes:
-      no_truth: detections on frames without ground truth count, or don't.
-      undetected: actions with ground truth and without detections (on frames
-        with ground truth) have AP 0, or are left out of the mean.
-      excluded: ground-truth labels on excluded frames don't count, or do.
-      no_area: detections without area are ignored, or false. The rest of the
-        difference is in this too: rounding to float32.
+      no_truth: detections on frames without ground truth no longer count.
+      undetected: actions with ground truth but without detections (on frames with
+        ground truth) are left out of the mean, instead of having AP 0.
+      excluded: ground-truth labels on excluded frames count.
+      no_area: detections without area are false positives, instead of being ignored.
+        This step also includes the rounding to float32.
     """
 
     no_truth: tuple[int, float | None]
@@ -32,18 +32,20 @@ class Gap(NamedTuple):
 
 
 def protocol_gap(rankings: Mapping[str, Ranking]) -> Gap:
-    """Changes one rule after another.
+    """Changes one rule after the other, and scores after each.
 
     Args:
-      rankings: of both protocols, from one call of `ava_map.rank`.
+      rankings: the rankings under both protocols, from one call of `ava_map.rank`.
     """
     first, last = (rankings[name] for name in ava_map.PROTOCOLS)
-    # `mmaction2` ranks the detections on frames with ground truth, and no others.
+    # `mmaction2` ranks exactly the detections on frames with ground truth, so its rows
+    # show which of the rows of `activitynet` to keep. Both index the same table.
     rows = max(first.row.max(initial=-1), last.row.max(initial=-1)) + 1
     with_truth = np.zeros(rows, bool)
     with_truth[last.row] = True
     keep = with_truth[first.row]
     seen = first.part(keep, first.labels)
+    # `is_averaged` of the other protocol leaves actions without detections out.
     undetected = (seen.labels > 0) & (np.diff(seen.offset) == 0)
     detected = dataclasses.replace(seen, protocol=last.protocol)
     all_labels = dataclasses.replace(detected, labels=last.labels)

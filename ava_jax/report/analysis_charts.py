@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from ava_jax.metrics.analysis import Analysis
 from ava_jax.report import charts, curves, figures, style
 
-# The curves that are drawn, in the colours of the page.
+# Colours and line styles of the curves, as on the page.
 _CURVES = (
     (style.BLUE, "-"),
     (style.VERMILION, "--"),
@@ -23,14 +23,14 @@ _BLUES = LinearSegmentedColormap.from_list("blues", ["#ffffff", "#0072b2"])
 
 
 def precision_recall(metrics: Mapping[str, Any], analysis: Analysis) -> bytes | None:
-    """Curves of the actions with the most labels, at most six.
+    """Precision-recall curves of the six actions with the most labels.
 
     Args:
       metrics: the contents of `metrics.json`.
-      analysis: under the same protocol.
+      analysis: the analysis under the same protocol.
 
     Returns:
-      A PNG file, or None if no action was averaged.
+      A PNG file, or None if no action has an AP.
     """
     ranking = analysis.ranking
     averaged = [i for i in range(len(ranking.class_ids)) if ranking.is_averaged(i)]
@@ -44,7 +44,9 @@ def precision_recall(metrics: Mapping[str, Any], analysis: Analysis) -> bytes | 
         name = charts.class_label(metrics, str(ranking.class_ids[i]))
         label = f"{name}, AP {ranking.average_precision(i):.3f}"
         axes.plot(
-            *(curve.recall, curve.precision, dashes),
+            curve.recall,
+            curve.precision,
+            dashes,
             color=style.hex_color(color),
             label=label,
             linewidth=1.5,
@@ -55,7 +57,7 @@ def precision_recall(metrics: Mapping[str, Any], analysis: Analysis) -> bytes | 
 
 
 def confusion(metrics: Mapping[str, Any], analysis: Analysis) -> bytes | None:
-    """The map of `confusion.heat_map`; None if nobody was matched."""
+    """The confusion matrix as a PNG file; None if nobody was matched."""
     shown = analysis.confusion.shown
     if not len(shown):
         return None
@@ -72,7 +74,7 @@ def confusion(metrics: Mapping[str, Any], analysis: Analysis) -> bytes | None:
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
     axes.set_yticks(range(len(names)), names)
     for tick in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-        tick.set_parse_math(False)  # a name may hold a dollar sign
+        tick.set_parse_math(False)  # a name may contain a dollar sign
     if len(names) <= 12:
         _write_shares(axes, shares)
     return figures.png(fig)

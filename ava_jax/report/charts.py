@@ -14,7 +14,7 @@ from ava_jax.report import figures, style
 PROTOCOLS = ("activitynet", "mmaction2")
 _WIDTH = 6.4  # inches; narrow enough to be read on a phone
 _PANEL_SIZE = (4.8, 2.4)  # inches, of each training curve
-_SAME = 5e-4  # APs that differ by less look the same in a chart
+_SAME = 5e-4  # AP; a smaller difference is not visible in a chart
 _SMOOTH_FROM = 60  # points; shorter curves are shown as they are
 
 # Plots of the training curves: first part of the history's keys, title, and
@@ -26,9 +26,9 @@ _PANELS = (
     ("recall", "recall", True),
     ("prec", "precision", True),
 )
-# Of curves that share a plot, after all colours have been used.
+# Line styles of curves in one plot; the next one is used when the colours run out.
 _LINES = ("-", "--", ":")
-# Right ends of the columns beside the bars, in widths of the plot.
+# Right ends of the columns next to the bars, in widths of the plot.
 _AP_COLUMN = 1.12
 _LABELS_COLUMN = 1.28
 
@@ -39,8 +39,8 @@ _OTHER = style.hex_color(style.VERMILION)
 def per_class_ap(metrics: Mapping[str, Any]) -> bytes:
     """Bars of the AP of every class, the best first, with its number of labels.
 
-    The bars are the headline protocol's; where the other protocol's AP differs,
-    a diamond shows it. Classes without ground truth come last, without a bar.
+    The bars show the main protocol. A diamond shows the AP under the other protocol if
+    it differs. Classes without ground truth come last, without a bar.
 
     Args:
       metrics: the contents of `metrics.json`.
@@ -73,9 +73,9 @@ def training_curves(history: Sequence[Mapping[str, float]]) -> bytes | None:
 
     Args:
       history: dicts with 'step' and any of 'loss', 'lr', 'mAP', 'recall@...' and
-        'prec@...'; 'loss/NAME' is a curve that is called NAME; other keys are not
-        drawn. Of two dicts with the same step and key (a run that was resumed) the
-        later one counts.
+        'prec@...'; 'loss/NAME' is a curve with the label NAME; other keys are not
+        drawn. If two dicts have the same step and key (after a resume), the later
+        one counts.
 
     Returns:
       A PNG file, or None if there is nothing to draw.
@@ -84,7 +84,7 @@ def training_curves(history: Sequence[Mapping[str, float]]) -> bytes | None:
     if not panels:
         return None
     columns = min(len(panels), 2)
-    rows = -(-len(panels) // columns)
+    rows = -(-len(panels) // columns)  # rounded up
     fig = figures.figure(columns * _PANEL_SIZE[0], rows * _PANEL_SIZE[1])
     all_axes = figures.plots(fig, rows, columns)
     for axes, panel in zip(all_axes, panels, strict=False):
@@ -98,7 +98,7 @@ def compare_runs(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes | N
     """Loss and mAP of several trainings, a curve for each.
 
     Args:
-      runs: name -> history, as of `training_curves`.
+      runs: name -> history, in the form that `training_curves` takes.
 
     Returns:
       A PNG file, or None if there is nothing to draw.
@@ -107,7 +107,8 @@ def compare_runs(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes | N
     keys = [key for key in ("loss", "mAP") if any(key in r for r in records)]
     merged = []
     for name, history in runs.items():
-        # A point in every plot, so that the run looks the same in all.
+        # An invisible point in every plot, so that a run without this value still takes
+        # its colour there and has the same one in all plots.
         nothing = {f"{key}/{name}": math.nan for key in keys}
         merged += [{"step": record["step"]} | nothing for record in history[:1]]
         for record in history:
@@ -117,7 +118,7 @@ def compare_runs(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes | N
 
 
 def training_panels(history: Sequence[Mapping[str, float]]) -> list[tuple[str, bytes]]:
-    """The parts of `training_curves`, each with its name as a PNG file."""
+    """The plots of `training_curves`: title and PNG file of each."""
     pictures = []
     for panel in _panels(history):
         fig = figures.figure(*_PANEL_SIZE)
@@ -146,7 +147,7 @@ def _write_columns(
     """Names left of the bars; AP and number of labels in columns right of them."""
     axes.set_yticks(range(len(classes)), [class_label(metrics, c) for c in classes])
     for tick in axes.get_yticklabels():
-        tick.set_parse_math(False)  # a name may hold a dollar sign
+        tick.set_parse_math(False)  # a name may contain a dollar sign
     across = axes.get_yaxis_transform()
     style_of = {"color": figures.INK, "fontsize": 8.5, "va": "center"}
 
@@ -185,7 +186,7 @@ def _draw_other_protocol(
 
 
 def _differ(a: float | None, b: float | None) -> bool:
-    """Whether `a` is worth showing beside `b`."""
+    """Whether `a` exists and visibly differs from `b`."""
     return a is not None and (b is None or abs(a - b) > _SAME)
 
 
@@ -198,7 +199,7 @@ def _draw_mean(
 
 
 class _Panel(NamedTuple):
-    """One plot of the training: name -> (steps, values)."""
+    """One plot of the training; `curves` has the (steps, values) of each curve."""
 
     kind: str
     label: str
@@ -226,7 +227,7 @@ def _is_of(name: str, kind: str) -> bool:
 def _curves(
     history: Sequence[Mapping[str, float]],
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Steps and values of every key, in the order of the steps."""
+    """Steps and values of every key, sorted by step."""
     points: dict[str, dict[int, float]] = {}
     for record in history:
         for name, value in record.items():
@@ -282,7 +283,8 @@ def _draw_curve(
 
 
 def _running_mean(values: np.ndarray, reach: int) -> np.ndarray:
-    """Mean of the finite ones among up to `reach` points on either side."""
+    """Mean of the finite values among up to `reach` points on each side."""
+    # Differences of cumulative sums: O(n) for any `reach`.
     finite = np.isfinite(values)
     total = np.concatenate([[0], np.cumsum(np.where(finite, values, 0))])
     count = np.concatenate([[0], np.cumsum(finite)])

@@ -1,4 +1,4 @@
-"""The confusion between actions for its page: a map, and the most frequent cases."""
+"""The confusion matrix for the page: a heat map, and the most frequent cases."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,14 +10,14 @@ from ava_jax.report import drawing, style
 
 _MOST = 10  # cases in the table
 _VISIBLE = 0.01  # lower shares are left out of the map
-_MAP_SIZE = 600  # pixels that the cells take, about
-_CELL_SIZES = 14, 40  # pixels, at least and at most
+_MAP_SIZE = 600  # pixels, approximate size of the matrix
+_CELL_SIZES = 14, 40  # pixels, smallest and largest
 _FONT = 12
-_LONGEST = 130  # pixels of a name
+_LONGEST = 130  # pixels, longest name
 
 
 def data(confusion: Confusion, class_ids: np.ndarray) -> dict[str, Any]:
-    """The numbers of the controls, ready for JSON."""
+    """The numbers that the script of the page needs, for JSON."""
     shown = confusion.shown
     count = confusion.count[np.ix_(shown, shown)]
     return {
@@ -30,7 +30,8 @@ def data(confusion: Confusion, class_ids: np.ndarray) -> dict[str, Any]:
 def frequent(
     confusion: Confusion, class_ids: np.ndarray, names: Mapping[int, str]
 ) -> list[tuple[str, str, str]]:
-    """The pairs of actions that are confused most: names, labels, share."""
+    """The most frequent pairs of confused actions: names, labels, share."""
+    # Without the diagonal, which counts the found labels.
     off = confusion.count * (1 - np.eye(len(confusion.count)))
     order = np.argsort(-off, axis=None, kind="stable")[:_MOST]
     pairs = zip(*np.unravel_index(order, off.shape), strict=True)
@@ -48,7 +49,7 @@ def frequent(
 def heat_map(
     confusion: Confusion, class_ids: np.ndarray, names: Mapping[int, str]
 ) -> dict[str, Any]:
-    """A square of shares, as `confusion.svg` draws it.
+    """The matrix of shares in the form that `confusion.svg` draws.
 
     Rows are true actions, columns predicted ones.
     """
@@ -59,7 +60,7 @@ def heat_map(
     cell = int(np.clip(_MAP_SIZE // max(len(texts), 1), *_CELL_SIZES))
     short = [drawing.shorten(style.short_action(t), _FONT, _LONGEST) for t in texts]
     left = 8 + max((drawing.text_width(t, _FONT) for t in short), default=0)
-    top = round(left * 0.9)  # names stand at an angle of 60 degrees
+    top = round(left * 0.9)  # names are at an angle of 60 degrees; sin is 0.87
     return {
         "names": short,
         "cell": cell,

@@ -1,4 +1,4 @@
-"""Key frames with what is true and what was predicted, drawn on them."""
+"""Draws ground truth and predictions on key frames."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from ava_jax.report import drawing, style
 MAX_KEY_FRAMES = 12
 _MATCH_IOU = 0.5
 _PREDICTED_SCORE = 0.5  # an action counts as predicted from this score on
-_PANEL_WIDTHS = (480, 640)  # pixels: of small and of large frames, at most
-_SHEET_WIDTH = 1500  # pixels, about
+_PANEL_WIDTHS = (480, 640)  # pixels, smallest and largest
+_SHEET_WIDTH = 1500  # pixels, approximate
 _GAP = 12
 _TITLE_SIZE = 16
 
@@ -32,12 +32,12 @@ class KeyFrame:
     """One key frame with its annotations and detections.
 
     Attributes:
-      title: e.g. 'movie, second 105'.
+      title: such as 'movie, second 105'.
       image: (H, W, 3) uint8 RGB.
       true_boxes: (G, 4) xyxy, fractions of the frame.
       true_actions: names of the actions of each true box.
       boxes: (P, 4) xyxy of the detections, fractions of the frame.
-      actions: for each of `boxes` its (action, score), the best first.
+      actions: the (action, score) pairs of each of `boxes`, the best first.
     """
 
     title: str
@@ -49,7 +49,7 @@ class KeyFrame:
 
 
 def select(key_frames: Sequence[KeyFrame]) -> list[KeyFrame]:
-    """At most `MAX_KEY_FRAMES` of them, evenly spread."""
+    """Selects at most `MAX_KEY_FRAMES` key frames at even distances."""
     count = min(len(key_frames), MAX_KEY_FRAMES)
     return [key_frames[i * len(key_frames) // count] for i in range(count)]
 
@@ -57,17 +57,17 @@ def select(key_frames: Sequence[KeyFrame]) -> list[KeyFrame]:
 def draw_key_frame(key_frame: KeyFrame) -> np.ndarray:
     """Draws the boxes and actions of one key frame.
 
-    Detections have solid boxes, true boxes dashed ones. Every detection has a
-    caption of the actions predicted for it (score of 0.5 at least, or the best),
-    marked as true or not of the person it covers (IoU of 0.5 at least), then the
-    true actions that were not predicted, with their scores. A true box without a
-    detection has its actions alone.
+    Detections have solid boxes, and true boxes have dashed ones. The label of a
+    detection lists the predicted actions (with a score of at least 0.5, or the best
+    one), marked as true or false for the matched person (IoU of at least 0.5). Then it
+    lists the true actions that were not predicted, with their scores. The label of a
+    true box without a detection lists its actions.
 
     Args:
-      key_frame: what to draw.
+      key_frame: the key frame to draw.
 
     Returns:
-      (H, W, 3) uint8 RGB, 480 to 640 pixels wide, of the frame's proportions.
+      (H, W, 3) uint8 RGB, 480 to 640 pixels wide, with the aspect ratio of the frame.
     """
     height, width = key_frame.image.shape[:2]
     true_boxes = np.asarray(key_frame.true_boxes, np.float64).reshape(-1, 4)
@@ -94,7 +94,7 @@ def draw_key_frame(key_frame: KeyFrame) -> np.ndarray:
 def compare_actions(
     actions: Sequence[tuple[str, float]], true_actions: Sequence[str]
 ) -> list[drawing.Line]:
-    """The caption of one person: hits, then wrong actions, then missed ones."""
+    """The label of one person: hits, then wrong actions, then missed ones."""
     predicted = [
         (name, score)
         for rank, (name, score) in enumerate(actions)
@@ -116,9 +116,9 @@ def compare_actions(
 
 
 def match(boxes: np.ndarray, true_boxes: np.ndarray) -> list[int]:
-    """The true box that each detection covers, -1 for none; one to one.
+    """Matches detections and true boxes one to one; -1 without a match.
 
-    The pair of highest IoU is taken first, down to an IoU of 0.5.
+    The pair of highest IoU is matched first, down to an IoU of 0.5.
     """
     overlap = np.nan_to_num(iou(boxes[:, None], true_boxes))
     matches = [-1] * len(boxes)
@@ -133,7 +133,7 @@ def contact_sheet(key_frames: Sequence[KeyFrame]) -> np.ndarray:
     """Draws key frames side by side, with titles and a legend.
 
     Args:
-      key_frames: at least one; more than `MAX_KEY_FRAMES` are thinned out.
+      key_frames: at least one; at most `MAX_KEY_FRAMES` of them are drawn.
 
     Returns:
       (height, width, 3) uint8 RGB.
@@ -172,7 +172,7 @@ def _row(panels: Sequence[np.ndarray], panel_width: int, width: int) -> np.ndarr
 
 
 def _legend(width: int) -> np.ndarray:
-    """The legend in as many lines as it takes, (height, width, 3)."""
+    """The legend, wrapped to the width; (height, width, 3)."""
     height = drawing.line_height(_TITLE_SIZE)
     line = _blank(height + 6, width)
     lines, x = [line], _GAP
@@ -188,7 +188,7 @@ def _legend(width: int) -> np.ndarray:
 
 
 def legend() -> list[tuple[str, style.Color]]:
-    """What the boxes and marks mean: texts with their colours."""
+    """The meaning of boxes and marks: texts with their colours."""
     boxes = [("solid: detected", style.PREDICTED), ("dashed: true", style.TRUE)]
     return boxes + [(f"{mark} {text}", MARK_COLORS[mark]) for mark, text in LEGEND]
 

@@ -1,4 +1,4 @@
-"""Draws people's boxes with labels on frames."""
+"""Draws boxes with labels on frames."""
 
 import functools
 import math
@@ -13,7 +13,7 @@ from ava_jax.report import style
 
 READABLE_HEIGHT = 360  # pixels; lower frames are enlarged before drawing
 _OPACITY = 0.85  # of labels
-_PAD = 3  # pixels between a label's text and its edge
+_PAD = 3  # pixels between the text and the edge of a label
 
 
 class Line(NamedTuple):
@@ -34,16 +34,17 @@ def draw_people(
 ) -> np.ndarray:
     """Draws boxes with a label above each.
 
-    Where there is no room above, or another label, it is below the box: nobody's
-    label covers their own face. It may cover other people.
+    If there is no room above, or another label, the label is below the box. So no
+    label covers the face of its own person. It may cover other people.
 
     Args:
-      image: (H, W, 3) uint8 RGB; left as it is.
-      boxes: (N, 4) xyxy in pixels of `image`; cut at its edges.
-      labels: for every box its lines; none for no label.
-      colors: of the boxes.
-      dashed: which boxes have dashed lines; None: none.
-      scale: enlargement of the picture before drawing; None: see `readable_scale`.
+      image: (H, W, 3) uint8 RGB; is not changed.
+      boxes: (N, 4) xyxy in pixels of `image`; clipped to the image.
+      labels: the lines of the label of each box; without lines there is no label.
+      colors: the colours of the boxes.
+      dashed: whether each box has dashed lines; None: all lines are solid.
+      scale: factor by which the image is enlarged before drawing; None:
+        `readable_scale` of its height.
 
     Returns:
       (round(H * scale), round(W * scale), 3) uint8 RGB.
@@ -71,7 +72,7 @@ def draw_people(
 
 
 def readable_scale(height: int) -> float:
-    """How much frames of this height are enlarged to be readable, at least 1."""
+    """Factor that makes a frame of this height readable; at least 1."""
     return max(1.0, READABLE_HEIGHT / height)
 
 
@@ -86,7 +87,7 @@ def line_height(size: int) -> int:
 
 
 def text_width(text: str, size: int) -> int:
-    """Pixels that a line of text of `size` pixels takes."""
+    """Width in pixels of a line of text of `size` pixels."""
     return math.ceil(_font(size).getlength(_printable(text)))
 
 
@@ -101,13 +102,14 @@ def shorten(text: str, size: int, width: int) -> str:
 
 @functools.lru_cache(maxsize=256)
 def label(lines: tuple[Line, ...], size: int) -> np.ndarray:
-    """The lines below each other as a picture of their own.
+    """Draws the lines of a label, one below the other.
 
-    OpenCV's own fonts know ASCII alone and are hard to read when small.
+    Pillow draws them, because OpenCV's fonts have only ASCII characters and are hard to
+    read at small sizes.
 
     Args:
-      lines: at least one; characters that do not print become spaces.
-      size: of the font, pixels.
+      lines: at least one; characters that are not printable become spaces.
+      size: font size in pixels.
 
     Returns:
       (line_height(size) * len(lines), width, 3) uint8 RGB; read only.
@@ -124,12 +126,12 @@ def label(lines: tuple[Line, ...], size: int) -> np.ndarray:
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """The RGB picture as a PNG file."""
+    """Encodes an RGB image as a PNG file."""
     return _encode(picture, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
 
 
 def encode_jpeg(picture: np.ndarray) -> bytes:
-    """The RGB picture as a JPEG file, small but with legible labels."""
+    """Encodes an RGB image as a JPEG file: small, but with readable labels."""
     return _encode(picture, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
@@ -175,15 +177,16 @@ def _draw_box(
 def _dashes(
     start: tuple[int, int], end: tuple[int, int], dash: int
 ) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """The line in pieces of about `dash` pixels with gaps between."""
-    # Odd: both corners are drawn.
+    """Divides a line into dashes of about `dash` pixels with gaps between."""
+    # An odd number of pieces, so that the first and the last are dashes: both corners
+    # are drawn.
     count = 2 * int(math.dist(start, end) // (2 * dash)) + 1
     points = np.rint(np.linspace(start, end, count + 1)).astype(int).tolist()
     return zip(points[::2], points[1::2], strict=True)
 
 
 def _fitted_label(lines: Sequence[Line], size: int, frame: np.ndarray) -> np.ndarray:
-    """The label, cut where it is larger than the picture."""
+    """The label, cropped to the size of the frame."""
     room = frame.shape[1] - 2 * _PAD
     lines = tuple(Line(shorten(text, size, room), color) for text, color in lines)
     return label(lines, size)[: frame.shape[0], : frame.shape[1]]
@@ -192,23 +195,24 @@ def _fitted_label(lines: Sequence[Line], size: int, frame: np.ndarray) -> np.nda
 def _place(
     box: np.ndarray, size: tuple[int, int], frame: tuple[int, int], taken: np.ndarray
 ) -> np.ndarray:
-    """Above or below the box, from its left or to its right edge.
+    """Finds the place of a label: above or below the box, at its left or right edge.
 
-    The first of these places, in this order, that covers least of other labels.
+    Of these places, in this order, the first that covers the least area of other
+    labels is used.
 
     Args:
-      box: (4,) of the person.
+      box: (4,) the box of the person.
       size: width and height of the label.
-      frame: width and height of the picture.
+      frame: width and height of the frame.
       taken: (M, 4) boxes of other labels.
 
     Returns:
-      (4,) the box of the label, inside the picture.
+      (4,) the box of the label, inside the frame.
     """
     left, right = box[0], box[2] - size[0]
     above, below = box[1] - size[1], box[3]
     corners = [(x, y) for y in (above, below) for x in (left, right)]
-    if above < 0:  # moved into the picture it would be over the face
+    if above < 0:  # clipping it to the frame would move it over the face
         corners = corners[2:]
     corners = np.clip(corners, 0, np.subtract(frame, size))
     spots = np.hstack([corners, corners + size])

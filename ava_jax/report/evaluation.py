@@ -1,4 +1,4 @@
-"""The report of an evaluation: pictures and one page."""
+"""Writes the report of an evaluation: one page and PNG files."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -31,26 +31,25 @@ def write_report(
 ) -> Path:
     """Writes the report of an evaluation into a folder.
 
-    `index.html` shows everything and needs no other file and no network. Beside
-    it lie the key frames as `contact_sheet.png`, and its charts for use elsewhere:
-    `per_class_ap.png`, `precision_recall.png`, `confusion.png`,
-    `training_curves.png`. A picture that has nothing to show (no key frames, no
-    history) is left out, and removed if an earlier report left one.
+    `index.html` shows everything, and needs no other file and no network. The same
+    folder gets its pictures for use elsewhere: the key frames as `contact_sheet.png`,
+    and the charts as `per_class_ap.png`, `precision_recall.png`, `confusion.png` and
+    `training_curves.png`. A picture without content (no key frames, no history) is not
+    written, and an older one is deleted.
 
     Args:
-      folder: made if it is not there.
+      folder: created if it does not exist.
       metrics: the contents of `metrics.json`.
-      findings: of the same detections under the same protocol; from
-        `scoring.analyse_tables`.
-      key_frames: to show, at most 12 of them.
-      history: of the training, see `charts.training_curves`.
-      read_frame: the frame at a second of a video, for the worst mistakes.
+      findings: result of `scoring.analyse_tables` for the same detections and protocol.
+      key_frames: key frames to show; at most 12 of them are used.
+      history: history of the training, in the form that `charts.training_curves` takes.
+      read_frame: reads the frame at a second of a video, for the worst mistakes.
 
     Returns:
       The path of `index.html`.
 
     Raises:
-      UserError: the folder can't be written.
+      UserError: the folder cannot be written.
     """
     page = evaluation_page.render(metrics, findings, key_frames, history, read_frame)
     contents = {
@@ -61,7 +60,7 @@ def write_report(
         ),
         "confusion.png": analysis_charts.confusion(metrics, findings.analysis),
         "training_curves.png": charts.training_curves(history),
-        # Last: when it is there, so is what it tells of.
+        # Written last, so that a new page means that the pictures are new too.
         "index.html": page.encode(),
     }
     folder = Path(folder)

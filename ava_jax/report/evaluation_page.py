@@ -28,7 +28,7 @@ def render(
     history: Sequence[Mapping[str, float]],
     read_frame: mistakes.ReadFrame | None,
 ) -> str:
-    """The page as HTML; arguments as of `evaluation.write_report`."""
+    """Renders the page as HTML; takes the arguments of `evaluation.write_report`."""
     analysis = findings.analysis
     by_size, by_people = analysis.by_size, analysis.by_people
     return page.render(
@@ -63,7 +63,7 @@ def render(
 def _cards(
     metrics: Mapping[str, Any], ceiling: Mapping[int, float | None]
 ) -> list[tuple[str, float | None]]:
-    """The mAP of the headline's protocol, those of the others, and the ceiling."""
+    """The mAP of the main protocol, those of the others, and the ceiling."""
     main = metrics["protocol"]
     others = [name for name in metrics["protocols"] if name != main]
     cards = [(f"mAP, {main} protocol", metrics["mAP"])]
@@ -76,7 +76,7 @@ def _cards(
 
 
 def _protocols(metrics: Mapping[str, Any], gap: Gap) -> dict[str, Any]:
-    """The rules in which the protocols differ, with counts and mAP as texts."""
+    """The rules in which the protocols differ, with counts and mAPs as text."""
     first, last = (metrics["protocols"][name]["mAP"] for name in PROTOCOLS)
     rules = (
         ("activitynet: the AVA challenge, most published numbers", None, first),
@@ -125,7 +125,7 @@ def _people(part: Part) -> str:
 
 
 def _curve_names(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Id and name of the actions that have a curve, by name."""
+    """Ids and names of the actions that have a curve, sorted by name."""
     names = metrics["class_names"]
     known = (c for c in names if metrics["per_class"][c] is not None)
     return sorted(((c, names[c]) for c in known), key=lambda pair: pair[1])
@@ -145,7 +145,7 @@ def _confusion(metrics: Mapping[str, Any], findings: Findings) -> dict[str, Any]
 
 
 def _data(metrics: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
-    """What the page's script works with; actions by id."""
+    """The data for the script of the page; actions are keyed by id."""
     ranking = findings.analysis.ranking
     averaged = {
         class_id: ap for class_id, ap in metrics["per_class"].items() if ap is not None
@@ -163,6 +163,7 @@ def _data(metrics: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
         "initial": frequent[:_INITIAL_CURVES],
         "curves": {
             class_id: {
+                # Four digits are enough for a chart, and keep the page small.
                 name: [float(f"{value:.4g}") for value in column.tolist()]
                 for name, column in curve._asdict().items()
             }

@@ -1,4 +1,4 @@
-"""Figures of Matplotlib in the style of the pages."""
+"""Matplotlib figures in the style of the pages."""
 
 import io
 from typing import Any
@@ -15,12 +15,12 @@ _DPI = 200
 
 
 def figure(width: float, height: float) -> Figure:
-    """An empty figure; sizes in inches."""
+    """An empty figure; width and height in inches."""
     return Figure((width, height), facecolor=PAPER, layout="constrained")
 
 
 def plots(fig: Figure, rows: int, columns: int) -> list[Axes]:
-    """Plots in the common style, row by row."""
+    """Adds a grid of plots in the common style; returns them row by row."""
     all_axes = fig.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axes in all_axes:
         axes.set_axisbelow(True)
@@ -34,7 +34,7 @@ def plots(fig: Figure, rows: int, columns: int) -> list[Axes]:
 
 
 def png(fig: Figure) -> bytes:
-    """The figure as a PNG file."""
+    """Saves the figure as a PNG file in memory."""
     file = io.BytesIO()
     fig.savefig(file, format="png", dpi=_DPI, bbox_inches="tight", pad_inches=0.1)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""The worst mistakes, with the part of the frame that they are about."""
+"""The worst mistakes, each with the part of the frame around it."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -11,13 +11,13 @@ from ava_jax.report import contact_sheet, drawing, style
 # The RGB frame, (H, W, 3) uint8, at a second of a video; None if it cannot be read.
 ReadFrame = Callable[[str, float], np.ndarray | None]
 
-_SIZE = 400, 300  # pixels of a picture
-_LEAST = 0.5  # of the frame's height that a picture shows
-_MARGIN = 0.2  # around the boxes, of a picture
+_SIZE = 400, 300  # pixels, width and height of a picture
+_LEAST = 0.5  # smallest height of the part, as a share of the height of the frame
+_MARGIN = 0.2  # on each side of the boxes, as a share of the picture
 
 
 class Figure(NamedTuple):
-    """A mistake as the page shows it; see `headline` and `truth`."""
+    """A mistake as the page shows it."""
 
     kind: str  # 'false' or 'low'
     headline: str
@@ -29,7 +29,7 @@ class Figure(NamedTuple):
 def figures(
     mistakes: Sequence[NamedMistake], read_frame: ReadFrame | None
 ) -> list[Figure]:
-    """What the page shows of the mistakes; without `read_frame` text alone."""
+    """The mistakes as the page shows them; without pictures if `read_frame` is None."""
     return [_figure(mistake, read_frame) for mistake in mistakes]
 
 
@@ -45,31 +45,31 @@ def _figure(mistake: NamedMistake, read_frame: ReadFrame | None) -> Figure:
 
 
 def headline(mistake: NamedMistake) -> str:
-    """'✗ walk 0.93' of a false detection, '○ walk 0.02' of a low score."""
+    """'✗ walk 0.93' for a false positive, '○ walk 0.02' for a low score."""
     mark = contact_sheet.WRONG if mistake.is_false_alarm else contact_sheet.MISSED
     score = "no score" if mistake.score is None else f"{mistake.score:.2f}"
     return f"{mark} {style.short_action(mistake.action)} {score}"
 
 
 def truth(mistake: NamedMistake) -> str:
-    """What is true of the person."""
+    """The true actions of the person, as a sentence."""
     if mistake.true_box is None:
         return "Nobody is annotated there."
     actions = ", ".join(map(style.short_action, mistake.true_actions)) or "no action"
     if mistake.is_false_alarm and mistake.action in mistake.true_actions:
-        return f"True: {actions}; another box was taken for it."
+        return f"True: {actions}; another box was matched with it."
     return f"True: {actions}."
 
 
 def draw(mistake: NamedMistake, frame: np.ndarray) -> np.ndarray:
-    """The surroundings of the box, with it and the true one.
+    """Draws the detected and the true box on the part of the frame around them.
 
     Args:
-      mistake: what to show.
+      mistake: the mistake to show.
       frame: (H, W, 3) uint8 RGB.
 
     Returns:
-      (300, 400, 3) uint8 RGB, or narrower or lower where the frame ends.
+      (300, 400, 3) uint8 RGB; smaller if the frame has another aspect ratio.
     """
     boxes = [box for box in (mistake.box, mistake.true_box) if box is not None]
     boxes = np.array(boxes) * ((frame.shape[1], frame.shape[0]) * 2)
@@ -87,9 +87,10 @@ def draw(mistake: NamedMistake, frame: np.ndarray) -> np.ndarray:
 
 
 def _surroundings(boxes: np.ndarray, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Left, top, right, bottom of the part of a frame to show, pixels."""
+    """Left, top, right and bottom of the part of a frame to show, in pixels."""
     frame = np.array([shape[1], shape[0]])
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    # Pixels of the frame for each pixel of the picture.
     scale = np.max((high - low) / np.array(_SIZE)) / (1 - 2 * _MARGIN)
     scale = max(scale, _LEAST * shape[0] / _SIZE[1])
     size = np.minimum(np.rint(scale * np.array(_SIZE)), frame).astype(int)

@@ -1,4 +1,4 @@
-"""HTML pages: Jinja2 templates that become one file each, without links."""
+"""Renders Jinja2 templates to HTML pages, each a single file without links."""
 
 import base64
 import functools
@@ -10,11 +10,11 @@ from ava_jax.report import style
 
 
 def render(template: str, **values: Any) -> str:
-    """Fills in a template of the folder `templates`.
+    """Renders a template of the folder `templates`.
 
     Args:
-      template: its file name.
-      values: what it shows; texts are escaped.
+      template: file name of the template.
+      values: variables of the template; text is escaped.
 
     Returns:
       The page as HTML. It needs no other file and no network.
@@ -23,16 +23,16 @@ def render(template: str, **values: Any) -> str:
 
 
 def share(value: float | None) -> str:
-    """An AP or another share as text, of three digits."""
+    """Formats an AP or another share with three digits."""
     return "n/a" if value is None else f"{value:.3f}"
 
 
 def data_url(content: bytes, kind: str = "") -> str:
-    """A file as an address, to be part of a page.
+    """Encodes a file as a data URL, to embed it in a page.
 
     Args:
-      content: of the file.
-      kind: e.g. 'video/mp4'; '': a PNG or JPEG picture.
+      content: contents of the file.
+      kind: media type, such as 'video/mp4'; '' for a PNG or JPEG file.
     """
     is_png = content.startswith(b"\x89PNG")
     kind = kind or ("image/png" if is_png else "image/jpeg")
@@ -55,6 +55,6 @@ def _environment() -> jinja2.Environment:
         "share": share,
         "thousands": "{:,}".format,
     }
-    # Compact, and in the order given.
+    # Compact, and without Jinja2's sorting of keys.
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     return environment

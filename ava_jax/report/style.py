@@ -1,8 +1,8 @@
-"""Colours and type that all pictures and pages share.
+"""Colours and font of all pictures and pages.
 
-The colours are those of Okabe and Ito ("Color Universal Design", 2008), which
-people with any kind of colour blindness can tell apart. No meaning rests on
-colour alone: line style, order or a mark says the same.
+The colours are those of Okabe and Ito ("Color Universal Design", 2008), which people
+with any kind of colour blindness can distinguish. Colour is never the only sign: line
+style, order or a mark has the same meaning.
 """
 
 import re
@@ -27,18 +27,17 @@ FONT_FILE = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
 
 
 def hex_color(color: Color) -> str:
-    """The colour as CSS and Matplotlib write it, e.g. '#e69f00'."""
+    """The colour for CSS and Matplotlib, such as '#e69f00'."""
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 def ink_on(color: Color) -> Color:
-    """Black or white, whichever reads better on the colour."""
+    """Black or white, whichever is more readable on the colour."""
     red, green, blue = color
     return BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 105 else WHITE
 
 
-# What AVA's action names say in parentheses and no other name needs to be told
-# apart from this one.
+# Parentheses in AVA's action names that are not needed to distinguish the names.
 _ASIDE = re.compile(r"\s*\((e\.g\.|an object|at the waist)[^)]*\)")
 
 
@@ -46,7 +45,7 @@ def short_action(name: str) -> str:
     """The action's name, short enough for a caption.
 
     'carry/hold (an object)' becomes 'carry/hold' and 'watch (a person)' becomes
-    'watch a person'. AVA's 80 names stay different from each other.
+    'watch a person'. AVA's 80 names remain distinct.
     """
     short = _ASIDE.sub("", name).replace("(", "").replace(")", "")
     return " ".join(short.split()) or name

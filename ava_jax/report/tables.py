@@ -1,14 +1,14 @@
-"""Scores and comparisons as text: tables, a line for the log, scalars for curves."""
+"""Formats scores and comparisons: tables, a line for the log, scalars for curves."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def score_text(metrics: dict) -> str:
-    """A table of both protocols by action, then their means over groups and all.
+    """A table of the APs of all actions under both protocols, then of the means.
 
     Args:
-      metrics: from `score_tables`.
+      metrics: result of `scoring.score_tables`.
     """
     counts, names = metrics["counts"], metrics["class_names"]
     protocols = metrics["protocols"].values()
@@ -39,11 +39,11 @@ def score_text(metrics: dict) -> str:
 
 
 def comparison_text(comparison: dict, class_names: Mapping[int, str]) -> str:
-    """A table of the differences by action, then of the mean.
+    """A table of the differences of all actions, then of the mean.
 
     Args:
-      comparison: from `compare_tables`.
-      class_names: names of the actions.
+      comparison: result of `scoring.compare_tables`.
+      class_names: names of the actions by id.
     """
     width = max(map(len, class_names.values()))
     lines = [f"{'id':>4}  {'action':<{width}}{'difference':>13}{'95 % interval':>20}"]
@@ -55,7 +55,7 @@ def comparison_text(comparison: dict, class_names: Mapping[int, str]) -> str:
         lines.append(text)
     lines.append(
         f"{comparison['protocol']}, {comparison['resamples']} draws of the videos; an "
-        "interval that holds 0 does not tell which is better"
+        "interval that contains 0 does not show which is better"
     )
     return "\n".join(lines)
 
@@ -67,7 +67,8 @@ def _cell(value: float | None, style: str = ".4f") -> str:
 def scalars(metrics: dict[str, Any]) -> dict[str, float]:
     """The scalars of a `metrics.json` for TensorBoard: mAP by protocol and group.
 
-    Names of estimates end in '/estimate', so that curves do not mix the two.
+    Names of estimates on a subset end in '/estimate', so that they get curves of their
+    own.
     """
     values = {"mAP": metrics["mAP"]}
     for name, protocol in metrics["protocols"].items():

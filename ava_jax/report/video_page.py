@@ -1,4 +1,4 @@
-"""The page of a video: it plays beside a timeline of what everybody does."""
+"""The page of a video: a player with a timeline of everybody's actions."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from ava_jax.report import page, style
 
 
 class Sighting(NamedTuple):
-    """What one person does at one key frame."""
+    """The actions of one person at one key frame."""
 
     time: float  # seconds
     person: int
@@ -26,17 +26,17 @@ def render(
     colors: dict[int, style.Color],
     notes: Sequence[str] = (),
 ) -> str:
-    """The page as HTML, which needs no network.
+    """Renders the page as HTML, which needs no network.
 
     Args:
-      title: of the page.
+      title: title of the page.
       video: path of an MP4 file relative to the page, or the file itself, which
         then becomes part of the page.
-      sightings: by time.
-      duration: of the video, seconds.
+      sightings: sorted by time.
+      duration: length of the video in seconds.
       every: seconds from one key frame to the next.
-      threshold: score from which actions are shown at first.
-      colors: of the people in the video.
+      threshold: initial minimum score of the actions shown.
+      colors: colours of the people, as in the video.
       notes: sentences above the timeline.
     """
     shown = {"duration": round(duration, 3), "every": every, "threshold": threshold}
@@ -51,7 +51,7 @@ def render(
 
 
 def _data(sightings: Sequence[Sighting], colors: dict[int, style.Color]) -> dict:
-    """What the script draws: actions by number, people in order of appearance."""
+    """The data for the script: actions by number, people in order of appearance."""
     names: dict[str, int] = {}
     people: dict[int, list] = {}
     for sighting in sightings:

@@ -1,4 +1,4 @@
-"""A cache of compiled programs on disk."""
+"""The cache of compiled programs on disk."""
 
 import os
 import pathlib
@@ -8,11 +8,11 @@ from absl import logging
 
 
 def use_cache() -> None:
-    """Keeps compiled programs on disk for the next start.
+    """Caches compiled programs on disk for later runs.
 
-    In `$XDG_CACHE_HOME/ava_jax/xla`, or `~/.cache/ava_jax/xla`. JAX's own settings
-    (such as `JAX_COMPILATION_CACHE_DIR`) take precedence. Does nothing if the folder is
-    not writable. To be called after `initialize`, before anything is compiled.
+    The folder is `$XDG_CACHE_HOME/ava_jax/xla`, or `~/.cache/ava_jax/xla`. JAX's own
+    settings (such as `JAX_COMPILATION_CACHE_DIR`) take precedence. Does nothing if the
+    folder is not writable. Call it after `initialize`, before anything is compiled.
 
     Several CPU devices use no cache: a program from the cache does not keep the order
     of its collectives and can hang (jax 0.10.2).
@@ -32,4 +32,4 @@ def use_cache() -> None:
     if writable:
         jax.config.update("jax_compilation_cache_dir", str(folder))
     else:
-        logging.info("Compiled programs are not kept: %s is not writable.", folder)
+        logging.info("Compiled programs are not cached: %s is not writable.", folder)

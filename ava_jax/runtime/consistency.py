@@ -1,7 +1,7 @@
 """Checks that all processes have the same configuration, data and parameters.
 
-Otherwise they would train different models together. With a single process nothing is
-computed.
+Otherwise they would train different models together. A single process has nothing to
+compare.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from ava_jax import config as ava_config
 from ava_jax.errors import UserError
 from ava_jax.runtime import multihost
 
-# How long a new file may take to appear on another host, over NFS.
+# Longest time until a new file is visible on another host, over NFS.
 SHARED_SECONDS = 30
 
 
 def check_start(config: dict[str, Any], folder: pathlib.Path) -> None:
-    """Configuration (as plain dicts), versions and working directory.
+    """Compares configurations (as plain dicts), versions and working directories.
 
     Raises:
       UserError: they differ; names the processes, their hosts and the fields.
@@ -43,7 +43,7 @@ def check_start(config: dict[str, Any], folder: pathlib.Path) -> None:
 
 
 def check_parameters(params: Any) -> None:
-    """The parameters that training starts from.
+    """Compares the initial parameters.
 
     Raises:
       UserError: they differ; names the processes and their hosts.
@@ -61,12 +61,12 @@ def check_equal(what: str, fields: Mapping[str, Any], advice: str) -> None:
     """Compares the fields of every process with those of process 0.
 
     Args:
-      what: the fields' subject, for the message.
-      fields: values that JSON can hold.
-      advice: a sentence that says what to do.
+      what: what the fields describe, for the message.
+      fields: values that JSON can represent.
+      advice: a sentence with the remedy, for the message.
 
     Raises:
-      UserError: some differ; on every process, naming hosts and fields.
+      UserError: some fields differ; raised by every process, names hosts and fields.
     """
     here = json.dumps([multihost.this_process(), fields])
     first, *others = map(json.loads, multihost.allgather_text(what, here))
@@ -93,16 +93,18 @@ def check_shared(folder: pathlib.Path) -> None:
     """Checks that every process sees the folder of process 0.
 
     Raises:
-      UserError: some do not; on every process, naming their hosts.
+      UserError: some do not; raised by every process, names their hosts.
     """
     if jax.process_count() == 1:
         return
+    # A random name, so that a file of an earlier run cannot be taken for this one.
     token, *_ = multihost.allgather_text("token", secrets.token_hex(8))
     mark = folder / f".shared-{token}"
     if jax.process_index() == 0:
         mark.touch()
     seen = _appears(mark)
     here = json.dumps([seen, f"{multihost.this_process()} at {folder.absolute()}"])
+    # Waits for all processes, so the file is deleted only after everybody has looked.
     first, *others = map(json.loads, multihost.allgather_text("folder", here))
     if jax.process_index() == 0:
         mark.unlink(missing_ok=True)
@@ -127,7 +129,7 @@ def _appears(path: pathlib.Path) -> bool:
 
 
 def digest(values: Iterable[Any]) -> str:
-    """SHA-256 of arrays, one after the other."""
+    """SHA-256 of the contents of the arrays, in order."""
     sha256 = hashlib.sha256()
     for value in values:
         sha256.update(np.ascontiguousarray(value).tobytes())

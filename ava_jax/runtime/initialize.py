@@ -1,8 +1,8 @@
 """Connects the processes of a run, and ends them together.
 
-They are connected by JAX's coordination service, which runs in process 0. It ends all
-processes when one of them dies. When one fails with an error, the others are sent its
-message here, and end too instead of waiting for it.
+JAX's coordination service, which runs in process 0, connects them. It ends all
+processes when one of them dies. This module also ends all processes when one fails with
+an error: they print its message, instead of waiting for it.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from ava_jax.runtime import multihost
 
 # Seconds in which all processes must have started.
 INITIALIZATION_TIMEOUT = 300
-# Seconds without a sign of life after which a process counts as dead.
+# Seconds without a heartbeat after which a process counts as dead.
 HEARTBEAT_TIMEOUT = 60
 # Key of the message of the process that failed first.
 _FAILURE = "ava_jax/failure"
@@ -36,13 +36,13 @@ def initialize(
 ) -> Iterator[None]:
     """Connects to the other processes, if there are any, until the block ends.
 
-    To be entered before anything uses a device. An error in the block ends all
-    processes within seconds, with its message, and does not return. The exception is a
-    KeyboardInterrupt that all processes raise.
+    Enter it before anything uses a device. An error in the block ends all processes
+    within seconds, with its message, and does not return. A KeyboardInterrupt that all
+    processes raise is the exception: it is raised again.
 
     Args:
-      coordinator_address: HOST:PORT of process 0; None: as the launcher says.
-      num_processes: their number; 1: only this one, whatever the launcher says.
+      coordinator_address: HOST:PORT of process 0; None: the address of the launcher.
+      num_processes: number of processes; 1: only this one, even under a launcher.
       process_id: index of this process.
 
     Raises:
@@ -60,8 +60,9 @@ def initialize(
         yield
         multihost.barrier("end")
     except BaseException as error:
-        # Asked to stop, all processes stop after the same step. A second signal stops
-        # the one that it was sent to.
+        # After a request to stop, all processes raise KeyboardInterrupt after the same
+        # step. A second signal interrupts only the process that receives it, so the
+        # others do not reach the barrier, and this counts as a failure.
         if not (isinstance(error, KeyboardInterrupt) and _all_stopped()):
             finished.set()
             _fail(error)
@@ -89,7 +90,7 @@ def _fail(error: BaseException) -> NoReturn:
     reason = str(error) or type(error).__name__
     message = f"{multihost.this_process()} stopped: {reason}"
     with contextlib.suppress(jax.errors.JaxRuntimeError):
-        # Fails if another process has failed before.
+        # Raises if another process has failed first: the key is set only once.
         multihost.distributed_state().client.key_value_set(_FAILURE, message)
     _exit(code)
 
@@ -101,7 +102,9 @@ def _watch_for_failure(finished: threading.Event) -> None:
         try:
             message = client.blocking_key_value_get(_FAILURE, 1000)
         except jax.errors.JaxRuntimeError:
-            finished.wait(0.1)  # the service may be gone, then this fails at once
+            # A timeout, or the service has ended. In that case the call returns at
+            # once, so wait to keep the loop from using a whole core.
+            finished.wait(0.1)
             continue
         if not finished.is_set():
             print(f"Error: {message}", file=sys.stderr)
@@ -109,14 +112,16 @@ def _watch_for_failure(finished: threading.Event) -> None:
 
 
 def _exit(code: int) -> NoReturn:
-    """Ends this process at once, the only way that works when a peer has failed.
+    """Ends this process at once.
 
-    An exception in the main thread would not: it may be waiting inside JAX for the
-    peer, where no exception reaches it. And Python's own exit makes JAX's client take
-    leave of the others, which aborts the process when they do not answer.
+    Only this works when another process has failed. The main thread may be waiting for
+    that process inside JAX, where no exception can reach it. At a normal exit of Python
+    JAX's client would say goodbye to the other processes, and abort if they do not
+    answer.
     """
     if multihost.distributed_state().process_id == 0:
-        time.sleep(1)  # the service ends with this process; the others must hear it
+        # The service ends with this process: give the others time to read the message.
+        time.sleep(1)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -125,7 +130,7 @@ def _exit(code: int) -> NoReturn:
 def _arguments(
     coordinator: str | None, processes: int | None, process: int | None
 ) -> dict[str, Any] | None:
-    """Arguments of `jax.distributed.initialize`; None: there is only this process."""
+    """Arguments of `jax.distributed.initialize`; None for a single process."""
     if processes == 1 and coordinator is None:
         return None
     given = {
@@ -158,13 +163,14 @@ def _arguments(
         "coordinator_address": coordinator,
         "num_processes": processes,
         "process_id": process,
-        # So that every local device is used, unless JAX_LOCAL_DEVICE_IDS is set.
+        # Otherwise a launcher that JAX detects could limit the local devices. Now every
+        # local device is used, unless JAX_LOCAL_DEVICE_IDS is set.
         "cluster_detection_method": "deactivate",
     }
 
 
 def _check_free(port: int) -> None:
-    """JAX crashes on a port that is taken."""
+    """Raises a UserError if the port is in use, where JAX would crash."""
     try:
         socket.create_server(("", port)).close()
     except OSError as error:
@@ -175,16 +181,16 @@ def _check_free(port: int) -> None:
 
 
 def launcher() -> str | None:
-    """What started several processes that JAX can find by itself; None: nothing did.
+    """Name of the launcher of several processes that JAX supports, or None.
 
-    JAX alone would also take an interactive shell on a cluster for such a start.
+    JAX's own detection would also accept an interactive shell on a cluster.
     """
     env = os.environ
     if int(env.get("SLURM_NTASKS", 1)) > 1 and "SLURM_STEP_NODELIST" in env:
         return "Slurm"
     if int(env.get("OMPI_COMM_WORLD_SIZE", 1)) > 1:
         return "Open MPI"
-    # JAX adds it where it finds TPUs, unless JAX_PLATFORMS says otherwise.
+    # JAX sets this if it finds TPUs, unless JAX_PLATFORMS is set.
     if "tpu" in (jax.config.jax_platforms or ""):
         return "Cloud TPU"
     if "JOB_COMPLETION_INDEX" in env and "KUBERNETES_SERVICE_HOST" in env:
@@ -193,9 +199,9 @@ def launcher() -> str | None:
 
 
 def _connect(arguments: dict[str, Any]) -> None:
-    # Its SIGTERM handler would keep `kill` from working; `preemption` has one.
+    # Its SIGTERM handler would make `kill` have no effect; `preemption` has its own.
     jax.config.update("jax_enable_preemption_service", False)
-    # JAX aborts without a readable message when its own time is over.
+    # JAX aborts without a readable message at its own timeout, so this one is earlier.
     timer = threading.Timer(INITIALIZATION_TIMEOUT, _give_up)
     timer.daemon = True
     timer.start()
@@ -208,7 +214,7 @@ def _connect(arguments: dict[str, Any]) -> None:
         )
     except (RuntimeError, ValueError, LookupError, OSError) as error:
         raise UserError(
-            f"{launcher()} did not tell which processes there are: {error}\nGive "
+            f"JAX found no processes through {launcher()}: {error}\nGive "
             "--coordinator=HOST:PORT, --processes=N and --process=I, or "
             "--processes=1 to train with this process alone."
         ) from error
@@ -218,9 +224,12 @@ def _connect(arguments: dict[str, Any]) -> None:
 
 def _give_up() -> NoReturn:
     state = multihost.distributed_state()
-    address = state.coordinator_address or "an address that the launcher did not give"
+    address = state.coordinator_address or "an unknown address"
     if state.process_id == 0:
-        what = f"waited at {address} for {INITIALIZATION_TIMEOUT} s, and not all came"
+        what = (
+            f"waited at {address} for {INITIALIZATION_TIMEOUT} s, and not all "
+            "processes connected"
+        )
     else:
         what = (
             f"did not reach process 0 at {address} within {INITIALIZATION_TIMEOUT} s: "
@@ -228,17 +237,19 @@ def _give_up() -> NoReturn:
         )
     message = (
         f"Process {state.process_id} {what}. Check that all processes were started, "
-        "with the same --coordinator and --processes, that the address is the one of "
-        "process 0 as the others see it, and that no firewall closes the port."
+        "with the same --coordinator and --processes, that the others can reach "
+        "process 0 at this address, and that no firewall blocks the port."
     )
     _exit(errors.tell(UserError(message)))
 
 
 def _probe(address: str) -> str:
-    """What a plain connection to the address gives."""
+    """Result of a plain TCP connection to the address, for the message."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
     except (OSError, ValueError) as error:
         return str(error)
-    return "the port answers, but not all processes came, or it is another program's"
+    return (
+        "the port answers, but not all processes connected, or another program uses it"
+    )

@@ -12,11 +12,12 @@ _FORM = python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
 
 
 def set_up() -> None:
-    """Shows only the lines for the user on the console."""
+    """Logs to the console, only the lines that are for the user."""
     handler = logging.get_absl_handler()
     handler.addFilter(_is_shown)
     handler.setFormatter(_FORM)
-    # absl.app.run would do this; command lines are parsed by argparse.
+    # absl handles logging differently before its flags are parsed. absl.app.run would
+    # parse them; this project uses argparse.
     flags.FLAGS.mark_as_parsed()
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
@@ -34,7 +35,7 @@ def to_file(path: pathlib.Path) -> None:
 
 
 def _is_shown(record: python_logging.LogRecord) -> bool:
-    """Whether a line is for the user: all of this package, warnings of libraries."""
+    """Whether a line is for the user: all of this package, and warnings of others."""
     if pathlib.Path(record.pathname).is_relative_to(_PACKAGE):
         return True
     # Orbax warns of every checkpoint that was saved without metrics.

@@ -1,7 +1,7 @@
 """Barriers between the processes of a run, and short texts that they exchange.
 
-Both go through JAX's coordination service, which runs in process 0, and not through
-the devices. With a single process nothing waits.
+Both use JAX's coordination service, which runs in process 0, and not the devices. A
+single process waits for nothing.
 """
 
 import collections
@@ -15,7 +15,8 @@ from orbax.checkpoint import multihost
 
 # Process 0 may prepare data or write the report while the others wait.
 WAIT_SECONDS = 3600
-# The service takes every key once. All processes use a name equally often.
+# The service accepts every key only once, so a number is added to the names. All
+# processes use each name equally often, and therefore get the same keys.
 _uses = collections.Counter()
 
 
@@ -26,7 +27,7 @@ def distributed_state() -> Any:
     service, but does not give access to its key-value store, and
     `multihost_utils.process_allgather` is no substitute. It runs a program on the
     devices of all processes, so it fails or waits for ever in the cases that the texts
-    are about: another version of JAX, a missing device, a process that has failed.
+    report: another version of JAX, a missing device, a process that has failed.
     For the same reason the index and the address are read here: `jax.process_index()`
     starts the devices, which waits for all other processes.
     """
@@ -64,6 +65,7 @@ def allgather_text(name: str, text: str) -> list[str]:
     if jax.process_count() == 1:
         return [text]
     client, folder = distributed_state().client, _key(name)
+    # Padded, so that the keys sort by process index.
     client.key_value_set(f"{folder}/{jax.process_index():06}", text)
     barrier(name)
     return [value for _, value in sorted(client.key_value_dir_get(folder))]

@@ -1,7 +1,7 @@
-"""SIGINT and SIGTERM ask training to stop, so that it ends its step and saves.
+"""On SIGINT or SIGTERM, training finishes its step, saves a checkpoint and stops.
 
-JAX's own service (`multihost_utils.reached_preemption_sync_point`) does not do here: it
-knows SIGTERM only, needs several processes, and takes the signal's handler, so that a
+JAX's own service (`multihost_utils.reached_preemption_sync_point`) is not suitable: it
+handles only SIGTERM, needs several processes, and replaces the signal handler, so a
 second signal would not end the program.
 """
 
@@ -17,10 +17,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class PreemptionHandler:
-    """Handles the signals of `handle_signals`.
+    """The state of the signal handler that `handle_signals` installs.
 
     Attributes:
-      stop_requested: whether a signal came.
+      stop_requested: whether a signal has arrived.
     """
 
     def __init__(self):
@@ -32,8 +32,9 @@ class PreemptionHandler:
 
         Args:
           step: the last step that was run.
-          every: several processes ask each other once in this number of steps, since
-            they wait for one another then; a single process answers at each step.
+          every: number of steps between two exchanges of several processes, because
+            they wait for each other in an exchange. A single process may stop after
+            any step.
         """
         if jax.process_count() == 1:
             return self.stop_requested
@@ -44,12 +45,12 @@ class PreemptionHandler:
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """For long work that can be done again: a signal interrupts it at once.
+        """For long work that can be repeated: a signal interrupts the block at once.
 
-        With several processes it does not, since the others would wait.
+        Not with several processes, because the others would wait for this one.
 
         Raises:
-          KeyboardInterrupt: a signal came before, or during the block.
+          KeyboardInterrupt: a signal arrived before or during the block.
         """
         if jax.process_count() > 1:
             yield

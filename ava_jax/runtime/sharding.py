@@ -1,7 +1,7 @@
-"""The device mesh, and how arrays are laid out on it.
+"""The device mesh and the shardings of arrays.
 
-Data parallel: the state is replicated, a batch is split over the mesh's only
-axis. One program runs on every host; each host reads its own rows of the batch.
+Training is data parallel: the state is replicated, and a batch is split over the only
+axis of the mesh. Every host runs the same program and reads its own rows of the batch.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ AXIS = "data"
 
 
 def make_mesh(devices: int = 0) -> Mesh:
-    """All devices of all hosts along one axis.
+    """Makes a mesh of all devices of all hosts with one axis.
 
     Args:
       devices: expected number (`config.devices`); 0 accepts any.
@@ -31,8 +31,8 @@ def make_mesh(devices: int = 0) -> Mesh:
             "Is one missing, or the JAX for this hardware not installed "
             f'(pip install ".[cuda]" or ".[tpu]")? For these: --config.devices={found}'
         )
-    # In the order of the processes, as the rows of a batch are: `jax.make_mesh` follows
-    # the links of a TPU pod, which mixes the hosts' devices.
+    # In the order of the processes, like the rows of a batch. `jax.make_mesh` follows
+    # the links of a TPU pod instead, which mixes the devices of different hosts.
     ordered = sorted(jax.devices(), key=lambda x: (x.process_index, x.id))
     return Mesh(np.array(ordered), (AXIS,), axis_types=(AxisType.Auto,))
 
@@ -51,7 +51,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def split(mesh: Mesh) -> NamedSharding:
-    """Rows of a batch, divided evenly among the devices."""
+    """Rows of a batch, split evenly over the devices."""
     return NamedSharding(mesh, PartitionSpec(AXIS))
 
 
@@ -59,7 +59,7 @@ def rows_of_this_host(batch: int, field: str) -> range:
     """The rows of a global batch that this host reads.
 
     Args:
-      batch: clips over all devices of all hosts.
+      batch: number of clips in the global batch.
       field: the configuration field that holds `batch`, for the message.
 
     Raises:
@@ -86,8 +86,9 @@ def to_devices(rows: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
 
 
 def place(value: np.ndarray, sharding: NamedSharding) -> jax.Array:
-    """Makes a global array of a value that every process has as a whole."""
+    """Makes a global array from a value that every process has completely."""
     value = np.asarray(value)
+    # `jax.device_put` would also compare the values of all processes.
     return jax.make_array_from_callback(value.shape, sharding, lambda i: value[i])
 
 

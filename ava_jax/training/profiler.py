@@ -1,8 +1,8 @@
-"""A trace of some training steps, for TensorBoard and Perfetto.
+"""Traces some training steps for TensorBoard and Perfetto.
 
-`clu.periodic_actions.Profile` does not do here: it writes no Perfetto trace, does not
-wait until the devices have run the last step, does not start when training resumes
-within the range, and drops a trace that is running when training ends.
+`clu.periodic_actions.Profile` is not suitable: it writes no Perfetto trace, does not
+wait until the devices have finished the last step, does not start if training resumes
+within the range, and loses a trace that is active at the end of training.
 """
 
 import os
@@ -23,11 +23,11 @@ class Profile:
 
         Args:
           steps: 'FIRST-LAST', or '' for no trace.
-          folder: of the trace.
+          folder: folder to write the trace to.
           write: whether this process writes a trace.
 
         Raises:
-          UserError: `steps` is something else.
+          UserError: `steps` has another form.
         """
         traced = _parse(steps)
         self._steps = traced if write else range(0)
@@ -43,11 +43,12 @@ class Profile:
     def after(self, step: int, result: Any) -> None:
         """Ends the trace after its last step, which computes `result`."""
         if self._running and step == self._steps[-1]:
+            # Steps run asynchronously: the trace would end before the devices do.
             jax.block_until_ready(result)
             self.close()
 
     def close(self) -> None:
-        """Writes the trace that is running, if any."""
+        """Ends and writes the active trace, if any."""
         if self._running:
             self._running = False
             jax.profiler.stop_trace()

@@ -1,8 +1,8 @@
-"""How fast training is: figures for the log, and a bar on a terminal.
+"""The speed of training: figures for the log, and a progress bar on a terminal.
 
-`clu.periodic_actions.ReportProgress` does not do here: evaluations and checkpoints
-lower its speed, its parts of the time are those since the start instead of those since
-the last report, and it logs them without returning them for `history.jsonl`.
+`clu.periodic_actions.ReportProgress` is not suitable: its speed includes evaluations
+and checkpoints, its shares of time are since the start instead of since the last
+report, and it does not return them for `history.jsonl`.
 """
 
 import contextlib
@@ -18,17 +18,17 @@ from ava_jax.training.step_cost import GIB
 
 
 class Progress:
-    """Measures the time of the steps, and shows it."""
+    """Measures and shows the speed of the training steps."""
 
     def __init__(self, first_step: int, steps: int, batch: int, show: bool):
         """Starts the clock.
 
         Args:
-          first_step: steps that were run before.
-          steps: steps of the whole run.
-          batch: clips of a step.
-          show: whether this process shows the progress: with a bar on a terminal,
-            otherwise in lines of the log.
+          first_step: number of steps before this start, above 0 after a resume.
+          steps: number of steps of the whole run.
+          batch: number of clips in a step.
+          show: whether this process shows the progress: as a bar on a terminal,
+            otherwise as lines of the log.
         """
         self._steps = steps
         self._batch = batch
@@ -49,30 +49,31 @@ class Progress:
 
     @contextlib.contextmanager
     def data_wait(self) -> Iterator[None]:
-        """For the time in which the devices wait for data."""
+        """Counts the time of the block as waiting for data."""
         start = time.perf_counter()
         yield
         self._data_wait += time.perf_counter() - start
 
     @contextlib.contextmanager
     def pause(self) -> Iterator[None]:
-        """For time that is not training's."""
+        """Leaves out the time of the block, such as an evaluation."""
         start = time.perf_counter()
         yield
+        # As if the clock had been started later.
         self._start += time.perf_counter() - start
 
     def report(self, step: int, scalars: dict[str, float]) -> dict[str, float]:
         """Shows the progress.
 
         Args:
-          step: steps that were run.
-          scalars: must have 'loss' and 'lr'.
+          step: number of steps so far.
+          scalars: metrics of the step; must have 'loss' and 'lr'.
 
         Returns:
-          Since the last report: `clips_per_second`, over all devices and
-          `clips_per_second_per_device`, and `data_wait`, the share of the time that
-          was spent waiting for data. Since the start: `device_memory_gib`, the peak
-          of the first device of this host, if the device reports it.
+          Since the last report: `clips_per_second` of all devices together,
+          `clips_per_second_per_device`, and `data_wait`, the share of the time spent
+          waiting for data. Since the start: `device_memory_gib`, the peak of the first
+          device of this host, if the device reports it.
         """
         seconds = time.perf_counter() - self._start
         steps = step - self._step

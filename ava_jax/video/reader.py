@@ -1,4 +1,4 @@
-"""Frames of a video file, a camera or a network stream, decoded by PyAV."""
+"""Reads the frames of a video file, a camera or a network stream with PyAV."""
 
 import functools
 import os
@@ -16,34 +16,34 @@ from ava_jax.errors import UserError
 
 SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ogv", ".ts", ".webm")
 Source = str | os.PathLike | int
-# Addresses that go on for ever.
+# Addresses of streams without an end.
 _LIVE = re.compile(r"(rtsps?|rtmps?|rtp|srt|udp)://", re.IGNORECASE)
 _ADDRESS = re.compile(r"\w+://")
 # FFmpeg's camera interface and its name of camera i, by platform.
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
-# Seconds that a camera or an address may be silent.
+# Seconds without data after which an address counts as unreachable.
 _PATIENCE = 10.0
 
 
 def is_live(name: str) -> bool:
-    """Whether it is the number of a camera, or an address of what has no end."""
+    """Whether it is the number of a camera or the address of an endless stream."""
     return name.isdigit() or bool(_LIVE.match(name))
 
 
 class VideoFrame:
-    """A decoded frame, converted to RGB when it is looked at.
+    """A decoded frame, converted to RGB only when `rgb` is used.
 
     Attributes:
       time: seconds after the video's first frame.
     """
 
     def __init__(self, frame: Any, time: float, size: tuple[int, int]):
-        """Holds a frame.
+        """Converts nothing yet.
 
         Args:
-          frame: PyAV's.
+          frame: the frame of PyAV.
           time: seconds after the video's first frame.
-          size: (width, height) to convert to, before the frame is turned.
+          size: (width, height) to convert to, before the rotation.
         """
         self.time = time
         self._frame = frame
@@ -58,19 +58,19 @@ class VideoFrame:
 
 
 class VideoReader:
-    """The frames of a video, read once from its start: iterate over it.
+    """Iterates once over the frames of a video.
 
-    A file that is damaged gives its frames up to the damage, and a warning. Frames
-    that do not come later than the one before them are left out. Use it as a
+    A damaged file yields its frames up to the damage, and logs a warning. Frames whose
+    time is not later than that of the previous frame are dropped. Use the reader as a
     context manager, or call `close`.
 
     Attributes:
-      name: what was opened.
-      live: whether it is a camera or an endless stream, which does not wait.
-      width: of the upright frames, in pixels.
-      height: likewise.
-      fps: frames a second on average, None if the video does not say.
-      duration: seconds, None if the video does not say.
+      name: path, address or camera number.
+      live: whether it is a camera or a live stream, which cannot be paused.
+      width: width of the upright frames in pixels.
+      height: height of the upright frames in pixels.
+      fps: average frame rate; None if the video does not declare it.
+      duration: length in seconds; None if the video does not declare it.
     """
 
     def __init__(self, source: Source):
@@ -80,7 +80,7 @@ class VideoReader:
           source: a path, an address like 'rtsp://...', or the number of a camera.
 
         Raises:
-          UserError: there is no such file, it is not a video, or has no frame.
+          UserError: the file does not exist, is not a video, or has no frame.
         """
         self.name = os.fspath(source) if not isinstance(source, int) else str(source)
         self.live = is_live(self.name)
@@ -94,11 +94,13 @@ class VideoReader:
             if self._first is None:
                 raise UserError(
                     f"{self.name} has no frame that can be decoded"
-                    f"{self._damage and f' ({self._damage})'}. Is it a whole video?"
+                    f"{self._damage and f' ({self._damage})'}. Is the file complete?"
                 )
         except BaseException:
+            # Nobody else can close it: the caller gets no object.
             self.close()
             raise
+        # The first frame gives the size, because it is rotated as the video declares.
         self.height, self.width = self._first.rgb.shape[:2]
         self.fps = float(self._stream.average_rate or 0) or None
         self.duration = self._declared_duration()
@@ -124,19 +126,24 @@ class VideoReader:
         self._container.close()
 
     def _warn_of_the_end(self, last: float) -> None:
-        """Says that frames are missing behind the one at `last`, if so."""
+        """Logs a warning if frames are missing after the one at `last` seconds."""
         if self._damage and self.live:
             logging.warning("%s ended after %.1f s: %s", self.name, last, self._damage)
         elif self._damage:
             logging.warning(
-                "%s is damaged after %.1f s (%s): what follows is left out.",
-                *(self.name, last, self._damage),
+                "%s is damaged after %.1f s (%s). The rest is left out.",
+                self.name,
+                last,
+                self._damage,
             )
+        # Half a second of tolerance: declared durations are often rounded.
         elif self.duration and last + 1 / (self.fps or 1) + 0.5 < self.duration:
             logging.warning(
-                "%s says that it is %.1f s long, but its last frame is at %.1f s: it "
-                "may be cut off.",
-                *(self.name, self.duration, last),
+                "%s should be %.1f s long, but its last frame is at %.1f s. It may be "
+                "truncated.",
+                self.name,
+                self.duration,
+                last,
             )
 
     def _open(self):
@@ -148,7 +155,7 @@ class VideoReader:
         elif not pathlib.Path(self.name).exists():
             raise UserError(f"There is no video file {self.name}; check the path.")
         if self.name.startswith("rtsp"):
-            # Over UDP, what is lost on the way tears the picture.
+            # Packets that are lost over UDP would corrupt the frames.
             options["options"] = {"rtsp_transport": "tcp"}
         try:
             return self._av.open(file, **options)
@@ -177,7 +184,7 @@ class VideoReader:
                 f"{', '.join(kinds) or 'nothing'}."
             )
         if not self.live:
-            # Decodes some frames at once, which would delay live ones.
+            # Decodes several frames in parallel, which would delay live frames.
             stream.thread_type = "AUTO"
         return stream
 
@@ -188,7 +195,9 @@ class VideoReader:
             for frame in self._container.decode(self._stream):
                 time = frame.time
                 if time is None:
+                    # Raw streams have no timestamps.
                     time = 0.0 if last is None else last + step
+                # A stream may change its size; all frames get that of the first.
                 if last is None:
                     start, size = time, (frame.width, frame.height)
                 elif time <= last:
@@ -202,24 +211,25 @@ class VideoReader:
         stream = self._stream
         if stream.duration is not None:
             return float(stream.duration * stream.time_base)
-        # The container's is that of its longest stream.
+        # The duration of the container is that of its longest stream, so with sound it
+        # may not be that of the video.
         if self._container.duration is not None and not self._container.streams.audio:
             return self._container.duration / self._av.time_base
         return None
 
 
 def video_stream(container: Any) -> Any | None:
-    """PyAV's first video stream that is not the cover picture of a sound file."""
+    """The first video stream that is not the cover picture of an audio file."""
     cover = import_av().stream.Disposition.attached_pic
     streams = container.streams.video
     return next((one for one in streams if not one.disposition & cover), None)
 
 
 def import_av() -> ModuleType:
-    """PyAV.
+    """Imports PyAV, which is an optional dependency.
 
     Raises:
-      UserError: it is not installed.
+      UserError: PyAV is not installed.
     """
     try:
         import av
@@ -231,5 +241,5 @@ def import_av() -> ModuleType:
 
 
 def _quarter_turns(frame) -> int:
-    """How often the frame must be turned left to be upright."""
+    """Number of counterclockwise quarter turns that make the frame upright."""
     return round(frame.rotation / 90) % 4

@@ -1,14 +1,15 @@
-"""A video's frames at another rate."""
+"""Resamples the frames of a video to a constant frame rate."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
-# Times are given in ticks of a container's clock; below this they are equal.
+# Seconds; smaller differences are rounding errors of floats. A tick of a container's
+# clock is far longer (1/90000 s in MPEG).
 TOLERANCE = 1e-6
 
 
 class Timed(Protocol):
-    """Anything that has a time."""
+    """Anything with a time in seconds."""
 
     time: float
 
@@ -17,24 +18,24 @@ Frame = TypeVar("Frame", bound=Timed)
 
 
 def middle(first: Timed, second: Timed) -> float:
-    """The last time to which the first of two neighbours is the nearest."""
+    """The last time at which the first of two consecutive frames is the nearest one."""
     return (first.time + second.time) / 2 + TOLERANCE
 
 
 def at_rate(frames: Iterable[Frame], fps: float) -> Iterator[tuple[int, Frame]]:
-    """The frames of a video as they are at a constant rate.
+    """Resamples frames to a constant rate by the nearest time.
 
-    Number i belongs to the time i / fps and is the frame whose own time is nearest,
-    the earlier one of two: frames are left out or repeated, never mixed. The last
-    frame is shown for as long as frames are on average. These are the frames that
-    `ffmpeg -r FPS` writes, but that it rounds other ties otherwise.
+    Output frame i is the input frame whose time is nearest to i / fps; of two at the
+    same distance, the earlier one. So frames are dropped or repeated, never blended.
+    The last frame lasts as long as the average frame. The result is that of
+    `ffmpeg -r FPS`, except for some ties.
 
     Args:
-      frames: in the order of their times, which begin at 0.
-      fps: numbers a second.
+      frames: frames by ascending time; the first time is 0.
+      fps: output frame rate.
 
     Yields:
-      (0, frame), (1, frame) and so on, as soon as it is certain which frame it is.
+      (0, frame), (1, frame) and so on, each as soon as its frame is certain.
     """
     index, count, last = 0, 0, None
     for frame in frames:
@@ -44,7 +45,9 @@ def at_rate(frames: Iterable[Frame], fps: float) -> Iterator[tuple[int, Frame]]:
         last, count = frame, count + 1
     if last is None:
         return
+    # `count` frames have count - 1 intervals between them; the last frame adds one.
     length = last.time * count / (count - 1) if count > 1 else 1 / fps
+    # Output frame i covers the times around i / fps, so it needs half an interval more.
     while index == 0 or (index + 0.5) / fps <= length + TOLERANCE:
         yield index, last
         index += 1

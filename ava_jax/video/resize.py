@@ -1,7 +1,7 @@
-"""A frame and its boxes in the size that the model sees, without TensorFlow.
+"""Scales frames and boxes to the input size of the model, for prediction.
 
-What evaluation does with TensorFlow (`transforms.py`), for prediction. Sources:
-mmcv's `rescale_size` and `imresize`, MMAction2 v0.24.1's `Resize`.
+Evaluation does the same with TensorFlow (`transforms.py`). Sources: `rescale_size` and
+`imresize` of mmcv, `Resize` of MMAction2 v0.24.1.
 """
 
 import cv2
@@ -17,8 +17,8 @@ def size_for_short_side(height: int, width: int, short_side: int) -> tuple[int, 
 def resize_frame(frame: np.ndarray, short_side: int) -> np.ndarray:
     """Scales a (H, W, 3) uint8 frame; its shorter side becomes `short_side`.
 
-    Bilinear without antialiasing, as OpenCV does it in fixed point: a value is at
-    most 1 away from evaluation's.
+    Bilinear without antialiasing. OpenCV computes in fixed point, so values differ from
+    those of evaluation by up to 1.
     """
     height, width = size_for_short_side(*frame.shape[:2], short_side)
     if (height, width) == frame.shape[:2]:
@@ -29,12 +29,12 @@ def resize_frame(frame: np.ndarray, short_side: int) -> np.ndarray:
 def resize_boxes(
     boxes: np.ndarray, size: tuple[int, int], new: tuple[int, int]
 ) -> np.ndarray:
-    """Boxes of a frame of `size` (height, width) in the same frame of size `new`.
+    """Scales the boxes of a frame along with the frame.
 
     Args:
       boxes: (N, 4) float32 xyxy in pixels.
-      size: of the frame before.
-      new: of the frame after.
+      size: (height, width) of the frame before scaling.
+      new: (height, width) of the frame after scaling.
     """
     # The factor is rounded to float32 before it is used, as MMAction2 does.
     height, width = (np.float32(b / a) for a, b in zip(size, new, strict=True))

@@ -1,4 +1,4 @@
-"""Writes a video with the sound of another one."""
+"""Writes an MP4 video, optionally with the audio of another video."""
 
 import contextlib
 import os
@@ -16,18 +16,20 @@ from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.video.reader import import_av
 
-_TICKS = 90_000  # a second: MPEG's clock
-# Good to look at, small, and faster than real time on two cores at 720 lines.
+_TICKS = 90_000  # ticks a second, the clock of MPEG
+# Good quality, small files, and faster than real time on two cores at 720p.
 _OPTIONS = {"crf": "21", "preset": "veryfast"}
+# FFmpeg's codes of the colour space and range of HD video.
 _BT709 = 1
 _LIMITED_RANGE = 1
 
 
 class VideoWriter:
-    """An MP4 file of H.264, written beside and renamed when it is whole.
+    """Writes an H.264 video into an MP4 file.
 
-    A context manager: leaving it finishes the file; an exception, disk full among
-    them, leaves none.
+    Use it as a context manager. The video is written to a temporary file, which gets
+    its name when it is complete. After an exception, such as a full disk, no file
+    remains.
     """
 
     def __init__(
@@ -40,11 +42,11 @@ class VideoWriter:
         """Opens the file.
 
         Args:
-          path: of the file; an older one is replaced at the end.
-          size: width and height of the pictures; if odd, the last column or row is
-            doubled, as H.264 needs.
-          fps: pictures a second on average.
-          sound_of: a video, whose sound is copied as it is.
+          path: the file to write; an existing file is replaced at the end.
+          size: width and height of the frames. H.264 needs even numbers, so the last
+            column or row is repeated if necessary.
+          fps: average frame rate.
+          sound_of: a video whose audio is copied without encoding it again.
 
         Raises:
           UserError: the file cannot be written.
@@ -65,21 +67,22 @@ class VideoWriter:
         self._sound = _Sound(self._av, sound_of, self._container) if sound_of else None
 
     def write(self, picture: np.ndarray, time: float) -> None:
-        """Adds a picture.
+        """Adds a frame.
 
         Args:
           picture: (H, W, 3) uint8 RGB.
-          time: in seconds from the start, later than the last one.
+          time: seconds from the start; later than that of the previous frame.
 
         Raises:
-          UserError: the disk is full.
+          UserError: the file cannot be written, for example because the disk is full.
         """
         odd = (picture.shape[0] % 2, picture.shape[1] % 2)
         if any(odd):
-            sides = (0, odd[0], 0, odd[1])
+            sides = (0, odd[0], 0, odd[1])  # top, bottom, left, right
             picture = cv2.copyMakeBorder(picture, *sides, cv2.BORDER_REPLICATE)
         frame = self._av.VideoFrame.from_ndarray(picture, "rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace=_BT709)
+        # Two times may round to the same tick, but the encoder needs increasing ones.
         self._last = max(round(time * _TICKS), self._last + 1)
         frame.pts, frame.time_base = self._last, Fraction(1, _TICKS)
         with self._disk_errors():
@@ -126,11 +129,11 @@ class VideoWriter:
             self._partial.replace(self._path)
 
     def _length(self) -> float:
-        """Seconds that the last picture is shown."""
+        """Seconds for which the last frame is shown."""
         return float(1 / self._stream.average_rate)
 
     def _discard(self) -> None:
-        # What the container still holds need not reach a full disk.
+        # Closing writes buffered data, which fails again on a full disk.
         with contextlib.suppress(self._av.FFmpegError, OSError):
             self._container.close()
         if self._sound:
@@ -143,13 +146,13 @@ class VideoWriter:
             yield
         except (self._av.FFmpegError, OSError) as error:
             raise UserError(
-                f"{self._path}: cannot be written ({error.strerror}). Free some space, "
-                "or choose another place: --out FILE.mp4"
+                f"{self._path} cannot be written ({error.strerror}). Free some space, "
+                "or choose another file: --out FILE.mp4"
             ) from error
 
 
 class _Sound:
-    """Copies the packets of a video's first sound track."""
+    """Copies the packets of the first audio stream of a video."""
 
     def __init__(self, av: Any, source: str | os.PathLike, out: Any):
         self._av = av
@@ -163,13 +166,15 @@ class _Sound:
         stream = streams.audio[0]
         if stream.codec_context.name not in out.supported_codecs:
             logging.warning(
-                "%s: its sound (%s) does not fit into an MP4 file and is left out.",
-                *(source, stream.codec_context.name),
+                "%s: the audio codec %s is not possible in an MP4 file. The audio is "
+                "left out.",
+                source,
+                stream.codec_context.name,
             )
             return
         self._track = out.add_stream_from_template(stream)
         self._base = stream.time_base
-        # Pictures begin at 0 here, wherever they begin there.
+        # The frames of the new video start at 0, those of the source may not.
         video = streams.video[0]
         start = (video.start_time or 0) * video.time_base
         self._shift = round(start / self._base)
@@ -177,12 +182,12 @@ class _Sound:
         self._next = self._read()
 
     def copy(self, until: float) -> None:
-        """Copies what is to be heard before `until`, in seconds."""
+        """Copies the packets before the time `until`, in seconds."""
         while self._next is not None:
             packet, time = self._next, self._next.pts - self._shift
             if time * self._base >= until:
                 return
-            packet.pts = packet.dts = time
+            packet.pts = packet.dts = time  # equal, as audio has no reordering
             packet.stream = self._track
             self._out.mux(packet)
             self._next = self._read()
@@ -191,7 +196,7 @@ class _Sound:
         self._in.close()
 
     def _read(self) -> Any:
-        """The next packet that has a time; None: there is none, or damage."""
+        """The next packet with a time; None at the end or at a damaged packet."""
         with contextlib.suppress(self._av.FFmpegError):
             for packet in self._packets:
                 if packet.pts is not None:

@@ -115,7 +115,7 @@ def broken_first_frame(config):
 
 def other_frame_name(config):
     config.data.frame_name = "frame_{:06}.jpg"
-    return r"holds no frame named like frame_000001\.jpg"
+    return r"has no frame named like frame_000001\.jpg"
 
 
 def bad_frame_name(config):

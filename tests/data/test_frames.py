@@ -152,7 +152,7 @@ def test_frames_that_count_from_0_show_the_same(own):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], r"holds no file like img_00001\.jpg"),
+        ([], r"has no file like img_00001\.jpg"),
         (["x_1.jpg", "y_1.jpg"], r"named like x_\{:01\}\.jpg, y_\{:01\}\.jpg"),
     ],
 )
@@ -278,7 +278,7 @@ def test_bad_frames_are_counted_in_the_log(own, caplog):
         for index in (10, 20, 30, 10):
             store.read(0, index)
     # The first, the second, the fourth and so on are told of.
-    told = [message for message in caplog.messages if "is shown instead" in message]
+    told = [message for message in caplog.messages if "is used instead" in message]
     assert [message.rpartition(". ")[2] for message in told] == [
         "1 bad frames so far.",
         "2 bad frames so far.",
@@ -301,7 +301,7 @@ def test_a_frame_without_neighbours(own):
     store = from_config.load_split(own, "val").frames
     for path in store.store.path(0, 1).parent.iterdir():
         empty(path)
-    with pytest.raises(BadFrame, match="nor can any of 300 frames"):
+    with pytest.raises(BadFrame, match="None of the 300 frames"):
         store.read(0, 5)
 
 
@@ -399,7 +399,7 @@ def test_a_disk_that_is_full(tiny_root, tmp_path, full_disk):
     with pytest.raises(UserError, match="Nothing of the packed frames was kept"):
         ava_builder.pack(tiny_configuration(tiny_root).data, tmp_path)
     assert not list(tmp_path.rglob("*array_record*"))
-    with pytest.raises(UserError, match="holds no packed data set"):
+    with pytest.raises(UserError, match="has no packed data set"):
         open_frames(tiny_configuration(tmp_path, "packed").data, MOVIES)
 
 
@@ -409,7 +409,7 @@ def test_half_packed_data_is_not_taken_for_whole(tiny_root, packed, tmp_path):
     (whole,) = (tmp_path / "rawframes").glob("ava/own/*")
     whole.rename(whole.with_name("incomplete.ABCDEF_1.0.0"))
     config = tiny_configuration(tmp_path, "packed")
-    with pytest.raises(UserError, match="holds no packed data set"):
+    with pytest.raises(UserError, match="has no packed data set"):
         open_frames(config.data, MOVIES)
 
 
@@ -494,8 +494,11 @@ def test_a_thread_keeps_few_videos_open(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, r"1 of 1 movies don't have one video file .*v\.mp4; found for it: none"),
-        ({"v.mp4": b"", "v.mkv": b""}, r"found for it: \['v.mkv', 'v.mp4'\]"),
+        (
+            {},
+            r"1 of 1 movies do not have exactly one video file .*v\.mp4.*: none",
+        ),
+        ({"v.mp4": b"", "v.mkv": b""}, r"found for this movie: \['v.mkv', 'v.mp4'\]"),
         ({"v.mp4": b"no video"}, r"v\.mp4 cannot be read as a video"),
     ],
     ids=["missing", "two", "broken"],

@@ -162,7 +162,7 @@ def test_headline(page):
 def test_why_the_protocols_differ(page):
     rows = page.table("from one protocol to the other")
     assert [row[1:] for row in rows] == [
-        ["of these", "mAP"],
+        ["count", "mAP"],
         ["", "0.444"],
         ["1", "0.463"],
         ["1", "0.694"],
@@ -285,7 +285,7 @@ def test_what_an_earlier_report_left_is_replaced(tmp_path):
     page = Page(write_report(tmp_path, *evaluation()).read_text(encoding="utf-8"))
     left = {"contact_sheet.png", "training_curves.png"}
     assert {p.name for p in tmp_path.iterdir()} == {*PICTURES - left, "index.html"}
-    assert "No training curves" in page.words
+    assert "There are no training curves" in page.words
     assert "made without frames" in page.words
     assert "✗ stand 0.70" in page.words and not page.images
 

@@ -35,7 +35,7 @@ SOMEONE = {"true_box": np.array([0.4, 0.3, 0.5, 0.6])}
         (
             {**SOMEONE, "true_actions": ("carry/hold (an object)",)},
             "✗ carry/hold 0.93",
-            "True: carry/hold; another box was taken for it.",
+            "True: carry/hold; another box was matched with it.",
         ),
         (
             {**SOMEONE, "is_false_alarm": False, "score": None}

@@ -284,7 +284,10 @@ def _be_alone(i, address, process):
 @pytest.mark.parametrize(
     "process, message",
     [
-        (0, r"Process 0 waited at 127\.0\.0\.1:\d+ for 1 s, and not all came"),
+        (
+            0,
+            r"Process 0 waited at 127\.0\.0\.1:\d+ for 1 s, and not all processes",
+        ),
         (1, r"Process 1 did not reach .*:\d+ within 1 s: .*refused.*firewall"),
     ],
 )

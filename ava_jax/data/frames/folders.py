@@ -1,4 +1,4 @@
-"""Movies as folders of numbered JPEG frames."""
+"""Frame store: a folder of numbered JPEG files for each movie."""
 
 import collections
 import dataclasses
@@ -15,15 +15,15 @@ from ava_jax.data.frames.index import Facts, look_at
 from ava_jax.data.frames.store import FrameStore, decode_jpeg
 from ava_jax.errors import BadFrame, UserError, join_first
 
-# File names that need no configuration: MMAction2's and PySlowFast's.
+# File names that 'auto' prefers: those of MMAction2 and PySlowFast.
 _USUAL_NAMES = ("img_{:05}.jpg", "{video}_{:06}.jpg")
 
 
 @dataclasses.dataclass(frozen=True)
 class FrameName:
-    """How a movie's frames are called: prefix, zero-padded index, suffix.
+    """File name of a frame: prefix, zero-padded index, suffix.
 
-    The prefix may hold `{video}`, the movie's name.
+    The prefix may contain `{video}`, which stands for the name of the movie.
     """
 
     prefix: str
@@ -35,7 +35,7 @@ class FrameName:
         """Reads a template such as 'img_{:05}.jpg' or '{video}_{:06}.jpg'.
 
         Raises:
-          UserError: it is not one.
+          UserError: the template is not of this form.
         """
         match = re.fullmatch(r"((?:[^{}]|\{video\})*)\{:0(\d)d?\}([^{}]*)", template)
         if not match:
@@ -47,37 +47,39 @@ class FrameName:
         return cls(match[1], int(match[2]), match[3])
 
     def head(self, video: str) -> str:
-        """What stands before the index."""
+        """The part of the file name before the index."""
         return self.prefix.replace("{video}", video)
 
     def file(self, video: str, index: int) -> str:
-        """The name of a frame's file."""
+        """File name of a frame."""
         return f"{self.head(video)}{index:0{self.digits}}{self.suffix}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FrameFolders(FrameStore):
-    """Movies as folders of JPEG files.
+    """A folder of JPEG files for each movie.
 
     Attributes:
-      root: the folder that holds one folder a movie.
-      name: how the frames are called.
+      root: the folder that contains the folders of the movies.
+      name: how the files of the frames are named.
     """
 
     root: pathlib.Path
     name: FrameName
 
     def path(self, video: int, index: int) -> pathlib.Path:
-        """The file of a frame."""
+        """Path of the file of a frame."""
         video = self.videos[video]
         return self.root / video / self.name.file(video, index)
 
     def place(self, video: int, index: int) -> str:
-        """See `FrameStore`."""
+        """The file of a frame, for messages."""
         return str(self.path(video, index))
 
     def clip(self, video: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-        """See `FrameStore`."""
+        """Reads (T, H, W, 3) uint8 RGB frames as TensorFlow operations."""
+        # Paths are built by TensorFlow operations, so that no Python code runs in the
+        # input pipeline.
         heads = [f"{self.root}/{name}/{self.name.head(name)}" for name in self.videos]
         digits = tf.strings.as_string(indices, width=self.name.digits, fill="0")
         paths = tf.strings.join([tf.constant(heads)[video], digits, self.name.suffix])
@@ -88,7 +90,7 @@ class FrameFolders(FrameStore):
         )
 
     def read(self, video: int, index: int) -> np.ndarray:
-        """See `FrameStore`."""
+        """Reads one (H, W, 3) uint8 RGB frame; raises `BadFrame`."""
         path = self.place(video, index)
         try:
             return decode_jpeg(tf.io.read_file(path)).numpy()
@@ -105,18 +107,18 @@ def open_folders(
     *,
     whole: bool = True,
 ) -> FrameFolders:
-    """Looks at the frame folder of every movie.
+    """Inspects the frame folder of every movie.
 
     Args:
-      root: the folder that holds one folder a movie.
+      root: the folder that contains the folders of the movies.
       videos: names of the movies.
-      frame_name: a file name template, like 'img_{:05}.jpg'; 'auto' looks how the
-        first movie's frames are called.
-      whole: insist that no frame is missing and that the first one is a picture.
+      frame_name: a file name template, such as 'img_{:05}.jpg'; 'auto' detects it from
+        the first movie.
+      whole: require that no frame is missing and that the first one can be decoded.
 
     Raises:
-      UserError: the template is not one; movies are missing; a movie has no frames,
-        or is not whole.
+      UserError: the template is wrong; movies are missing; a movie has no frames, or
+        is incomplete although `whole` is set.
     """
     root = pathlib.Path(root)
     absent = [video for video in videos if not (root / video).is_dir()]
@@ -138,7 +140,8 @@ def open_folders(
     def unchanged(video: str, facts: Facts) -> bool:
         return _times(root / video, name.file(video, facts[2])) == facts[:2]
 
-    # Facts found with less insistence are not the same facts.
+    # The two kinds do not share index entries: without `whole`, a movie with missing
+    # frames has an entry too.
     kind = f"{frame_name} {'whole' if whole else 'partial'}"
     facts = look_at(root, videos, look, unchanged, kind)
     facts = np.array(facts, np.int64).reshape(-1, 7)
@@ -155,17 +158,19 @@ def open_folders(
 
 
 def detect_frame_name(root: pathlib.Path, video: str) -> str:
-    """The template that a movie's frames are named by.
+    """Detects the file name template of the frames of a movie.
 
     Raises:
-      UserError: there are no frames, or they are named in several ways.
+      UserError: there are no frames, or several templates match.
     """
     digits = collections.defaultdict(set)
     for entry in os.scandir(root / video):
         if match := re.fullmatch(r"(.*?)(\d+)(\.jpe?g)", entry.name, re.IGNORECASE):
+            # Braces would be read as part of the template.
             prefix = match[1].replace("{", "").replace("}", "")
             prefix = "{video}_" if prefix == f"{video}_" else prefix
             digits[prefix, match[3]].add(len(match[2]))
+    # Indices above the padding have more digits, so the fewest are the padding.
     names = {
         f"{prefix}{{:0{min(found)}}}{suffix}"
         for (prefix, suffix), found in digits.items()
@@ -176,21 +181,22 @@ def detect_frame_name(root: pathlib.Path, video: str) -> str:
     found = (
         f"JPEG files named like {join_first(sorted(names))}"
         if names
-        else ("no file like img_00001.jpg")
+        else "no file like img_00001.jpg"
     )
     raise UserError(
-        f"{root / video} holds {found}. Extract the movie's frames there, or set "
+        f"{root / video} has {found}. Extract the movie's frames there, or set "
         "config.data.frame_name to how they are named, like 'img_{:05}.jpg'."
     )
 
 
 def _look(folder: pathlib.Path, video: str, name: FrameName, whole: bool) -> Facts:
-    """[two times, first, last, missing, height, width] of one movie."""
-    folder_time = os.stat(folder).st_mtime_ns  # first: it may change meanwhile
+    """[two mtimes, first, last, missing, height, width] of one movie."""
+    # Before the listing: if the folder changes during it, the entry is outdated.
+    folder_time = os.stat(folder).st_mtime_ns
     indices = _indices(folder, name.head(video), name.suffix)
     if not len(indices):
         raise UserError(
-            f"{folder} holds no frame named like {name.file(video, 1)}. Extract the "
+            f"{folder} has no frame named like {name.file(video, 1)}. Extract the "
             "movie's frames there, or set config.data.frame_name to how they are named."
         )
     first, last = int(indices[0]), int(indices[-1])
@@ -210,7 +216,11 @@ def _look(folder: pathlib.Path, video: str, name: FrameName, whole: bool) -> Fac
 
 
 def _times(folder: pathlib.Path, frame: str) -> list[int]:
-    """When files came or went, and when the first frame was written over."""
+    """Modification times of the folder and of its first frame.
+
+    The folder changes when files are added or removed, the frame when it is
+    overwritten.
+    """
     try:
         return [os.stat(folder).st_mtime_ns, os.stat(folder / frame).st_mtime_ns]
     except OSError:
@@ -218,7 +228,7 @@ def _times(folder: pathlib.Path, frame: str) -> list[int]:
 
 
 def _indices(folder: pathlib.Path, head: str, suffix: str) -> np.ndarray:
-    """The sorted indices of a movie's frames."""
+    """Sorted indices of the frames of a movie."""
     start, end = len(head), len(suffix)
     texts = (
         name[start : len(name) - end]
@@ -229,10 +239,10 @@ def _indices(folder: pathlib.Path, head: str, suffix: str) -> np.ndarray:
 
 
 def _frame_size(paths) -> tuple[int, int]:
-    """Height and width of the first of these files that is a picture."""
+    """Height and width of the first of these files that can be decoded."""
     first = None
     for path in paths:
-        # TensorFlow, which reads the clips, does not turn pictures either.
+        # Ignores the EXIF orientation, as TensorFlow does when it reads the clips.
         image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if image is not None:
             return image.shape[:2]

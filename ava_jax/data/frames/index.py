@@ -1,7 +1,7 @@
-"""What is known of every movie's frames, kept beside them between runs.
+"""An index of the frames of every movie, stored on disk between runs.
 
-Listing 27,000 frames a movie takes minutes on network storage; asking whether a
-movie has changed since takes one look at its folder.
+Listing 27,000 frames of each movie takes minutes on network storage. Checking whether
+a movie has changed takes a stat of its folder and one frame.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from concurrent import futures
 from ava_jax import files
 from ava_jax.errors import UserError
 
-# How many movies are looked at together: on network storage it is all waiting.
+# Number of threads; far above the number of cores, because they wait for storage.
 _PARALLEL = 16
 
 Facts = list[int]
@@ -27,19 +27,18 @@ def look_at(
     unchanged: Callable[[str, Facts], bool],
     kind: str,
 ) -> list[Facts]:
-    """The facts of every movie, from the index where they have not changed.
+    """Gets the facts of every movie: from the index if the movie has not changed.
 
     Args:
-      root: folder that the movies lie in; the index goes beside it, or to the
-        user's cache folder if nothing can be written there.
+      root: the folder of the movies. The index is stored next to it, or in the user's
+        cache folder if that is not writable.
       videos: names of the movies.
-      look: finds the facts by looking at a movie; times of modification are among
-        them.
-      unchanged: whether a movie is as it was when its facts were found.
-      kind: facts of another kind are kept apart.
+      look: inspects a movie and returns its facts, with modification times among them.
+      unchanged: whether a movie has not changed since its facts were stored.
+      kind: key of the facts in the index, such as the store and its settings.
 
     Returns:
-      Facts in the order of `videos`.
+      The facts in the order of `videos`.
     """
     path = _beside(root)
     index = _read(path) or _read(_in_cache(root))
@@ -51,6 +50,7 @@ def look_at(
 
     with futures.ThreadPoolExecutor(_PARALLEL) as pool:
         found = dict(zip(videos, pool.map(facts, videos), strict=True))
+    # An index that is up to date is not written: many processes may start at once.
     if any(known.get(video) != entry for video, entry in found.items()):
         known.update(found)
         if not _write(path, index):
@@ -69,7 +69,7 @@ def _in_cache(root: pathlib.Path) -> pathlib.Path:
 
 
 def _read(path: pathlib.Path) -> dict[str, dict[str, list]]:
-    """The index, empty if there is none: it is only a memory."""
+    """Reads the index, which is only a cache: an unreadable one counts as empty."""
     try:
         index = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -78,7 +78,7 @@ def _read(path: pathlib.Path) -> dict[str, dict[str, list]]:
 
 
 def _write(path: pathlib.Path, index: dict) -> bool:
-    """Whether the index could be written; whole or not at all."""
+    """Writes the index atomically; returns whether that was possible."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Other processes may index the same movies.

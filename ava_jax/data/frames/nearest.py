@@ -1,4 +1,4 @@
-"""Frames whose bad ones are replaced by the nearest good one."""
+"""Replaces missing or damaged frames by the nearest good frame."""
 
 import dataclasses
 import itertools
@@ -12,18 +12,18 @@ from absl import logging
 from ava_jax.data.frames.store import FrameStore
 from ava_jax.errors import BadFrame
 
-# How far away a good frame is looked for: ten seconds of a movie.
+# Largest distance to a good frame: 10 seconds at 30 frames a second.
 _REACH = 300
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MendedFrames(FrameStore):
-    """Another store, without its bad frames; they are counted in the log.
+    """A store that replaces the bad frames of another store, and logs their number.
 
     Attributes:
-      store: with missing or damaged frames.
-      replaced: (video, index) of the bad frames met so far, with the index of the
-        frame shown instead.
+      store: the store with missing or damaged frames.
+      replaced: (video, index) of the bad frames so far -> index of the frame that
+        replaces it.
     """
 
     store: FrameStore
@@ -32,22 +32,22 @@ class MendedFrames(FrameStore):
 
     @classmethod
     def of(cls, store: FrameStore) -> "MendedFrames":
-        """The same frames, with bad ones replaced."""
+        """Wraps a store."""
         fields = (field.name for field in dataclasses.fields(FrameStore))
         return cls(**{name: getattr(store, name) for name in fields}, store=store)
 
     def clip(self, video: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-        """See `FrameStore`."""
+        """Reads (T, H, W, 3) uint8 RGB frames as TensorFlow operations."""
 
         def read(video: np.ndarray, indices: np.ndarray) -> np.ndarray:
             return np.stack([self.read(int(video), int(i)) for i in indices])
 
-        # TensorFlow cannot go on after an operation that failed, but Python can.
+        # A TensorFlow graph cannot catch the error of a failed operation; Python can.
         frames = tf.numpy_function(read, [video, indices], tf.uint8)
         return tf.ensure_shape(frames, [indices.shape[0], None, None, 3])
 
     def read(self, video: int, index: int) -> np.ndarray:
-        """See `FrameStore`."""
+        """Reads one (H, W, 3) uint8 RGB frame, or the nearest good one."""
         neighbour = self.replaced.get((video, index), index)
         try:
             return self.store.read(video, neighbour)
@@ -55,11 +55,11 @@ class MendedFrames(FrameStore):
             return self._nearest(video, index, error)
 
     def place(self, video: int, index: int) -> str:
-        """See `FrameStore`."""
+        """The file of a frame, for messages."""
         return self.store.place(video, index)
 
     def _nearest(self, video: int, index: int, error: BadFrame) -> np.ndarray:
-        """The nearest frame that can be read; the earlier one of two."""
+        """The nearest frame that can be read; on a tie the earlier one."""
         for neighbour in self._neighbours(video, index):
             try:
                 frame = self.store.read(video, neighbour)
@@ -68,11 +68,12 @@ class MendedFrames(FrameStore):
             self._note(video, index, neighbour, error)
             return frame
         raise BadFrame(
-            f"{error}, and nor can any of {_REACH} frames before and after it. Put "
-            "its movie right."
+            f"{error}. None of the {_REACH} frames before and after it can be read "
+            "either. Extract the movie again."
         )
 
     def _neighbours(self, video: int, index: int) -> Iterator[int]:
+        # -1, +1, -2, +2, ...: the earlier one of each pair first.
         near = itertools.chain.from_iterable(
             (index - distance, index + distance) for distance in range(1, _REACH + 1)
         )
@@ -84,9 +85,12 @@ class MendedFrames(FrameStore):
                 return
             self.replaced[video, index] = neighbour
             count = len(self.replaced)
-        # The 1st, 2nd, 4th, 8th, ...: the log stays short if there are thousands.
+        # Logs only the 1st, 2nd, 4th, 8th, ... frame, so that thousands of bad frames
+        # do not flood the log. A power of two has one bit, so `&` gives 0.
         if count & (count - 1) == 0:
             logging.warning(
-                "%s: frame %d is shown instead. %d bad frames so far.",
-                *(error, neighbour, count),
+                "%s: frame %d is used instead. %d bad frames so far.",
+                error,
+                neighbour,
+                count,
             )

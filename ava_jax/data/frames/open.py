@@ -1,4 +1,4 @@
-"""Opens the frames of a data set, in whichever of three stores they are."""
+"""Opens the frame store of a data set."""
 
 import pathlib
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ _POLICIES = ("error", "nearest")
 
 
 def open_frames(data: ml_collections.ConfigDict, videos: Sequence[str]) -> FrameStore:
-    """Looks at the frames of some movies, without reading them.
+    """Opens the frames of some movies, without reading all of them.
 
     Args:
-      data: `config.data`; `frame_store` says what is in the folder `frames`,
-        `on_bad_frame` what to do about frames that are bad.
+      data: `config.data`; `frame_store` is the kind of store in the folder `frames`,
+        `on_bad_frame` selects what happens with missing or damaged frames.
       videos: names of the movies.
 
     Raises:
@@ -27,24 +27,25 @@ def open_frames(data: ml_collections.ConfigDict, videos: Sequence[str]) -> Frame
     _check("on_bad_frame", data.on_bad_frame, _POLICIES)
     whole = data.on_bad_frame == "error"
     store = open_store(data, videos, whole=whole)
-    return store if whole else _mended(store)
+    return store if whole else _replace_bad_frames(store)
 
 
 def open_store(
     data: ml_collections.ConfigDict, videos: Sequence[str], *, whole: bool = True
 ) -> FrameStore:
-    """`open_frames` without a stand-in for frames that are bad.
+    """Opens the frames of some movies; a bad frame is an error when it is read.
 
     Args:
-      data: see `open_frames`.
-      videos: see `open_frames`.
-      whole: refuse folders that lack a frame.
+      data: `config.data`.
+      videos: names of the movies.
+      whole: refuse frame folders with missing frames.
 
     Raises:
-      UserError: see `open_frames`.
+      UserError: movies are missing or damaged, or the configuration is wrong.
     """
     _check("frame_store", data.frame_store, _STORES)
     root = pathlib.Path(data.root, data.frames)
+    # Imported here, so that a store does not need the libraries of the others.
     if data.frame_store == "folder":
         from ava_jax.data.frames.folders import open_folders
 
@@ -65,12 +66,13 @@ def _check(field: str, value: str, known: Sequence[str]) -> None:
         raise UserError(f"config.data.{field} is {value!r}; it must be one of {names}.")
 
 
-def _mended(store: FrameStore) -> FrameStore:
+def _replace_bad_frames(store: FrameStore) -> FrameStore:
     from ava_jax.data.frames.nearest import MendedFrames
 
     if store.missing.any():
         logging.warning(
-            "%d frames of %d movies are missing: their neighbours are shown.",
-            *(store.missing.sum(), (store.missing > 0).sum()),
+            "%d frames of %d movies are missing; the nearest frames are used instead.",
+            store.missing.sum(),
+            (store.missing > 0).sum(),
         )
     return MendedFrames.of(store)

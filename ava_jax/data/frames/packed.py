@@ -1,4 +1,4 @@
-"""Movies packed by `ava_builder`: one record holds a second's JPEG files."""
+"""Frame store written by `ava_builder`: each record has the JPEG files of a second."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ import tensorflow as tf
 from ava_jax.data.frames.store import FrameStore, decode_jpeg, decode_jpegs
 from ava_jax.errors import BadFrame, UserError, join_first
 
-# Seconds of movies that single reads keep: the 3 or 4 of a clip, for some threads.
+# Records that `read` caches: a clip spans 3 or 4 seconds, and several threads read.
 _KEPT = 32
 
 
@@ -23,10 +23,10 @@ class PackedFrames(FrameStore):
     """Movies in ArrayRecord files.
 
     Attributes:
-      folder: of the TFDS data set.
-      fps: frames of a record; a movie's last record may have fewer.
-      record: (V,) int64, number of each movie's first record.
-      source: the records of the data set, by number.
+      folder: folder of the TFDS data set.
+      fps: frames in a record; the last record of a movie may have fewer.
+      record: (V,) int64, index of the first record of each movie.
+      source: the records of the data set, by index.
     """
 
     folder: pathlib.Path
@@ -36,20 +36,26 @@ class PackedFrames(FrameStore):
     _kept: Any = dataclasses.field(init=False)
 
     def __post_init__(self):
+        # The dataclass is frozen; a decorator on the method would share one cache among
+        # all data sets and keep them alive.
         object.__setattr__(self, "_kept", functools.lru_cache(_KEPT)(self._second))
 
     def place(self, video: int, index: int) -> str:
-        """See `FrameStore`."""
+        """Movie and frame, for messages."""
         return f"Frame {index} of movie {self.videos[video]} in {self.folder}"
 
     def clip(self, video: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-        """See `FrameStore`."""
+        """Reads (T, H, W, 3) uint8 RGB frames as TensorFlow operations."""
+        # Every second of the clip is fetched once: `position` is the index of a frame's
+        # second among the fetched ones.
         offset = indices - tf.constant(self.first)[video]
         seconds, position = tf.unique(offset // self.fps)
         records = tf.constant(self.record)[video] + seconds
         contents = tf.numpy_function(self._fetch, [records], tf.string)
         contents = tf.ensure_shape(contents, [None])
         frames = _parse(contents)
+        # `values` has the frames of all fetched seconds in one row, and `row_starts`
+        # the index of the first frame of each second.
         at = tf.gather(frames.row_starts(), position) + offset % self.fps
         return decode_jpegs(
             tf.ensure_shape(tf.gather(frames.values, at), indices.shape)
@@ -59,7 +65,7 @@ class PackedFrames(FrameStore):
         return np.array(self.source.__getitems__(records.tolist()), object)
 
     def read(self, video: int, index: int) -> np.ndarray:
-        """See `FrameStore`."""
+        """Reads one (H, W, 3) uint8 RGB frame; raises `BadFrame`."""
         second, position = divmod(index - int(self.first[video]), self.fps)
         try:
             return decode_jpeg(self._kept(video, second)[position]).numpy()
@@ -74,16 +80,16 @@ class PackedFrames(FrameStore):
 
 
 def _parse(contents: tf.Tensor) -> tf.RaggedTensor:
-    """The JPEG files of each record."""
+    """Parses serialized records into the JPEG files of each."""
     features = {"frames": tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64)}
     return tf.io.parse_example(contents, features)["frames"]
 
 
 def open_packed(root: str | os.PathLike, videos: Sequence[str]) -> PackedFrames:
-    """Opens a data set that `ava_builder` has written.
+    """Opens a data set written by `ava_builder`.
 
     Args:
-      root: the folder of the data set, or one above it.
+      root: the folder of the data set, or a parent folder.
       videos: names of the movies.
 
     Raises:
@@ -118,8 +124,8 @@ def open_packed(root: str | os.PathLike, videos: Sequence[str]) -> PackedFrames:
 
 
 def _find(root: pathlib.Path) -> pathlib.Path:
-    """The only data set at or below a folder."""
-    # While TFDS writes a data set, its folder has another name.
+    """Finds the only data set in a folder or at most three levels below it."""
+    # TFDS writes into a folder named incomplete.*, and renames it at the end.
     found = [
         path.parent
         for pattern in (".", "*/*", "*/*/*", "*/*/*/*")
@@ -129,7 +135,7 @@ def _find(root: pathlib.Path) -> pathlib.Path:
     if len(found) != 1:
         what = "no packed data set" if not found else f"{len(found)} packed data sets"
         raise UserError(
-            f"{root} (config.data.root and config.data.frames) holds {what}, expected "
+            f"{root} (config.data.root and config.data.frames) has {what}; expected "
             "one. Write it: python scripts/prepare_ava.py pack --help"
         )
     return found[0]
@@ -142,8 +148,8 @@ def _records(folder: pathlib.Path):
         from array_record.python import array_record_data_source
     except ImportError as error:
         raise UserError(
-            "Reading a packed data set needs array_record, which is there for Linux "
-            "alone. Use frame folders: --config.data.frame_store=folder"
+            "Reading a packed data set needs array_record, which exists for Linux "
+            "only. Use frame folders: --config.data.frame_store=folder"
         ) from error
     split = tfds.builder_from_directory(folder).info.splits["frames"]
     return array_record_data_source.ArrayRecordDataSource(split.file_instructions)

@@ -15,7 +15,7 @@ class FrameStore(abc.ABC):
       videos: names of the movies, in the order of the arrays.
       first, last: (V,) int64, lowest and highest frame index.
       size: (V, 2) int32, height and width in pixels.
-      missing: (V,) int64, how many indices between first and last have no frame.
+      missing: (V,) int64, number of indices between first and last without a frame.
     """
 
     videos: tuple[str, ...]
@@ -28,28 +28,29 @@ class FrameStore(abc.ABC):
     def origin(self) -> np.ndarray:
         """(V,) int64, index of the frame at `config.data.timestamp_start`.
 
-        Frames count from 1, or from 0 where a movie has a frame 0.
+        Frames are numbered from 1, or from 0 if a movie has a frame 0.
         """
+        # A movie may also start later, if only a part of it was extracted.
         return np.minimum(self.first, 1)
 
     @abc.abstractmethod
     def clip(self, video: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-        """Some frames of one movie, as TensorFlow operations.
+        """Reads some frames of one movie, as TensorFlow operations.
 
         Args:
           video: () integer, index into `videos`.
           indices: (T,) int64, frame indices; each between `first` and `last`.
 
         Returns:
-          (T, H, W, 3) uint8, RGB. Running it fails if a frame cannot be read.
+          (T, H, W, 3) uint8, RGB. The operation fails if a frame cannot be read.
         """
 
     @abc.abstractmethod
     def read(self, video: int, index: int) -> np.ndarray:
-        """One frame, (H, W, 3) uint8, RGB: the same pixels as in `clip`.
+        """Reads one frame, (H, W, 3) uint8, RGB: the same pixels as from `clip`.
 
         Raises:
-          BadFrame: it is missing or damaged; the message says where it should be.
+          BadFrame: the frame is missing or damaged; the message names its file.
         """
 
     @abc.abstractmethod
@@ -58,11 +59,11 @@ class FrameStore(abc.ABC):
 
 
 def decode_jpeg(content: tf.Tensor) -> tf.Tensor:
-    """(H, W, 3) uint8, RGB, of the bytes of a JPEG file."""
-    # The accurate DCT is what OpenCV, and so MMAction2, decodes with.
+    """Decodes the bytes of a JPEG file to (H, W, 3) uint8 RGB."""
+    # OpenCV, and therefore MMAction2, decodes with the accurate DCT.
     return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def decode_jpegs(contents: tf.Tensor) -> tf.Tensor:
-    """(T, H, W, 3) uint8, RGB, of (T,) JPEG files of one size."""
+    """Decodes (T,) JPEG files of one size to (T, H, W, 3) uint8 RGB."""
     return tf.map_fn(decode_jpeg, contents, fn_output_signature=tf.uint8)

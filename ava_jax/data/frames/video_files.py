@@ -1,4 +1,4 @@
-"""Movies as video files, read where a clip lies."""
+"""Frame store: one video file for each movie, decoded only around a clip."""
 
 import collections
 import dataclasses
@@ -16,18 +16,18 @@ from ava_jax.errors import UserError, join_first
 from ava_jax.video.reader import SUFFIXES
 from ava_jax.video.seekable import SeekableVideo
 
-# Open files of each thread: a clip is of one movie, and opening takes milliseconds.
+# Open files of each thread. Opening a file takes milliseconds, and a clip uses one.
 _OPEN = 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class VideoFrames(FrameStore):
-    """Movies as video files.
+    """A video file for each movie.
 
     Attributes:
-      files: one a movie.
-      fps: frames a second, whatever the files' own rates are.
-      offset: number (see `SeekableVideo`) of frame 0.
+      files: the file of each movie.
+      fps: frame rate of the store; files of another rate are resampled.
+      offset: number that `SeekableVideo` gives to the frame with index 0.
     """
 
     files: tuple[pathlib.Path, ...]
@@ -36,11 +36,11 @@ class VideoFrames(FrameStore):
     _local: threading.local = dataclasses.field(default_factory=threading.local)
 
     def place(self, video: int, index: int) -> str:
-        """See `FrameStore`."""
+        """File and frame index, for messages."""
         return f"{self.files[video]}, frame {index}"
 
     def clip(self, video: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-        """See `FrameStore`."""
+        """Reads (T, H, W, 3) uint8 RGB frames as TensorFlow operations."""
 
         def read(video: np.ndarray, indices: np.ndarray) -> np.ndarray:
             return np.stack(self._reader(int(video)).read(indices + self.offset))
@@ -49,11 +49,14 @@ class VideoFrames(FrameStore):
         return tf.ensure_shape(frames, [indices.shape[0], None, None, 3])
 
     def read(self, video: int, index: int) -> np.ndarray:
-        """See `FrameStore`."""
+        """Reads one (H, W, 3) uint8 RGB frame; raises `BadFrame`."""
         return self._reader(video).read([index + self.offset])[0]
 
     def _reader(self, video: int) -> SeekableVideo:
-        """This thread's reader of a movie: a decoder is at one place at a time."""
+        """The reader of a movie for this thread.
+
+        Threads cannot share a decoder, because it has one position in the file.
+        """
         readers = self._local.__dict__.setdefault("readers", collections.OrderedDict())
         if video not in readers:
             readers[video] = SeekableVideo(self.files[video], self.fps)
@@ -66,16 +69,16 @@ class VideoFrames(FrameStore):
 def open_videos(
     root: str | os.PathLike, videos: Sequence[str], fps: int, start: float = 0
 ) -> VideoFrames:
-    """Looks at the video file of every movie.
+    """Inspects the video file of every movie.
 
     Args:
-      root: the folder that holds the files, called like the movies.
+      root: the folder of the files, each with the name of its movie.
       videos: names of the movies.
-      fps: frames a second of the data set.
-      start: seconds from the start of the files to frame 1.
+      fps: frame rate of the data set.
+      start: time of frame 1 in the files, in seconds.
 
     Raises:
-      UserError: movies are missing, or are no videos.
+      UserError: movies are missing, or are not videos.
     """
     root = pathlib.Path(root)
     files = dict(zip(videos, _find(root, videos), strict=True))
@@ -88,6 +91,8 @@ def open_videos(
 
     facts = look_at(root, videos, look, unchanged, f"video {fps} fps")
     _, _, last, height, width = np.array(facts, np.int64).reshape(-1, 5).T
+    # Frame indices start at 1 and the numbers of `SeekableVideo` at 0. If `start` is
+    # negative, the file begins after frame 1: its first frame has the index -offset.
     offset = round(start * fps) - 1
     return VideoFrames(
         videos=tuple(videos),
@@ -110,14 +115,15 @@ def _find(root: pathlib.Path, videos: Sequence[str]) -> list[pathlib.Path]:
     if wrong:
         there = [path.name for path in by_name[wrong[0]]] or "none"
         raise UserError(
-            f"{len(wrong)} of {len(videos)} movies don't have one video file under "
-            f"{root}: {join_first(wrong)}. Expected one file for each, such as "
-            f"{root / wrong[0]}.mp4; found for it: {there}."
+            f"{len(wrong)} of {len(videos)} movies do not have exactly one video file "
+            f"in {root}: {join_first(wrong)}. Expected one file for each, such as "
+            f"{root / wrong[0]}.mp4; found for this movie: {there}."
         )
     return [by_name[video][0] for video in videos]
 
 
 def _stamp(path: pathlib.Path) -> list[int]:
+    """Modification time and size of a file, to detect changes."""
     status = os.stat(path)
     return [status.st_mtime_ns, status.st_size]
 

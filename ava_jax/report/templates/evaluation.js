@@ -1,5 +1,5 @@
-// The controls of an evaluation's page. The page is whole without them, but for the
-// precision-recall curves.
+// The controls of the page of an evaluation. Without JavaScript only the precision-recall
+// curves are missing.
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -21,7 +21,7 @@ function sortActions() {
   const sign = key === "-ap" || key === "id" ? 1 : -1;
   const name = key.replace("-", "");
   const value = (row) => Number(row.dataset[name]);
-  // Without AP: last, whichever way.
+  // Actions without AP come last in either order.
   const missing = (row) => (name !== "id" && row.dataset.ap === "-1" ? 1 : 0);
   const byName = (a, b) => a.dataset.name.localeCompare(b.dataset.name);
   const rows = [...$("classes").rows];
@@ -96,7 +96,7 @@ function line(curve, index, { x, y }) {
   return `<path class="curve" style="${look(index)}" d="M${points.join("L")}"/>`;
 }
 
-// The curve where it passes the recall; null where it ends before.
+// Precision and score at a recall; null if the curve ends before.
 function at(curve, recall) {
   const i = curve.recall.findIndex((r) => r >= recall);
   return i < 0 ? null : { precision: curve.precision[i], score: curve.score[i] };
@@ -116,10 +116,10 @@ function drawCurves() {
 
 function drawChosen() {
   $("chosen").replaceChildren(...chosen.map((id, i) => {
-    const button = element("button", "", { type: "button", title: "take away" });
+    const button = element("button", "", { type: "button", title: "remove" });
     button.innerHTML = '<svg width="26" height="10"><path class="curve" d="M0 5H26" ' +
       `style="${look(i)}"/></svg>`;
-    button.append(element("span", ` ${data.names[id]}${told(id)} ×`));
+    button.append(element("span", ` ${data.names[id]}${describe(id)} ×`));
     button.addEventListener("click", () => {
       chosen = chosen.filter((other) => other !== id);
       drawCurves();
@@ -128,7 +128,7 @@ function drawChosen() {
   }));
 }
 
-function told(id) {
+function describe(id) {
   if (pointed === null) return `, AP ${data.ap[id].toFixed(3)}`;
   const point = at(data.curves[id], pointed);
   if (point === null) return `: ends before recall ${pointed.toFixed(2)}`;
@@ -163,7 +163,7 @@ drawCurves();
 
 // ------------------------------------------------------------ confusion
 
-// A bar for each action of which a share is given, the largest first.
+// Lists the actions with the largest shares as bars, the largest first.
 function listShares(id, shares, own) {
   const entries = shares.map((share, i) => [share, i])
     .filter(([share]) => share >= 0.005)

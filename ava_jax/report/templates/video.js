@@ -1,11 +1,11 @@
-// The timeline of a video's page: who does what when. A click goes there.
+// The timeline of a video's page. A click moves the video to that time.
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const video = $("video");
-const PAGE = 100; // people that are shown at first, and more at every request
-const LANES = 8; // actions of a person, unless one is chosen
+const PAGE = 100; // people shown at first, and added by every click on the button
+const LANES = 8; // largest number of actions shown for a person
 let shown = PAGE;
 
 function element(tag, text, attributes = {}) {
@@ -30,7 +30,7 @@ const left = (time) => `${(100 * Math.min(time / data.duration, 1)).toFixed(3)}%
 
 // ------------------------------------------------------------ times
 
-// Key-frames that follow each other and tell of the action, as [start, end, best].
+// Merges consecutive key frames with the action into [start, end, best score].
 function spans(person, action, limit) {
   const half = data.every / 2;
   const found = [];
@@ -71,15 +71,16 @@ function lane(person, action, times) {
   const row = element("div", "", { class: "lane" });
   const track = element("div", "", { class: "track" });
   for (const [start, end, score] of times) {
-    const told = `${data.actions[action]}, ${clock(start)} to ${clock(end)}, ` +
+    const description = `${data.actions[action]}, ${clock(start)} to ${clock(end)}, ` +
       `score up to ${score.toFixed(2)}`;
-    const button = element("button", "", { "aria-label": told, title: told });
+    const button = element("button", "", { "aria-label": description, title: description });
     button.style.left = left(start);
     button.style.width = left(end - start);
     button.style.background = person.color;
     button.style.opacity = 0.35 + 0.65 * score;
     button.addEventListener("click", (event) => {
-      // Where it was clicked; from the keyboard, its beginning.
+      // `detail` is 0 for the keyboard, which has no position: go to the start. A mouse
+      // click is handled by the track below.
       if (event.detail === 0) {
         go(start);
         event.stopPropagation();
@@ -126,12 +127,12 @@ function draw() {
   $("people").replaceChildren(...cards);
   $("more").hidden = matching.length <= shown;
   $("count").textContent = data.people.length
-    ? `${matching.length} of ${data.people.length} people. A click goes to that moment.`
+    ? `${matching.length} of ${data.people.length} people. Click to go to a moment.`
     : "No person was found in this video.";
   mark();
 }
 
-// Where the video is, and who is seen then.
+// Marks the position of the video, and the people who are visible then.
 function mark() {
   const now = video.currentTime;
   for (const line of document.querySelectorAll(".track i")) {
