@@ -41,7 +41,7 @@ def table(rows):
         np.array([row[0] for row in rows]),
         np.array([row[1] for row in rows]),
         label=[row[2] for row in rows],
-        score=[row[3] for row in rows] if rows and len(rows[0]) > 3 else None,
+        score=[row[3] if len(row) > 3 else np.nan for row in rows],
     )
 
 

@@ -236,7 +236,7 @@ def test_pyslowfast_weights_need_its_conventions():
     config = pyslowfast.get_config(name).model
     config.res5_dilation = 1
     state = checkpoint_data.pyslowfast_state(name)
-    message = "config.model.res5_dilation is 1, the checkpoint has 2.*--strict"
+    message = "config.model.res5_dilation is 1, the checkpoint has 2.*--no-strict"
     with pytest.raises(UserError, match=message):
         convert_state_dict(state, config)
     _, report = convert_state_dict(state, config, strict=False)
