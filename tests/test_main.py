@@ -137,7 +137,11 @@ def test_progress_says_what_a_user_needs(finished):
         r"data, \d+:\d\d left"
     )
     assert re.search(line, result.stderr)
-    assert re.search(r"step \d+: mAP 0\.\d+ \(jump/leap", result.stderr)
+    # By action, then by kind of action.
+    score = r"[\w/() ]+ \d\.\d{3}"
+    assert re.search(
+        rf"step \d+: mAP 0\.\d+ \({score}(, {score})*\); pose ", result.stderr
+    )
 
 
 @pytest.mark.slow

@@ -1,9 +1,9 @@
 """Person proposals: the boxes that a person detector found on the key frames."""
 
 import io
+import itertools
 import os
-import pickle
-from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,34 +11,17 @@ from ava_jax.annotations.box_files import read_boxes
 from ava_jax.annotations.box_table import BoxTable, indexed_seconds
 from ava_jax.annotations.text_files import parse_number
 from ava_jax.errors import UserError
+from ava_jax.unpickling import numpy_arrays
+from ava_jax.unpickling.interpreter import Built, RefusedError, describe, read_pickle
 
-# What a pickle of NumPy arrays needs, under the names of NumPy 1 and 2.
-_PICKLE_GLOBALS = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),
-    ("__builtin__", "bytes"),
-    ("builtins", "bytes"),
-    ("collections", "OrderedDict"),
-} | {
-    (f"numpy.{core}.{name}", function)
-    for core in ("core", "_core")
-    for name, function in (
-        ("multiarray", "_reconstruct"),
-        ("multiarray", "scalar"),
-        ("numeric", "_frombuffer"),
-    )
-}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Loads containers, numbers, text and NumPy arrays; refuses all else."""
-
-    def find_class(self, module: str, name: str):
-        """The object of that name, if it is among those that arrays need."""
-        if (module, name) not in _PICKLE_GLOBALS:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return super().find_class(module, name)
+_FORMAT = "'<video>,<timestamp>' to arrays of N x 5"
+# Boxes of float64 may take so many times the size of the file, where they are of
+# eight bits (ten times). More are copies of each other.
+_LARGEST_RATIO = 20
+# As microseconds, which `indexed_seconds` counts, these fit 64 bits.
+_LAST_SECOND = 1e12
+_ROW_BYTES = 5 * 8
+_NO_ROWS = np.zeros((0, 5))
 
 
 def read_proposals(
@@ -61,19 +44,15 @@ def read_proposals(
         of a pickle but array data is ever executed.
     """
     path = os.fspath(path)
-    content = _read_pickle(path)
-    if content is None:
+    data = _read_pickled(path)
+    if data is None:
         return _proposals_of_table(read_boxes(path, kind="detections"))
-    proposals: dict[tuple[str, float], np.ndarray] = {}
-    for key, value in content.items():
-        frame = _proposal_key(path, key)
-        if frame in proposals:
-            raise UserError(
-                f"{path}: two entries for second {frame[1]:g} of {frame[0]} (one is "
-                f"{key!r}); write every timestamp in one way"
-            )
-        proposals[frame] = _proposal_array(path, key, value)
-    return proposals
+    content = _unpickle(path, data)
+    frames = _frames(path, list(content))
+    if len(set(frames)) < len(frames):
+        _raise_duplicate(path, list(content), frames)
+    boxes = _boxes(path, content, _LARGEST_RATIO * len(data))
+    return dict(zip(frames, boxes, strict=True))
 
 
 def unpadded_keys(path: str | os.PathLike) -> list[str]:
@@ -85,73 +64,140 @@ def unpadded_keys(path: str | os.PathLike) -> list[str]:
     Raises:
       UserError: see `read_proposals`.
     """
-    keys = _read_pickle(os.fspath(path)) or {}
-    return [key for key in keys if len(key.rpartition(",")[2].partition(".")[0]) < 4]
+    path = os.fspath(path)
+    data = _read_pickled(path)
+    keys = () if data is None else _unpickle(path, data)
+    parts = ((str(key), str(key).rpartition(",")[2]) for key in keys)
+    return [key for key, seconds in parts if len(seconds.partition(".")[0]) < 4]
 
 
-def _read_pickle(path: str) -> Mapping | None:
-    """The dict that a pickle holds; None if the file is no pickle."""
+def _read_pickled(path: str) -> bytes | None:
+    """The content of a pickle; None if the file is no pickle."""
     try:
         with open(path, "rb") as file:
-            is_pickle = _looks_pickled(file.read(2))
-            file.seek(0)
-            content = _unpickle(path, file) if is_pickle else None
+            head = file.read(2)
+            # Protocols 2 to 5 begin with the first; 0 and 1 with one of the others.
+            if head[:1] == b"\x80" or head in (b"(d", b"(l", b"}q"):
+                return head + file.read()
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); check the path"
         ) from None
-    if is_pickle and not isinstance(content, Mapping):
-        raise UserError(
-            f"{path}: holds a {type(content).__name__}, expected a dict of "
-            "'<video>,<timestamp>' to arrays of N x 5"
-        )
-    return content
+    return None
 
 
-def _looks_pickled(head: bytes) -> bool:
-    # Protocols 2 to 5 begin so; 0 and 1 begin with '(d' or '(l' or '}q'.
-    return head[:1] == b"\x80" or head in (b"(d", b"(l", b"}q")
-
-
-def _unpickle(path: str, file: io.BufferedIOBase):
-    # latin1 is how NumPy arrays of Python 2 are read; later pickles don't ask.
+def _unpickle(path: str, data: bytes) -> dict:
     try:
-        return _ArrayUnpickler(file, encoding="latin1").load()
-    except Exception as error:
-        # Damaged pickles raise nearly anything, from KeyError to MemoryError.
+        content = read_pickle(io.BytesIO(data), numpy_arrays.BUILDERS)
+    except RefusedError as error:
         raise UserError(
             f"{path}: not a pickle of proposals: {error}; expected a dict of "
             "'<video>,<timestamp>' to NumPy arrays and nothing else"
         ) from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds {describe(content)}, expected a dict {_FORMAT}")
+    return content
 
 
-def _proposal_key(path: str, key) -> tuple[str, float]:
-    if isinstance(key, str):
-        video, comma, timestamp = key.rpartition(",")
+def _frames(path: str, keys: list) -> list[tuple[str, float]]:
+    """The key frames that keys name: (video, seconds)."""
+    split = [_split_key(path, key) for key in keys]
+    seconds = indexed_seconds(np.array([second for _, second in split]))
+    return list(zip((video for video, _ in split), seconds.tolist(), strict=True))
+
+
+def _split_key(path: str, key: Any) -> tuple[str, float]:
+    text = key if isinstance(key, str) else numpy_arrays.to_text(key)
+    if text is not None:
+        video, comma, timestamp = text.rpartition(",")
         seconds = parse_number(timestamp)
-        if comma and video and seconds is not None:
-            return video, float(indexed_seconds(seconds))
+        if comma and video and seconds is not None and abs(seconds) < _LAST_SECOND:
+            return video, seconds
     raise UserError(
-        f"{path}: key {key!r}, expected '<video>,<timestamp>' such as "
+        f"{path}: key {describe(key)}, expected '<video>,<timestamp>' such as "
         "'1j20qq1JyX4,0902'"
     )
 
 
-def _proposal_array(path: str, key: str, value) -> np.ndarray:
-    array = np.asarray(value)
+def _raise_duplicate(path, keys, frames):
+    seen = set()
+    for key, frame in zip(keys, frames, strict=True):
+        if frame in seen:
+            raise UserError(
+                f"{path}: two entries for second {frame[1]:g} of "
+                f"{describe(frame[0])} (one is {describe(key)}); write every timestamp "
+                "in one way"
+            )
+        seen.add(frame)
+
+
+def _boxes(path: str, content: dict, limit: int) -> list[np.ndarray]:
+    """For every value (N, 5) float64, which together take at most `limit` bytes.
+
+    Values that are one object in the pickle are one array.
+    """
+    arrays, places, ends = [], {}, [0]
+    for key, value in content.items():
+        if id(value) in places:
+            continue
+        try:
+            array = _to_rows(value, limit - ends[-1] * _ROW_BYTES)
+        except RefusedError as error:
+            raise UserError(f"{path}: the value of {describe(key)}: {error}") from None
+        places[id(value)] = len(arrays)
+        arrays.append(array)
+        ends.append(ends[-1] + len(array))
+    rows = np.concatenate([_NO_ROWS, *arrays], dtype=np.float64)
+    order = [places[id(value)] for value in content.values()]
+    boxes = [rows[ends[place] : ends[place + 1]] for place in order]
+    if not np.isfinite(rows).all():
+        infinite = (not np.isfinite(array).all() for array in boxes)
+        key = next(itertools.compress(content, infinite))
+        raise UserError(f"{path}: the value of {describe(key)} holds NaN or infinity")
+    return boxes
+
+
+def _to_rows(value: Any, limit: int) -> np.ndarray:
+    """(N, 5), of any numbers."""
+    if isinstance(value, list | tuple):
+        array = _of_lists(value, limit)
+    else:
+        array = numpy_arrays.to_array(value)
     if array.size == 0:
-        return np.zeros((0, 5))
+        return _NO_ROWS
     if array.ndim != 2 or array.shape[1] not in (4, 5) or array.dtype.kind not in "fiu":
-        raise UserError(
-            f"{path}: the value of {key!r} has shape {array.shape} and type "
-            f"{array.dtype}, expected numbers of shape (N, 5) or (N, 4)"
+        raise RefusedError(
+            f"it has shape {array.shape} and type {array.dtype}, expected numbers of "
+            "shape (N, 5) or (N, 4)"
         )
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        raise UserError(f"{path}: the value of {key!r} holds NaN or infinity")
+    if len(array) * _ROW_BYTES > limit:
+        raise RefusedError("it would take much more memory than the file")
     if array.shape[1] == 4:
-        array = np.pad(array, ((0, 0), (0, 1)), constant_values=1.0)
+        return np.hstack([array, np.ones((len(array), 1))])
     return array
+
+
+def _of_lists(rows: list | tuple, limit: int) -> np.ndarray:
+    numbers = []
+    for row in rows:
+        if not isinstance(row, list | tuple):
+            row = np.atleast_1d(numpy_arrays.to_array(row)).tolist()
+        limit -= 8 * len(row)
+        if limit < 0:
+            raise RefusedError("it would take much more memory than the file")
+        numbers.append([_number(value) for value in row])
+    try:
+        return np.array(numbers, np.float64)
+    except (ValueError, OverflowError):
+        raise RefusedError("its rows are not of 4 or 5 numbers each") from None
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, Built):
+        value = numpy_arrays.to_array(value).tolist()
+    if type(value) not in (int, float):
+        raise RefusedError(f"it has {describe(value)} in place of a number")
+    return value
 
 
 def _proposals_of_table(table: BoxTable) -> dict[tuple[str, float], np.ndarray]:

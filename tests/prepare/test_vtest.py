@@ -70,7 +70,7 @@ def test_it_trains_and_evaluates(root, video, tmp_path):
         tmp_path / "output",
         *("--config=configs/mini.py:vtest", f"--config.data.video={video}"),
         *(f"--config.data.root={root}", f"--workdir={tmp_path}"),
-        *("--config.train.epochs=1"),
+        "--config.train.epochs=1",
         *("--config.model.backbone=slowonly", "--config.model.width=8"),
         *("--config.data.test_short_side=64", "--config.data.crop=64"),
         "--config.data.train_short_side=(64,64)",

@@ -20,15 +20,39 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
-from ava_jax.checkpoints.pytorch.unpickler import (
+from ava_jax.errors import UserError
+from ava_jax.unpickling import numpy_arrays
+from ava_jax.unpickling.interpreter import (
     Built,
     Name,
     RefusedError,
     Skipped,
+    call,
+    describe,
     read_pickle,
 )
-from ava_jax.errors import UserError
 
+# Packages and functions whose objects occur in training checkpoints beside the
+# tensors. They become `Skipped` and are never built. The functions are how pickles
+# write a bound or static method.
+_SKIPPED = frozenset(
+    [
+        "addict",
+        "argparse",
+        "datetime",
+        "fvcore",
+        "mmaction",
+        "mmcv",
+        "mmdet",
+        "mmengine",
+        "numpy",
+        "omegaconf",
+        "pathlib",
+        "yacs",
+        "builtins.getattr",
+        "__builtin__.getattr",
+    ]
+)
 # Under which key of a checkpoint the tensors are: MMAction2 and MMEngine,
 # PySlowFast and PyTorchVideo, others, Caffe2.
 STATE_KEYS = ("state_dict", "model_state", "model_state_dict", "model", "blobs")
@@ -143,7 +167,7 @@ def _read(file: BinaryIO, content: mmap.mmap) -> PytorchFile:
         return _finish("legacy", *_read_legacy(content))
     if head[:1] not in (b"\x80", b"(", b"}"):
         raise RefusedError(f"it begins with {head!r}, as no such file does")
-    value = read_pickle(content, _BUILDERS)
+    value = _read_pickle(content)
     return _finish("pickle", value, _no_storage, len(content))
 
 
@@ -153,9 +177,7 @@ def _read_zip(file, content):
         with zipfile.ZipFile(file) as archive:
             entries = _checked_entries(archive, len(content))
             pickle, folder = _find_pickle(entries)
-            value = read_pickle(
-                io.BytesIO(archive.read(pickle)), _BUILDERS, _storage_reference
-            )
+            value = _read_pickle(io.BytesIO(archive.read(pickle)), _storage_reference)
             order = entries.get(f"{folder}byteorder")
             swapped = order is not None and archive.read(order) == b"big"
     except RefusedError:
@@ -164,7 +186,7 @@ def _read_zip(file, content):
         # Damaged archives raise nearly anything.
         raise RefusedError(
             f"it begins like a zip archive of {len(content):,} bytes but is cut "
-            f"short or damaged ({error})"
+            f"short or damaged ({error!s:.100})"
         ) from None
 
     def load(storage):
@@ -242,7 +264,7 @@ def _read_legacy(content):
     magic = read_pickle(content, {})
     version = read_pickle(content, {})
     if magic != _LEGACY_MAGIC or version != 1001:
-        raise RefusedError(f"its version is {str(version)[:40]}, expected 1001")
+        raise RefusedError(f"its version is {describe(version)}, expected 1001")
     read_pickle(content, {})  # about the machine that wrote it
     sizes: dict[str, int] = {}
 
@@ -253,7 +275,7 @@ def _read_legacy(content):
             raise RefusedError(f"its storage {storage.key[:40]} has two types")
         return storage
 
-    value = read_pickle(content, _BUILDERS, reference)
+    value = _read_pickle(content, reference)
     keys = read_pickle(content, {})
     places = _legacy_places(content, keys, sizes)
 
@@ -317,12 +339,8 @@ def _first(tensor, *_):
 
 
 def _from_type(function, cls, arguments, state):
-    builder = _BUILDERS.get(function.text)
-    return builder(*arguments) if builder else Skipped(cls.text)
-
-
-def _built(name):
-    return lambda *arguments: Built(name, arguments)
+    del cls, state
+    return call(function, arguments)
 
 
 def _skipped(name):
@@ -338,24 +356,17 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
     "torch.nn.parameter.Parameter": _first,
     "torch.Tensor": _skipped("torch.Tensor"),
     "torch.device": _skipped("torch.device"),
-    "_codecs.encode": _built("bytes"),
-    "numpy.dtype": _built("dtype"),
-    "numpy.ndarray": _skipped("numpy.ndarray"),
+    **numpy_arrays.BUILDERS,
 }
 _BUILDERS |= {name: _skipped(name) for name in _STORAGES}
 _BUILDERS |= {
     f"torch.{name}": _skipped(name)
     for name in ("float16", "bfloat16", "float32", "float64", "int64", "uint8", "bool")
 }
-_BUILDERS |= {
-    f"numpy.{core}.{name}": _built(kind)
-    for core in ("core", "_core")
-    for name, kind in (
-        ("multiarray._reconstruct", "array"),
-        ("multiarray.scalar", "scalar"),
-        ("numeric._frombuffer", "buffer"),
-    )
-}
+
+
+def _read_pickle(file, persistent=None):
+    return read_pickle(file, _BUILDERS, persistent, _SKIPPED)
 
 
 # ---------------------------------------------------------------------- results
@@ -374,7 +385,7 @@ def _finish(layout, value, load_storage, file_size) -> PytorchFile:
         if isinstance(key, str) and array is not None:
             tensors[key] = array
         else:
-            metadata[str(key)] = entry
+            metadata[key if isinstance(key, str) else describe(key)] = entry
     if not tensors:
         raise RefusedError("no tensors were found in it")
     return PytorchFile(layout, tensors, metadata)
@@ -437,25 +448,13 @@ class _Resolver:
         )
 
     def _numpy_array(self, entry):
-        match entry:
-            case Built("array", _, (_, tuple(shape), dtype, fortran, data)):
-                pass
-            case Built("scalar", (dtype, data)):
-                shape, fortran = (), False
-            case Built("buffer", (data, dtype, tuple(shape), order)):
-                fortran = order == "F"
-            case _:
-                return None
-        data, dtype = _bytes(data), _numpy_dtype(dtype)
-        self._budget -= len(data)
+        if entry.name == "numpy.dtype":
+            return None
+        array = numpy_arrays.to_array(entry)
+        self._budget -= array.nbytes
         if self._budget < 0:
             raise RefusedError("its arrays would take more memory than it has bytes")
-        if not _are_sizes(shape) or _product(shape) * dtype.itemsize != len(data):
-            raise RefusedError(
-                f"one of its arrays has {len(data):,} bytes for shape {shape!r:.80}"
-            )
-        order = "F" if fortran else "C"
-        return np.frombuffer(data, dtype).reshape(shape, order=order)
+        return array
 
 
 def _number(value):
@@ -466,65 +465,23 @@ def _number(value):
 
 
 def _check_extent(tensor, size):
-    """Raises unless the view lies in its storage of `size` elements."""
+    """Raises unless the view is inside its storage of `size` elements."""
     shape, strides, offset = tensor.shape, tensor.strides, tensor.offset
+    count = numpy_arrays.element_count(shape)
     valid = (
-        _are_sizes(shape)
-        and _are_sizes(strides)
-        and _are_sizes((offset,))
-        and len(shape) == len(strides) <= 16
-        and _product(shape) <= _LARGEST_TENSOR
+        count is not None
+        and count <= _LARGEST_TENSOR
+        and numpy_arrays.are_sizes(strides)
+        and numpy_arrays.are_sizes((offset,))
+        and len(shape) == len(strides)
     )
     if valid:
-        # How far the last element lies behind the storage's first.
+        # Distance of the last element from the first of the storage.
         last = offset + sum((n - 1) * step for n, step in zip(shape, strides))
-        valid = last < size if _product(shape) else offset <= size
+        valid = last < size if count else offset <= size
     if not valid:
         raise RefusedError(
-            f"a tensor of shape {shape!r:.80}, strides {strides!r:.80}, offset "
-            f"{offset!r:.20} does not fit its storage of {size:,} elements"
+            f"a tensor of shape {numpy_arrays.describe_sizes(shape)}, strides "
+            f"{numpy_arrays.describe_sizes(strides)}, offset {describe(offset)} does "
+            f"not fit its storage of {size:,} elements"
         )
-
-
-def _are_sizes(numbers):
-    return isinstance(numbers, tuple) and all(
-        type(n) is int and 0 <= n < 2**48 for n in numbers
-    )
-
-
-def _product(shape):
-    result = 1
-    for size in shape:
-        result *= size
-    return result
-
-
-def _bytes(value):
-    """Bytes, which Python 2 wrote as text and protocol 2 as encoded text."""
-    match value:
-        case Built("bytes", (str(text), *_)):
-            value = text
-    if isinstance(value, str):
-        try:
-            return value.encode("latin-1")
-        except UnicodeEncodeError:
-            raise RefusedError("one of its arrays holds text") from None
-    if not isinstance(value, bytes | bytearray):
-        raise RefusedError("one of its arrays has no data")
-    return value
-
-
-def _numpy_dtype(value):
-    match value:
-        case Built("dtype", (str(text), *_)):
-            state = value.state
-            order = state[1] if isinstance(state, tuple) and len(state) > 1 else "="
-            if order in ("<", ">", "=", "|") and _is_plain_dtype(text):
-                return np.dtype(text).newbyteorder(order)
-    raise RefusedError("one of its arrays is not of numbers")
-
-
-def _is_plain_dtype(text: str) -> bool:
-    return text in {f"{kind}{size}" for kind in "fiu" for size in (1, 2, 4, 8)} - {
-        "f1"
-    } | {"b1"}

@@ -1,0 +1,1 @@
+"""Pickles of other people, read without executing them."""
