@@ -33,6 +33,7 @@ import functools
 import gc
 import itertools
 import pickletools
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, BinaryIO
 
@@ -413,9 +414,17 @@ _CONTAINERS |= {
 }
 
 
+_UNKNOWN_ESCAPE = re.compile(
+    rb"(?<!\\)(?:\\\\)*\\(?:[^\\'\"abfnrtvx0-7]|[4-7][0-7][0-7])"
+)
+
+
 def _read_string(file: BinaryIO) -> str:
     # pickletools takes these to be ASCII; Python 2 wrote arrays so.
     line = pickletools.read_stringnl(file, decode=False)
+    if _UNKNOWN_ESCAPE.search(line):
+        # Python only warns about it, and no program writes it.
+        raise ValueError("an unknown escape sequence")
     return codecs.escape_decode(line)[0].decode("latin-1")
 
 
