@@ -71,7 +71,7 @@ class Finding:
         return lines
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, without the pictures."""
+        """For JSON, without what is only for pictures."""
         fields = dataclasses.asdict(self)
         del fields["suspects"]
         return fields
@@ -80,7 +80,7 @@ class Finding:
 def listed(
     name: str, places: Sequence[str], found: str, remedy: str, **fields: Any
 ) -> list[Finding]:
-    """The finding about something in each of some places; none about no places.
+    """One finding about all of these places; none if there are no places.
 
     Args:
       name: see `Finding`.

@@ -49,7 +49,7 @@ def check_labels(
     path: str,
     **fields: Any,
 ) -> list[Finding]:
-    """Action ids for which the label map at `path` or the classes have no place."""
+    """Action ids that are not in the label map at `path`, or have no class."""
     highest = highest_label(labels, class_ids, num_classes)
     outside = (table.label < 0) | (table.label > highest)
     has_class = bool(class_ids) | (table.label < num_classes)
@@ -79,7 +79,7 @@ def check_labels(
 def highest_label(
     labels: Mapping[int, str], class_ids: Sequence[int], num_classes: int
 ) -> int:
-    """The highest action id that is no mistake; the arguments as in `check_labels`."""
+    """The highest action id that is valid. Arguments: see `check_labels`."""
     # AVA's own label maps name 60 of the 80 ids that its annotations use.
     return max(labels) if class_ids else max(*labels, num_classes - 1)
 

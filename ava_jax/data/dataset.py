@@ -56,6 +56,7 @@ def load_split(data: ml_collections.ConfigDict, name: str, num_classes: int) -> 
     excluded = set()
     if files.exclusions:
         excluded = annotations.read_exclusions(root / files.exclusions)
+    # Class 0 is reserved: MMAction2's heads have an output for it that is not scored.
     class_ids = np.array((0, *scored_ids(ids, num_classes)), np.int64)
     key_frames = _key_frames(data, name, table, class_ids, excluded)
     store = frames.open_frames(data, key_frames.videos)
@@ -79,6 +80,7 @@ def load_split(data: ml_collections.ConfigDict, name: str, num_classes: int) -> 
         proposal_boxes=key_frames.proposal_boxes,
     )
     if name == "train":
+        # After the checks, which are about the key frames that the files have.
         split = dense_sampling.fill_gaps(split, data.clips_per_second, *clock)
         raise_problems(
             split_checks.check_room(split.truth_starts, split.key, data.max_boxes)
@@ -111,6 +113,7 @@ def _key_frames(
         excluded=excluded,
         is_training=name == "train",
     )
+    # Joined twice: what is missing can only be told from the files as they are.
     key_frames = join()
     raise_problems(split_checks.check_people(key_frames, len(table), name))
     missing = split_checks.check_proposals(
@@ -123,7 +126,7 @@ def _key_frames(
 
 
 def _log_summary(key_frames: grouping.KeyFrames, split: Split, name: str) -> None:
-    """What was read, and what `split` has besides."""
+    """Logs what the files have, and what was added to it."""
     counts = key_frames.truth_classes.sum(0).astype(int)
     per_label = ", ".join(
         f"{split.labels.get(int(action), action)} {count}"
@@ -158,6 +161,7 @@ def check_data(name: str, split: Split) -> None:
     Raises:
       UserError: they differ; names the processes and their hosts.
     """
+    # The digest reads every array: seconds at the size of AVA.
     if jax.process_count() == 1:
         return
     frames = split.frames

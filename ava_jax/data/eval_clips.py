@@ -49,8 +49,9 @@ def plan(
 def _table(split, max_boxes) -> np.ndarray:
     """(n, 3) key frame, first proposal, number of proposals; by key frame."""
     counts = np.diff(split.proposal_starts)
-    parts = -(-counts // max_boxes)
+    parts = -(-counts // max_boxes)  # rounded up
     key_frame = np.repeat(np.arange(len(split)), parts)
+    # 0, 1, ... within each key frame: the row number less that of the first part.
     part = np.arange(len(key_frame)) - np.repeat(np.cumsum(parts) - parts, parts)
     first = split.proposal_starts[key_frame] + part * max_boxes
     count = np.minimum(split.proposal_starts[key_frame + 1] - first, max_boxes)
@@ -67,6 +68,7 @@ def _in_batches(table: np.ndarray, batch: int, rows: int) -> np.ndarray:
 
     A stream fills one row of every `_parts`-th batch.
     """
+    # Padding reads a clip that has just been read, and scores none of its boxes.
     padding = np.repeat(table[-1:] * [1, 0, 0], -len(table) % batch, axis=0)
     table = np.concatenate([table, padding])
     n, turns = len(table) // batch, _parts(rows)
@@ -95,6 +97,7 @@ def read(
     """
     n, rows, _ = batches.shape
     turns = min(_parts(rows), n)
+    # In the order in which `interleave` takes one clip of each: a batch after another.
     places = [(turn, row) for turn in range(turns) for row in range(rows)]
     streams = [batches[turn::turns, row] for turn, row in places]
     table = tf.constant(np.concatenate(streams))

@@ -20,7 +20,7 @@ class Examples:
     """Makes the examples of a split."""
 
     def __init__(self, split: Split, data: ml_collections.ConfigDict, seed: int = 0):
-        """Hands the split's arrays to TensorFlow.
+        """Copies the split's arrays into TensorFlow constants.
 
         Args:
           split: of training or validation.
@@ -86,10 +86,12 @@ class Examples:
         proposals = self._rows("proposal", key_frame, "proposal_boxes")
         # Ground truth and proposals are augmented together.
         people = tf.concat([boxes, proposals], axis=0)
+        # The crop may leave people with less than `min_visible` of their box.
         clip, people, visible = self._augment(
             clip, people, self.size(key_frame), position
         )
         if data.colour_jitter:
+            # 0 to 3 are the seeds of `_seeds`.
             seed = tf.random.fold_in(self._seed_of(position), 4)
             clip = color_jitter.apply(clip, color_jitter.draw(data.clip_len, seed))
         count = tf.shape(boxes)[0]
@@ -116,7 +118,7 @@ class Examples:
         return tf.stack([self._seed, position])
 
     def _augment(self, clip, people, size, position):
-        """Random size, crop and flip; also which boxes keep enough of their area."""
+        """Random size, crop and flip; the third value says which boxes are kept."""
         data = self._data
         seeds = self._seeds(position)
         people = transforms.to_pixels(people, *size)
@@ -139,6 +141,7 @@ class Examples:
         )
         new_size = transforms.size_for_short_side(*size, short_side)
         y, x = transforms.random_crop_offset(*new_size, data.crop, seeds[2])
+        # Only the pixels of the crop are computed.
         clip = transforms.resize(clip, *new_size, window=(y, x, data.crop))
         whole = transforms.resize_boxes(people, size, new_size)
         people = transforms.crop_boxes(whole, y, x, data.crop)

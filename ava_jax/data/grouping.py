@@ -79,7 +79,7 @@ def key_text(key: tuple[str, float]) -> str:
 
 
 def recall(overlaps: np.ndarray) -> dict[str, float]:
-    """Share of the people whom a proposal overlaps enough, by IoU; {} without people.
+    """IoU -> share of the people whom a proposal overlaps by it; {} without people.
 
     Args:
       overlaps: (G,) see `KeyFrames.overlaps`.
@@ -145,6 +145,7 @@ def _first_lines(table: BoxTable, frame: np.ndarray, frames: int) -> np.ndarray:
     """(F,) the first line of each frame's rows; 0 where it has none."""
     line = np.full(frames, np.iinfo(np.int64).max)
     np.minimum.at(line, frame, table.line)
+    # Frames that only a row without a box names, or none at all.
     line[np.bincount(frame, minlength=frames) == 0] = 0
     return line
 
@@ -177,9 +178,11 @@ def _people(
     new = np.ones(len(rows), bool)
     new[1:] = (frame[1:] != frame[:-1]) | (box[1:] != box[:-1]).any(axis=1)
     starts = np.flatnonzero(new)
+    # The sort above was by box: back to the order of the file in each key frame.
     by_file = np.lexsort((rows[starts], frame[starts]))
     place = np.empty(len(starts), np.int64)
     place[by_file] = np.arange(len(starts))
+    # A cumulative sum of `new` numbers the person of each row.
     classes = np.zeros((len(starts), len(class_ids)), np.float32)
     classes[place[np.cumsum(new) - 1], classes_of(table.label[rows], class_ids)] = 1
     counts = np.bincount(frame[starts], minlength=len(kept))[kept]
@@ -192,6 +195,7 @@ def _people(
 
 def classes_of(labels: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
     """(R,) int64, the class of each of (R,) action ids; 0 where it is not learned."""
+    # A table by action id; all ids that are no class stay at 0.
     classes = np.zeros(max(class_ids.max(), labels.max(initial=0)) + 1, np.int64)
     classes[class_ids] = np.arange(len(class_ids))
     return classes[labels]
@@ -213,6 +217,7 @@ def _confident(
     boxes = np.concatenate([_NONE, *proposals])
     best = np.full(len(proposals), -np.inf)
     np.maximum.at(best, frame, boxes[:, 4])
+    # As MMAction2: a key frame whose people are all doubtful keeps the best one.
     keep = boxes[:, 4] >= np.minimum(best, threshold)[frame]
     counts = np.bincount(frame[keep], minlength=len(proposals))
     return {

@@ -68,6 +68,7 @@ def train_batches(
         video = int(split.video[int(key_frame)])
         return ((video, int(i)) for i in examples.indices(key_frame, position))
 
+    # Numbered over all steps, so that a resumed run draws what it would have drawn.
     numbers = tf.data.Dataset.range(first_step * len(rows), steps * len(rows))
     batches = numbers.map(lambda n: examples.training(*place(n)), tf.data.AUTOTUNE)
     return _iterate(
@@ -83,6 +84,8 @@ def train_batches(
 
 def _shuffled(position: tf.Tensor, size: int, seed: int) -> tf.Tensor:
     """The key frame at a position of the endless stream of shuffled epochs."""
+    # A permutation that is computed and not stored: no state to save, and every host
+    # finds the same. Its last argument is the highest index, not the size.
     epoch, index = position // size, position % size
     return tf.random.experimental.index_shuffle(
         index, tf.stack([seed, epoch]), size - 1
@@ -123,9 +126,9 @@ def eval_batches(
         hosts.
 
     Yields:
-      For the global batch: `first_box` (B,) int64, the row of
+      Of the global batch: `first_box` (B,) int64, the row of
       `split.proposal_boxes` of box 0, and `count` (B,) int64, the number of boxes (0
-      in padding rows). For this host: `clip` (R, T, H, W, 3) uint8 and
+      in padding rows). Of this host: `clip` (R, T, H, W, 3) uint8 and
       `boxes` (R, N, 4) float32 xyxy in pixels of the clip.
 
     Raises:
@@ -138,6 +141,7 @@ def eval_batches(
     for shape, batches in groups:
         local = batches[:, rows.start : rows.stop]
 
+        # `local` is bound now: the function is called when the loop has moved on.
         def frames(number: int, local=local) -> Frames:
             for key_frame in local[number, :, 0]:
                 video = int(split.video[key_frame])
@@ -157,13 +161,14 @@ def _iterate(
     try:
         for batch in batches.prefetch(2).as_numpy_iterator():
             yield batch
+            # Only for the error below: the batch that fails is the one after these.
             n += 1
     except tf.errors.OpError as error:
         raise UserError(_what_is_bad(error, frames(n), split)) from error
 
 
 def _what_is_bad(error, frames: Frames, split: Split) -> str:
-    """Finds the bad frame by reading all again: TensorFlow does not name it."""
+    """Finds the bad frame by reading all of them again: TensorFlow does not name it."""
     remedy = (
         "Every bad frame is listed by: python scripts/check_ava.py --config FILE "
         "--frames. --config.data.on_bad_frame=nearest shows the nearest good one "

@@ -1,6 +1,6 @@
 """Rules about a split: its files, key frames, people, proposals and frames.
 
-Each is asked by `dataset`, which raises what it finds, and by the doctor.
+Training raises what they find (`dataset.load_split`), the doctor lists it (`checks`).
 """
 
 import pathlib
@@ -20,7 +20,7 @@ TOO_EARLY = "timestamps before their movie"
 def check_files(
     data: ml_collections.ConfigDict, splits: Sequence[str]
 ) -> list[Finding]:
-    """Files and folders that `config.data` names for some splits, and are not there."""
+    """Files and folders that `config.data` names and that do not exist."""
     paths = {"labels": data.labels, "frames": data.frames}
     for split in splits:
         paths |= {f"{split}.{field}": path for field, path in data[split].items()}
@@ -78,6 +78,7 @@ def check_proposals(
     missing = np.flatnonzero(np.isneginf(key_frames.best_score)).tolist()
     if not missing:
         return []
+    # "skip" would leave nothing to train on.
     all_missing = len(missing) == len(key_frames)
     shown = missing[:PLACES]
     return listed(
@@ -105,6 +106,8 @@ def _why_missing(key: tuple[str, float], proposals: Proposals) -> str:
     video, second = key
     if not proposals:
         return "It has no boxes at all."
+    # Other seconds of the movie mean that timestamps are written in another way, no
+    # second at all that names are.
     seconds = sorted(t for name, t in proposals if name == video)
     if seconds:
         nearest = min(seconds, key=lambda t: abs(t - second))

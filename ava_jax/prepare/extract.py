@@ -71,11 +71,10 @@ def extract_movies(
       progress: wraps an iterable of known length in a progress bar.
 
     Returns:
-      What became of every video, also of those that were there before.
+      The result of every video, also of those that were extracted before.
 
     Raises:
-      UserError: frames are there that were made otherwise, or `root` cannot be
-        written.
+      UserError: `root` has frames of another recipe, or cannot be written.
     """
     recipe.check()
     import_av()
@@ -96,6 +95,7 @@ class _Manifest:
 
     def __init__(self, root: pathlib.Path, recipe: Recipe):
         self._root, self._path = root, root / MANIFEST
+        # As JSON gives it back, to be compared with what the file has.
         self._recipe = json.loads(json.dumps(dataclasses.asdict(recipe)))
         self._movies: dict[str, Movie] = {}
         self._failed: dict[str, Movie] = {}
@@ -115,6 +115,7 @@ class _Manifest:
                 "it alone. Move it away, or extract into another folder: "
                 "--config.data.frames=DIR"
             )
+        # The size, because a digest would read every video at every start.
         return there and movie.bytes == video.stat().st_size
 
     def add(self, movie: Movie) -> None:
@@ -130,7 +131,7 @@ class _Manifest:
         files.partial_path(folder).rename(folder)
 
     def result(self, name: str) -> Movie:
-        """What became of a movie."""
+        """The result of one movie."""
         return self._failed.get(name) or self._movies[name]
 
     def _write(self) -> None:
@@ -147,8 +148,8 @@ class _Manifest:
         if there == self._recipe:
             return
         raise UserError(
-            f"{self._path}: frames are there that were made by another recipe, "
-            f"{there}, and now it is {self._recipe}. Remove the folder, or extract "
+            f"{self._path}: these frames were made by another recipe, "
+            f"{there}; now it is {self._recipe}. Remove the folder, or extract "
             "into another one: --config.data.frames=DIR"
         )
 
@@ -166,7 +167,7 @@ def _versions() -> dict[str, str]:
 
 
 def _each(videos, root, recipe, workers) -> Iterable[Movie]:
-    """The movies, in the order in which they get ready."""
+    """The movies, in the order in which they are finished."""
     work = functools.partial(try_movie, root=root, recipe=recipe)
     workers = min(workers or os.cpu_count() or 1, len(videos))
     if workers <= 1:
@@ -189,7 +190,7 @@ def _each(videos, root, recipe, workers) -> Iterable[Movie]:
 
 
 def table(movies: Sequence[Movie]) -> str:
-    """What became of the videos, one a line, and the sum."""
+    """A table of the results, a line for each video, and their sum."""
     lines = [f"{'movie':24}{'frames':>9}{'size':>12}{'source fps':>12}  remarks"]
     for movie in movies:
         size = f"{movie.width}x{movie.height}" if movie.frames else ""

@@ -84,7 +84,7 @@ def recipe_of(
 
 @dataclasses.dataclass(frozen=True)
 class Movie:
-    """One video and what was made of it.
+    """The result of extracting one video.
 
     Attributes:
       name: of its folder of frames.
@@ -148,6 +148,7 @@ def extract_movie(
                 continue
             if recipe.end and number / recipe.fps >= recipe.end:
                 break
+            # A rate above the video's own repeats frames: they are encoded once.
             if frame is not last:
                 last, image = frame, _resize(frame.rgb, recipe.short_side)
                 content = _encode(image, recipe.quality)

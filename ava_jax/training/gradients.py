@@ -116,6 +116,7 @@ def _in_parts(compute, parts: int):
         def add(carry, part):
             total, batch_stats = carry
             rows, i = part
+            # The same key would drop the same features in every part.
             key = jax.random.fold_in(dropout, i)
             new = compute(params, batch_stats, rows, key, count)
             total = jax.tree.map(jnp.add, total, new.grads)

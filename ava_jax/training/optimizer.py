@@ -42,6 +42,7 @@ def learning_rates(
     peak = effective_lr(optim, batch)
     step = np.arange(steps)
     if optim.schedule == "step":
+        # "right": the rate drops in the first step of a decay epoch, not after it.
         drops = np.searchsorted(optim.decay_epochs, step // steps_per_epoch, "right")
         rates = peak * optim.decay_factor**drops
     elif optim.schedule == "cosine":
@@ -53,6 +54,7 @@ def learning_rates(
         )
     warmup = optim.warmup_steps or optim.warmup_epochs * steps_per_epoch
     if warmup:
+        # mmcv: rate * (1 - (1 - step / warmup) * (1 - ratio)).
         missing = np.clip(1 - step / warmup, 0, None) * (1 - optim.warmup_ratio)
         rates = rates * (1 - missing)
     return rates
@@ -82,10 +84,14 @@ def sgd(
       model: `config.model`, which says what is frozen.
     """
     table = jnp.asarray(rates, jnp.float32)
+    # The order is torch's: decay is added to the clipped gradient, and momentum sums
+    # gradients before the rate scales them, so that a change of the rate acts at once.
     return optax.chain(
         optax.clip_by_global_norm(optim.clip_norm or math.inf),
         optax.add_decayed_weights(
-            optim.weight_decay, mask=lambda params: trainable(model, params)
+            # Without the mask, weight decay would shrink frozen parameters.
+            optim.weight_decay,
+            mask=lambda params: trainable(model, params),
         ),
         optax.trace(decay=optim.momentum, nesterov=optim.nesterov),
         _scale_by_rates(table, optim.lr_multipliers),
