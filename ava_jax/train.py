@@ -338,5 +338,7 @@ def _say_complete(workdir) -> None:
     metrics = read_json(workdir / "metrics.json")
     logging.info(
         "Training in %s is complete: %s.\nLook at %s",
-        *(workdir.path, headline(metrics), workdir / "report/index.html"),
+        workdir.path,
+        headline(metrics),
+        workdir / "report/index.html",
     )

@@ -18,9 +18,17 @@ from ava_jax.runtime import consistency, logging, multihost
 # Fields that may change between two starts of one run: they decide where things
 # are and what is reported, not what is computed.
 _FREE = (
-    *("data.root", "data.video", "data.frame_store", "data.frame_name", "data.frames"),
-    *("devices", "dry_run", "eval.", "profile"),
-    *("train.keep", "train.log_every"),
+    "data.root",
+    "data.video",
+    "data.frame_store",
+    "data.frame_name",
+    "data.frames",
+    "devices",
+    "dry_run",
+    "eval.",
+    "profile",
+    "train.keep",
+    "train.log_every",
 )
 
 

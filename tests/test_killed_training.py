@@ -14,8 +14,12 @@ pytestmark = pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_bits(tiny_root, tmp_path):
     def start(workdir):
         return trainings.start(
-            *(tiny_root, workdir, 2, 1),
-            *("--config.train.save_every_epochs=2", "--config.train.log_every=1"),
+            tiny_root,
+            workdir,
+            2,
+            1,
+            "--config.train.save_every_epochs=2",
+            "--config.train.log_every=1",
             train=host_processes.train_small,
         )
 

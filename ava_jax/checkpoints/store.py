@@ -309,7 +309,10 @@ def _move_damaged_away(folder: pathlib.Path) -> None:
         logging.error(
             "The checkpoint of step %s is damaged: %s. It lies in %s now, and step %s "
             "is taken in its place.",
-            *(path.name, reason, aside, checkpoint.name),
+            path.name,
+            reason,
+            aside,
+            checkpoint.name,
         )
 
 

@@ -434,9 +434,20 @@ _READERS = {
     for opcode in pickletools.opcodes
     if opcode.name
     in [
-        *("INT", "BININT", "BININT2", "LONG", "LONG1", "LONG4"),
-        *("FLOAT", "BINFLOAT", "BINSTRING", "SHORT_BINSTRING"),
-        *("UNICODE", "BINUNICODE8", "BINBYTES8", "BYTEARRAY8"),
+        "INT",
+        "BININT",
+        "BININT2",
+        "LONG",
+        "LONG1",
+        "LONG4",
+        "FLOAT",
+        "BINFLOAT",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+        "UNICODE",
+        "BINUNICODE8",
+        "BINBYTES8",
+        "BYTEARRAY8",
     ]
 }
 _READERS |= {

@@ -121,7 +121,11 @@ def _write_data(
     page, csv, lines = _data_files(out)
     name = pathlib.Path(source).stem
     result_files.write_csv(
-        *(csv, stream.results, name, stream.size, detector.class_ids),
+        csv,
+        stream.results,
+        name,
+        stream.size,
+        detector.class_ids,
         threshold=detector.config.eval.action_threshold,
         start=options.start,
     )

@@ -588,7 +588,11 @@ def test_proposals_of_csv_files(tmp_path):
     proposals = annotations.read_proposals(DATA / "predicted_boxes.csv")
     assert sum(map(len, proposals.values())) == 127
     assert proposals["1j20qq1JyX4", 902.0][0].tolist() == [
-        *(0.036, 0.098, 0.550, 0.979, 0.995518)
+        0.036,
+        0.098,
+        0.550,
+        0.979,
+        0.995518,
     ]
     path = write(
         tmp_path, "v,1,0,0,.5,.5,3,.2\nv,0001,0,0,.5,.5,4,.7\nv,1,0,0,1,1,3,.1\n"

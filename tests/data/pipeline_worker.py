@@ -29,8 +29,10 @@ def read(config, host, hosts, first_step, steps):
     for batch in evaluated:
         scored = slice(rows(config.eval.batch).start, rows(config.eval.batch).stop)
         for first, count, clip, boxes in zip(
-            *(batch["first_box"][scored], batch["count"][scored]),
-            *(batch["clip"], batch["boxes"]),
+            batch["first_box"][scored],
+            batch["count"][scored],
+            batch["clip"],
+            batch["boxes"],
         ):
             if count:
                 arrays |= {f"val {first} clip": clip, f"val {first} boxes": boxes}

@@ -99,15 +99,21 @@ def test_who_is_left_out(load):
     split = load(
         [
             # Seen at one end; without an id; under two ids; two boxes under one id.
-            *(row(101, 0.1, STAND, 1), row(102, 0.1, STAND, 2)),
-            *(row(101, 0.2, STAND, ""), row(102, 0.2, STAND, "")),
-            *(row(102, 0.3, STAND, 5), row(102, 0.4, STAND, 5)),
+            row(101, 0.1, STAND, 1),
+            row(102, 0.1, STAND, 2),
+            row(101, 0.2, STAND, ""),
+            row(102, 0.2, STAND, ""),
+            row(102, 0.3, STAND, 5),
+            row(102, 0.4, STAND, 5),
             row(103, 0.3, STAND, 5),
             # Another movie; 2 seconds apart; key frames with another one between.
-            *(row(101, 0.5, STAND, 6), row(102, 0.5, STAND, 6, B)),
-            *(row(101, 0.6, STAND, 8, B), row(103, 0.6, STAND, 8, B)),
+            row(101, 0.5, STAND, 6),
+            row(102, 0.5, STAND, 6, B),
+            row(101, 0.6, STAND, 8, B),
+            row(103, 0.6, STAND, 8, B),
             # The only one who is followed.
-            *(row(102, 0.7, WALK, 9), row(103, 0.7, STAND, 9)),
+            row(102, 0.7, WALK, 9),
+            row(103, 0.7, STAND, 9),
         ],
         rate=2,
     )

@@ -81,7 +81,7 @@ def test_stores_give_the_same_batches(tiny_config, other):
     def batches(config):
         train = from_config.train_batches(
             from_config.load_split(config, "train"),
-            *(config,),
+            config,
             first_step=0,
             steps=2,
             rows=range(4),

@@ -93,7 +93,13 @@ def test_own_videos_become_a_model(own, tmp_path):
     workdir = tmp_path / "run"
     run(
         own,
-        *("-m", "ava_jax.main", *config, *TINY, classes, "--workdir", str(workdir)),
+        "-m",
+        "ava_jax.main",
+        *config,
+        *TINY,
+        classes,
+        "--workdir",
+        str(workdir),
     )
     metrics = json.loads((workdir / "metrics.json").read_text())
     assert list(metrics["class_names"].values()) == ["stand", "walk", "carry"]

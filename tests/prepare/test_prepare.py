@@ -378,8 +378,12 @@ def test_command_line(tmp_path):
     video(tmp_path / "videos", "good.mov", fps=10)
     (tmp_path / "videos/text.mp4").write_text("no video")
     result = run(
-        *("extract", "--config=configs/own.py", f"--config.data.root={tmp_path}"),
-        *("--config.data.fps=10", f"--videos={tmp_path / 'videos'}", "--workers=1"),
+        "extract",
+        "--config=configs/own.py",
+        f"--config.data.root={tmp_path}",
+        "--config.data.fps=10",
+        f"--videos={tmp_path / 'videos'}",
+        "--workers=1",
     )
     assert result.returncode == 1, result.stderr
     assert "2 movies, 60 frames, 1 failed" in result.stdout

@@ -68,11 +68,15 @@ def test_annotations_fit_the_frames(root):
 def test_it_trains_and_evaluates(root, video, tmp_path):
     result = host_processes.command(
         tmp_path / "output",
-        *("--config=configs/mini.py:vtest", f"--config.data.video={video}"),
-        *(f"--config.data.root={root}", f"--workdir={tmp_path}"),
+        "--config=configs/mini.py:vtest",
+        f"--config.data.video={video}",
+        f"--config.data.root={root}",
+        f"--workdir={tmp_path}",
         "--config.train.epochs=1",
-        *("--config.model.backbone=slowonly", "--config.model.width=8"),
-        *("--config.data.test_short_side=64", "--config.data.crop=64"),
+        "--config.model.backbone=slowonly",
+        "--config.model.width=8",
+        "--config.data.test_short_side=64",
+        "--config.data.crop=64",
         "--config.data.train_short_side=(64,64)",
     ).wait()
     assert result.returncode == 0, result.stderr

@@ -245,7 +245,12 @@ def test_protocols_that_agree():
     page = page_of([agreeing[0][:3]], agreeing)
     assert "They give the same number here" in page.words
     assert page.table("action")[0] == [
-        *("action", "", "AP", "ceiling", "labels", "detections")
+        "action",
+        "",
+        "AP",
+        "ceiling",
+        "labels",
+        "detections",
     ]
 
 

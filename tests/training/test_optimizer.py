@@ -153,7 +153,10 @@ app.run(lambda _: print(config.value.optim.lr_multipliers))
 def test_multipliers_can_be_given_as_a_flag():
     result = subprocess.run(
         [
-            *(sys.executable, "-c", PRINT_MULTIPLIERS, "--config=configs/mini.py"),
+            sys.executable,
+            "-c",
+            PRINT_MULTIPLIERS,
+            "--config=configs/mini.py",
             "--config.optim.lr_multipliers=(('backbone', 0.1), ('.*bias', 2.0))",
         ],
         cwd=pathlib.Path(__file__).parents[2],

@@ -168,7 +168,14 @@ def without_index(path):
         (lambda path: "rtsp://127.0.0.1:9/a", "rtsp://127.0.0.1:9/a cannot be opened"),
     ],
     ids=[
-        *("missing", "folder", "text", "cut", "empty", "sound", "cover", "camera"),
+        "missing",
+        "folder",
+        "text",
+        "cut",
+        "empty",
+        "sound",
+        "cover",
+        "camera",
         "address",
     ],
 )

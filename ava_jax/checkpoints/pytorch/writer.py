@@ -65,8 +65,16 @@ def _pickle(tensors, meta):
         _text(key) + _tensor(i, array) for i, (key, array) in enumerate(tensors.items())
     )
     entries = (
-        *(_text("meta"), _DICT, _MARK, texts, _SET_ITEMS),
-        *(_text("state_dict"), _ORDERED_DICT, _MARK, state, _SET_ITEMS),
+        _text("meta"),
+        _DICT,
+        _MARK,
+        texts,
+        _SET_ITEMS,
+        _text("state_dict"),
+        _ORDERED_DICT,
+        _MARK,
+        state,
+        _SET_ITEMS,
     )
     return b"".join([_PROTOCOL, _DICT, _MARK, *entries, _SET_ITEMS, _STOP])
 
@@ -75,13 +83,25 @@ def _tensor(i, array):
     """A call of `_rebuild_tensor_v2`: storage, offset, shape, strides, two more."""
     kind = _STORAGES[array.dtype.name]
     storage = (
-        *(_MARK, _text("storage"), b"ctorch\n", kind.encode(), b"\n"),
-        *(_text(str(i)), _text("cpu"), _integer(array.size), _TUPLE, _PERSISTENT),
+        _MARK,
+        _text("storage"),
+        b"ctorch\n",
+        kind.encode(),
+        b"\n",
+        _text(str(i)),
+        _text("cpu"),
+        _integer(array.size),
+        _TUPLE,
+        _PERSISTENT,
     )
     strides = [int(np.prod(array.shape[i + 1 :])) for i in range(array.ndim)]
     arguments = (
-        *(*storage, _integer(0), _integers(array.shape), _integers(strides)),
-        *(_FALSE, _ORDERED_DICT),
+        *storage,
+        _integer(0),
+        _integers(array.shape),
+        _integers(strides),
+        _FALSE,
+        _ORDERED_DICT,
     )
     return b"".join([_REBUILD, _MARK, *arguments, _TUPLE, _REDUCE])
 
