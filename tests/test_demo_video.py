@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import signal
 import subprocess
@@ -88,6 +89,19 @@ def test_writes_video_page_and_data(tmp_path, film):
     page = out.with_suffix(".html").read_text()
     # So small a video is part of its page.
     assert "Actions in film" in page and "data:video/mp4;base64" in page
+    # Of the scores 0.9, 0.1 and 0.01 the last is too small to be shown.
+    data = re.search('<script type="application/json" id="data">(.*?)</script>', page)
+    assert "0.1" in data[1] and "0.01" not in data[1]
+
+
+def test_a_large_video_stays_beside_its_page(tmp_path, rng):
+    noise = rng.integers(0, 256, (60, 360, 480, 3), np.uint8)
+    film = str(write_video(tmp_path / "film.mov", noise))
+    out = tmp_path / "result.mp4"
+    annotate_video(FakeDetector(), film, out, Options())
+    assert out.stat().st_size > 6_000_000
+    page = out.with_suffix(".html").read_text()
+    assert "data:video/mp4" not in page and 'src="result.mp4"' in page
 
 
 def test_options_reach_the_detector(tmp_path, film):

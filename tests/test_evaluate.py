@@ -89,6 +89,10 @@ def test_the_threshold_leaves_out(config):
     table = evaluator(config).evaluate({}).detections
     assert 0 < len(table) < PEOPLE * evaluation_data.CLASSES
     assert table.score.min() > 0.5
+    # A score that equals the threshold is left out, too.
+    config.eval.action_threshold = float(table.score.min())
+    fewer = evaluator(config).evaluate({}).detections
+    assert len(fewer) == len(table) - 1
 
 
 @pytest.fixture(scope="module")

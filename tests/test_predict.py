@@ -184,6 +184,18 @@ def test_numbers_stay_however_far_apart_key_frames_are(model, video, every):
     assert {tuple(result.track_ids) for result in found} == {(1, 2, 3)}
 
 
+def test_a_person_may_be_missed_at_one_key_frame(model, video):
+    @dataclasses.dataclass
+    class MissedAtTwo:
+        def at(self, seconds):
+            boxes = BOXES[:0] if seconds == 2 else BOXES
+            return np.hstack([boxes, np.ones((len(boxes), 1), np.float32)])
+
+    found = list(model.predict_video(video, MissedAtTwo(), every=2))
+    assert [r.time for r in found] == [0, 2, 4]
+    assert [tuple(r.track_ids) for r in found] == [(1, 2, 3), (), (1, 2, 3)]
+
+
 def test_boxes_by_name(model, video, tmp_path):
     path = tmp_path / "boxes.csv"
     path.write_text("a,2,0.25,0.25,0.5,0.75,12,0.9\n")

@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+from ava_jax.annotations.proposals import read_proposals
+from ava_jax.errors import UserError
+
 WORKER = pathlib.Path(__file__).with_name("read_worker.py")
 
 
@@ -57,6 +60,15 @@ def test_harmful_values_are_refused(table, door, name, message):
     outcome = table[door, name.format("zip, " if door == "checkpoints" else "")]
     assert outcome.startswith("UserError: ")
     assert message in outcome
+
+
+def test_a_small_file_cannot_copy_a_list_many_times(tmp_path):
+    # 85 kB that would become five million values.
+    again = b"cbuiltins\nlist\nh\x00\x85R0"
+    path = tmp_path / "proposals.pkl"
+    path.write_bytes(b"\x80\x04](" + b"K\x01" * 1000 + b"eq\x00" + again * 5000 + b".")
+    with pytest.raises(UserError, match="much more memory"):
+        read_proposals(path)
 
 
 def test_what_is_not_looked_at_does_no_harm(table):
