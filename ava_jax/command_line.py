@@ -16,18 +16,22 @@ import os
 import re
 import select
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ml_collections
 from absl import flags
 
 from ava_jax import config as ava_config
 from ava_jax import errors
+from ava_jax.config import page
+from ava_jax.config.other_names import OTHER_NAMES
 
 WRONG_COMMAND_LINE = 2
 _BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell reports it
 _FLAG = re.compile(r"--[A-Za-z][\w.-]*(?==|$)")
-_FIELD = re.compile(r"--?(no)?config\.")
+# No flag has a dot, so --confg.train.batch=8 can only mean a field.
+_FIELD = re.compile(r"--?(no)?(\w+)\.(.*)", re.DOTALL)
 
 
 def run(
@@ -130,6 +134,11 @@ class Parser(argparse.ArgumentParser):
             help="change a field of the configuration: --config.train.batch=8, "
             '--config.data.train_short_side="(224, 256)"; may be repeated',
         )
+        self.add_argument(
+            "--help-config",
+            action=_HelpConfig,
+            help="show all fields with defaults, values and meaning, and exit",
+        )
 
     def error(self, message: str):
         """Prints usage and message, and exits."""
@@ -166,9 +175,9 @@ class Parser(argparse.ArgumentParser):
                 result.append(argument)
                 continue
             name, equals, value = argument.partition("=")
+            if name.replace("_", "-") not in known:
+                self.error(f"there is no flag {name}{self._suggestion(name)}")
             name = name.replace("_", "-")
-            if name not in known:
-                self.error(f"there is no flag {name}{_suggestion(name, known)}")
             if known[name].nargs != 0 or value.lower() not in ("true", "false"):
                 result.append(name + equals + value)
             elif value.lower() == "true":
@@ -176,6 +185,18 @@ class Parser(argparse.ArgumentParser):
             elif f"--no-{name[2:]}" in known:  # other switches are off by default
                 result.append(f"--no-{name[2:]}")
         return result + list(args[end:])
+
+    def _suggestion(self, name: str) -> str:
+        """What an unknown flag may have meant; '' without an idea."""
+        known = self._option_string_actions
+        if name in ("--conf", "--confidence") and "--threshold" in known:
+            return ". Did you mean --threshold?"
+        if self._has_config:
+            fields = dict(ava_config.flat(ava_config.default().to_dict()))
+            if advice := _exact_advice(name[2:], fields):
+                return _did_you_mean(advice, fields)
+        near = difflib.get_close_matches(name.replace("_", "-"), known, n=1)
+        return f". Did you mean {near[0]}?" if near else ""
 
     def _load_config(
         self, path: str | None, fields: Sequence[str]
@@ -190,15 +211,27 @@ class Parser(argparse.ArgumentParser):
         for field in fields:
             name = field.partition("=")[0].partition(".")[2]
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-                self.error(
-                    f"the configuration has no field {name!r}. Did you mean "
-                    f"--config.{near}? It is {known[near]!r} now."
-                )
+                advice = _advice(name, known)
+                value = f" It is {known[advice]!r} now." if advice in known else ""
+                near = _did_you_mean(advice, known)
+                self.error(f"the configuration has no field {name!r}{near}{value}")
         try:
-            return _override(config, fields)
-        except (flags.Error, TypeError, ValueError) as error:
+            config = _override(config, fields)
+            ava_config.check(config)
+        except (errors.UserError, flags.Error, TypeError, ValueError) as error:
             self.error(str(error))
+        return config
+
+
+class _HelpConfig(argparse.Action):
+    """Prints the fields of a configuration, as --help prints the flags."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str):
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        print(page.as_text(), end="")
+        parser.exit()
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -224,9 +257,11 @@ def _split_fields(args: Sequence[str]) -> tuple[list[str], list[str]]:
     queue = list(args)
     while queue and queue[0] != "--":
         argument = queue.pop(0)
-        if not (match := _FIELD.match(argument)):
+        match = _FIELD.fullmatch(argument)
+        if not match or not difflib.get_close_matches(match[2], ["config"]):
             others.append(argument)
             continue
+        argument = f"--{match[1] or ''}config.{match[3]}"
         is_alone = "=" in argument or match[1] or not queue or queue[0][:2] == "--"
         fields.append(argument if is_alone else f"{argument}={queue.pop(0)}")
     return others + queue, fields
@@ -245,6 +280,28 @@ def _override(
     return values["config"].value
 
 
-def _suggestion(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f". Did you mean {near[0]}?" if near else ""
+def _did_you_mean(advice: str, known: Mapping[str, Any]) -> str:
+    if advice in known:
+        return f". Did you mean --config.{advice}?"
+    return f": {advice}"
+
+
+def _exact_advice(name: str, known: Mapping[str, Any]) -> str:
+    """The field that a name means, or what to do; '' if the name is not known.
+
+    Args:
+      name: of a field, with or without its section, here or in another project, such
+        as 'epochs' or 'solver.base_lr'.
+      known: the fields of a configuration.
+    """
+    last = name.rpartition(".")[2].lower().replace("-", "_")
+    own = (field for field in known if field.rpartition(".")[2] == last)
+    return OTHER_NAMES.get(last) or next(own, "")
+
+
+def _advice(name: str, known: Mapping[str, Any]) -> str:
+    """The same for a name that may also be misspelt."""
+    if advice := _exact_advice(name, known):
+        return advice
+    near = difflib.get_close_matches(name, [*known, *OTHER_NAMES], n=1, cutoff=0)[0]
+    return OTHER_NAMES.get(near, near)

@@ -13,6 +13,7 @@ from absl import logging
 from jax.sharding import Mesh
 
 from ava_jax import annotations, scoring
+from ava_jax import config as ava_config
 from ava_jax.checkpoints import store
 from ava_jax.data import dataset, pipeline, subsampling
 from ava_jax.data.dataset import check_data
@@ -274,6 +275,7 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
     Raises:
       UserError: data, weights or configuration are not usable.
     """
+    ava_config.check(config)
     with multihost.main_process_first("data set"):
         config = config.copy_and_resolve_references()
         config.data.root = sources.prepare(config.data, workdir.path)

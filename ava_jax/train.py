@@ -13,11 +13,11 @@ import numpy as np
 from absl import logging
 from clu import metric_writers
 
+from ava_jax import config as ava_config
 from ava_jax.annotations.label_map import class_names
 from ava_jax.checkpoints import store
 from ava_jax.data import dataset, pipeline
 from ava_jax.data.dataset import check_data
-from ava_jax.errors import UserError
 from ava_jax.evaluate import Evaluator
 from ava_jax.models import build_detector, init_variables
 from ava_jax.models.preprocessing import Normalization
@@ -54,6 +54,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         memory, or the loss is not finite.
       KeyboardInterrupt: it was asked to stop, and has saved its state.
     """
+    ava_config.check(config)
     first_host = jax.process_index() == 0
     profile = Profile(config.profile, workdir / "profile", first_host)
 
@@ -70,7 +71,6 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         write_json(workdir / "labels.json", names)
     steps_per_epoch = pipeline.steps_per_epoch(train_split, config.train.batch)
     total = optimizer.total_steps(config.train.epochs, steps_per_epoch)
-    _check_rhythm(config.train)
     eval_every = _every(config.eval.every_epochs, steps_per_epoch)
     save_every = _every(config.train.save_every_epochs, steps_per_epoch)
     rows = sharding.rows_of_this_host(config.train.batch, "config.train.batch")
@@ -210,14 +210,6 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     return results.metrics
 
 
-def _check_rhythm(config: ml_collections.ConfigDict) -> None:
-    for field in ("log_every", "keep"):
-        if config[field] < 1:
-            raise UserError(
-                f"config.train.{field} is {config[field]}; expected 1 or more."
-            )
-
-
 def _every(epochs: float, steps_per_epoch: int) -> float:
     """Steps between two events; infinity for 0 epochs."""
     return max(1, round(epochs * steps_per_epoch)) if epochs else math.inf
@@ -300,8 +292,10 @@ def dry_run(config: ml_collections.ConfigDict) -> dict[str, float]:
       too.
 
     Raises:
-      UserError: the step does not fit into a device's memory.
+      UserError: a field has no such value, or the step does not fit into a device's
+        memory.
     """
+    ava_config.check(config)
     batch_size, steps_per_epoch = config.train.batch, 1000
     rows = sharding.rows_of_this_host(batch_size, "config.train.batch")
     mesh = sharding.make_mesh(config.devices)

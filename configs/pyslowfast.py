@@ -79,7 +79,7 @@ def _slowfast_r101_64x2(config):
 
 def _slowfast_r101_v21(config):
     _slowfast_r101(config)
-    data = ava_config.data()
+    data = ava_config.default().data
     for name in ("labels", "train", "val"):
         config.data[name] = data[name]
 

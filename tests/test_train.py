@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 
 from ava_jax.errors import UserError
 from ava_jax.evaluate import Evaluator
-from ava_jax.train import train
+from ava_jax.train import dry_run, train
 from ava_jax.workdir import Workdir, read_json
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -151,11 +151,13 @@ def test_a_stop_in_an_evaluation_saves_first(
     assert train(config, workdir)["mAP"] is not None
 
 
-@pytest.mark.parametrize("field", ["log_every", "keep"])
-def test_a_rhythm_of_no_steps_is_refused(tiny_config, tmp_path, field):
-    tiny_config.train[field] = 0
-    with pytest.raises(UserError, match=f"train.{field} is 0; expected 1 or more"):
-        train(tiny_config, Workdir(tmp_path))
+def test_values_are_checked_before_anything_is_made(tiny_config, tmp_path):
+    tiny_config.train.keep = 0
+    workdir = Workdir(tmp_path / "run")
+    for start in (lambda: train(tiny_config, workdir), lambda: dry_run(tiny_config)):
+        with pytest.raises(UserError, match=r"train\.keep is 0; expected: .*1 or more"):
+            start()
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_the_named_clips_are_those_of_the_batch(tiny_config):

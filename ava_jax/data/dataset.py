@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 
 from ava_jax import annotations
+from ava_jax import config as ava_config
 from ava_jax.annotations import BoxTable, label_checks, raise_problems
 from ava_jax.annotations.label_map import scored_ids
 from ava_jax.data import (
@@ -16,14 +17,10 @@ from ava_jax.data import (
     dense_sampling,
     frames,
     grouping,
-    multi_scale_crop,
     split_checks,
 )
 from ava_jax.data.split import Split
-from ava_jax.errors import UserError
 from ava_jax.runtime import consistency
-
-_NO_PROPOSALS = ("error", "skip", "full_frame")
 
 
 def load_split(data: ml_collections.ConfigDict, name: str, num_classes: int) -> Split:
@@ -42,10 +39,9 @@ def load_split(data: ml_collections.ConfigDict, name: str, num_classes: int) -> 
       UserError: files are missing, empty or contradict each other; the message
         says which line and what to do.
     """
+    ava_config.check(data, "data")
     root, files = pathlib.Path(data.root), data[name]
     raise_problems(split_checks.check_files(data, [name]))
-    if name == "train":
-        multi_scale_crop.check_scales(data.crop_scales)
     labels = annotations.read_labels(root / data.labels)
     ids = tuple(data.class_ids)
     raise_problems(label_checks.check_classes(ids, num_classes, labels, data.labels))
@@ -97,11 +93,6 @@ def _key_frames(
     excluded: set[tuple[str, float]],
 ) -> grouping.KeyFrames:
     """The key frames of a split, with proposals or what stands in for them."""
-    if data.no_proposals not in _NO_PROPOSALS:
-        raise UserError(
-            f"config.data.no_proposals is {data.no_proposals!r}; it must be 'error', "
-            "'skip' or 'full_frame'."
-        )
     path = str(pathlib.Path(data.root, data[name].proposals))
     proposals = annotations.read_proposals(path)
     join = functools.partial(

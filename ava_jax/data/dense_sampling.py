@@ -81,7 +81,7 @@ def fill_gaps(
 
 
 def _check(rate: int, fps: int, table: BoxTable) -> None:
-    if not 0 <= rate <= fps:
+    if rate > fps:
         raise UserError(
             f"config.data.clips_per_second is {rate}; expected 0 for clips at the "
             f"annotated key frames alone, or up to config.data.fps, which is {fps}."

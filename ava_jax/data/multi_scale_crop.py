@@ -4,37 +4,14 @@ Source: MMAction2 v0.24.1, `mmaction/datasets/pipelines/augmentations.py`, with
 `random_crop=True` and `max_wh_scale_gap=1`.
 """
 
-import numbers
 from collections.abc import Sequence
 
 import tensorflow as tf
-
-from ava_jax.errors import UserError
 
 # Largest distance between the positions of height and width in the list of scales.
 _MAX_GAP = 1
 # A side this close to that of the clip becomes it, which avoids interpolation.
 _NEAR = 3
-
-
-def check_scales(scales: Sequence[float]) -> None:
-    """Whether every one of `config.data.crop_scales` is above 0 and at most 1.
-
-    Raises:
-      UserError: one is not.
-    """
-    known = isinstance(scales, Sequence) and not isinstance(scales, str)
-    if not known or not all(map(_is_scale, scales)):
-        raise UserError(
-            f"config.data.crop_scales is {scales!r}; expected shares of the frame's "
-            "short side, numbers above 0 and at most 1, such as (1.0, 0.875, 0.75, "
-            "0.66), or () for a random short side and a square crop."
-        )
-
-
-def _is_scale(value) -> bool:
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return number and 0 < value <= 1
 
 
 def draw(

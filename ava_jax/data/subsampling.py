@@ -29,15 +29,13 @@ def subsample(split: Split, stride: int) -> Subsample:
 
     Args:
       split: all key frames.
-      stride: in seconds; 0 and 1 keep all.
+      stride: whole seconds, 0 or more; 0 and 1 keep all.
 
     Raises:
       UserError: no key frame with an annotated action is left.
     """
     if stride in (0, 1):
         return Subsample(split, np.arange(len(split.proposal_boxes)))
-    if stride < 0:
-        raise UserError(f"config.eval.stride_seconds is {stride}; expected 0 or more.")
     keep = _is_due(split.second, stride)
     truth_starts, truth = _keep_groups(split.truth_starts, keep)
     proposal_starts, rows = _keep_groups(split.proposal_starts, keep)

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 
 from ava_jax.models.precision import at_least_float32
 
-# How many consecutive sample points of a bin are looked at for one cell. They
-# lie more than half a cell apart where a bin has several, so at most five touch
-# the cell's support of two cells; one more absorbs rounding of the first index.
-CANDIDATES = 6
+# How many consecutive sample points of a bin are looked at for one cell. A bin of two
+# points has no more of them; those of three or more are over 2/3 of a cell apart, so at
+# most three are within one cell of it. One more absorbs rounding of the first index.
+CANDIDATES = 4
 
 
 def roi_align(

@@ -4,8 +4,6 @@ import pathlib
 
 import ml_collections
 
-from ava_jax.errors import UserError
-
 
 def prepare(data: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
     """Creates the data set that `config.data.source` names, if necessary.
@@ -18,7 +16,7 @@ def prepare(data: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
       The folder of the data set, for `config.data.root`.
 
     Raises:
-      UserError: the source is unknown, or cannot be made.
+      UserError: the data set cannot be made.
     """
     root = data.root or str(workdir / "data")
     if data.source == "mini":
@@ -32,9 +30,4 @@ def prepare(data: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
         from ava_jax.prepare import vtest
 
         vtest.prepare(root, data.video)
-    elif data.source != "folder":
-        raise UserError(
-            f"config.data.source is {data.source!r}; it must be 'folder', "
-            "'mini' or 'vtest'."
-        )
     return root

@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 import optax
 
+from ava_jax import config as ava_config
 from ava_jax.errors import UserError
 from ava_jax.models import trainable
 
@@ -37,21 +38,17 @@ def learning_rates(
       (steps,) float64.
 
     Raises:
-      UserError: `config.optim.schedule` is unknown.
+      UserError: a field of `config.optim` has no such value.
     """
+    ava_config.check(optim, "optim")
     peak = effective_lr(optim, batch)
     step = np.arange(steps)
     if optim.schedule == "step":
         # "right": the rate drops in the first step of a decay epoch, not after it.
         drops = np.searchsorted(optim.decay_epochs, step // steps_per_epoch, "right")
         rates = peak * optim.decay_factor**drops
-    elif optim.schedule == "cosine":
-        rates = peak * 0.5 * (1 + np.cos(np.pi * step / steps))
     else:
-        raise UserError(
-            f"config.optim.schedule is {optim.schedule!r}; it must be 'step' or "
-            "'cosine'."
-        )
+        rates = peak * 0.5 * (1 + np.cos(np.pi * step / steps))
     warmup = optim.warmup_steps or optim.warmup_epochs * steps_per_epoch
     if warmup:
         # mmcv: rate * (1 - (1 - step / warmup) * (1 - ratio)).

@@ -10,7 +10,6 @@ import ml_collections
 import optax
 from jax.sharding import Mesh
 
-from ava_jax.errors import UserError
 from ava_jax.models import action_metrics
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.runtime import sharding
@@ -63,14 +62,9 @@ def make_train_step(
       seed: of the dropout.
 
     Raises:
-      UserError: `config.train.accumulate` or `config.train.ema` has no meaning.
+      UserError: a device's clips cannot be divided into `train.accumulate` parts.
     """
     gradients = make_gradients(module, normalize, mesh, model=model, train=train)
-    if not 0 <= train.ema < 1:
-        raise UserError(
-            f"config.train.ema is {train.ema}; expected: 0 for no average, "
-            "or a decay below 1, such as 0.9999."
-        )
 
     def train_step(state, batch):
         dropout = jax.random.fold_in(jax.random.key(seed), state.step)

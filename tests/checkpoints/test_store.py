@@ -47,7 +47,7 @@ def restored(workdir, **options):
 
 
 def load_variables(workdir, like):
-    return store.load_variables(workdir, ava_config.model(), like)
+    return store.load_variables(workdir, ava_config.default().model, like)
 
 
 def assert_same(a, b):

@@ -307,7 +307,7 @@ def test_a_frame_without_neighbours(own):
 
 @pytest.mark.parametrize(
     ("field", "known"),
-    [("frame_store", "'folder', 'packed', 'video'"), ("on_bad_frame", "'nearest'")],
+    [("frame_store", "'folder', 'packed' or"), ("on_bad_frame", "'nearest'")],
 )
 def test_unknown_options(tiny_config, field, known):
     tiny_config.data[field] = "guess"

@@ -31,7 +31,7 @@ def export_file(path: str | os.PathLike, out: str | os.PathLike) -> list[str]:
     config, variables = read_variables(path)
     meta = {"config_name": config.name, "ava_jax_version": ava_jax.__version__}
     write_pytorch(out, to_state_dict(variables), meta)
-    usual = workdir.as_dict(ava_config.model())
+    usual = workdir.as_dict(ava_config.default().model)
     return [
         f"config.model.{field} = {config.model[field]!r}"
         for field in _FOREIGN

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 import ml_collections
 from absl import logging
 
+from ava_jax import config as ava_config
 from ava_jax.data.frames.store import FrameStore
-from ava_jax.errors import UserError
-
-_STORES = ("folder", "packed", "video")
-_POLICIES = ("error", "nearest")
 
 
 def open_frames(data: ml_collections.ConfigDict, videos: Sequence[str]) -> FrameStore:
@@ -24,7 +21,6 @@ def open_frames(data: ml_collections.ConfigDict, videos: Sequence[str]) -> Frame
     Raises:
       UserError: movies are missing or damaged, or the configuration is wrong.
     """
-    _check("on_bad_frame", data.on_bad_frame, _POLICIES)
     whole = data.on_bad_frame == "error"
     store = open_store(data, videos, whole=whole)
     return store if whole else _replace_bad_frames(store)
@@ -43,7 +39,7 @@ def open_store(
     Raises:
       UserError: movies are missing or damaged, or the configuration is wrong.
     """
-    _check("frame_store", data.frame_store, _STORES)
+    ava_config.check(data, "data")
     root = pathlib.Path(data.root, data.frames)
     # Imported here, so that a store does not need the libraries of the others.
     if data.frame_store == "folder":
@@ -58,12 +54,6 @@ def open_store(
 
     start = data.timestamp_start - data.video_start
     return open_videos(root, videos, data.fps, start)
-
-
-def _check(field: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        names = ", ".join(map(repr, known))
-        raise UserError(f"config.data.{field} is {value!r}; it must be one of {names}.")
 
 
 def _replace_bad_frames(store: FrameStore) -> FrameStore:

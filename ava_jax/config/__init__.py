@@ -1,0 +1,23 @@
+"""Configurations: fields, the values they may have, and the files in configs/."""
+
+from ava_jax.config.fields import default
+from ava_jax.config.ranges import check
+from ava_jax.config.recipes import (
+    CUSTOM_CLASSES,
+    flat,
+    from_variant,
+    load,
+    use_ava22,
+    use_custom_classes,
+)
+
+__all__ = [
+    "CUSTOM_CLASSES",
+    "check",
+    "default",
+    "flat",
+    "from_variant",
+    "load",
+    "use_ava22",
+    "use_custom_classes",
+]

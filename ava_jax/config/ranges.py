@@ -1,0 +1,245 @@
+"""The values that each field of a configuration may have."""
+
+import dataclasses
+import itertools
+import math
+import numbers
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ml_collections
+
+from ava_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The values of a field.
+
+    Attributes:
+      expected: in words, for messages and the documentation.
+      holds: whether a value is one of them.
+    """
+
+    expected: str
+    holds: Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_real and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _whole(least: int) -> Range:
+    return Range(
+        f"a whole number, {least} or more", lambda v: _is_whole(v) and v >= least
+    )
+
+
+def _at_least(least: float) -> Range:
+    return Range(f"a number, {least} or more", lambda v: _is_number(v) and v >= least)
+
+
+def _above(limit: float) -> Range:
+    return Range(f"a number above {limit}", lambda v: _is_number(v) and v > limit)
+
+
+def _one_of(*values: Any) -> Range:
+    first, last = ", ".join(map(repr, values[:-1])), repr(values[-1])
+    return Range(f"{first} or {last}", lambda v: v in values)
+
+
+def _each(count: int | None, holds: Callable[[Any], bool], expected: str) -> Range:
+    """Sequences of `count` values, or of any number, for each of which it holds."""
+
+    def all_hold(value):
+        is_sequence = isinstance(value, (tuple, list))
+        return (
+            is_sequence and count in (None, len(value)) and all(holds(v) for v in value)
+        )
+
+    return Range(expected, all_hold)
+
+
+def _is_increasing(values: Any) -> bool:
+    return all(a <= b for a, b in itertools.pairwise(values))
+
+
+def _is_profile(value: Any) -> bool:
+    match = re.fullmatch(r"(\d+)-(\d+)", value)
+    return not value or bool(match and 1 <= int(match[1]) <= int(match[2]))
+
+
+_ANY_NUMBER = Range("a number", _is_number)
+_SHARE = Range("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1)
+_BELOW_ONE = Range("0 or more, and below 1", lambda v: _is_number(v) and 0 <= v < 1)
+_UP_TO_ONE = Range("above 0, up to 1", lambda v: _is_number(v) and 0 < v <= 1)
+_ANYTHING = Range("", lambda v: True)  # files and folders, which are looked for later
+_SWITCH = Range("True or False", lambda v: isinstance(v, bool))
+_INDICES = _each(None, lambda v: _is_whole(v) and v >= 0, "")
+
+RANGES = {
+    "name": _ANYTHING,
+    "seed": _whole(0),
+    "devices": _whole(0),
+    "init_from": _ANYTHING,
+    "dry_run": _SWITCH,
+    "profile": Range("'', or first and last step such as '10-15'", _is_profile),
+    "model.backbone": _one_of("slowfast", "slowonly"),
+    "model.depth": _one_of(10, 14, 18, 26, 34, 50, 101, 152),
+    "model.width": _whole(1),
+    "model.num_classes": _whole(2),
+    "model.multilabel": _SWITCH,
+    "model.slow_stride": _whole(1),
+    "model.slow_sampling": _one_of("stride", "linspace"),
+    "model.fast_ratio": _whole(1),
+    "model.lateral_kernel": Range(
+        "an odd number", lambda v: _is_whole(v) and v > 0 and v % 2 == 1
+    ),
+    "model.lateral_norm": _SWITCH,
+    "model.res5_stride": _one_of(1, 2),
+    "model.res5_dilation": _whole(1),
+    "model.temporal_blocks": Range(
+        "(), or four numbers of blocks",
+        lambda v: _INDICES.holds(v) and len(v) in (0, 4),
+    ),
+    "model.nonlocal_blocks": _each(
+        4, _INDICES.holds, "four tuples of block numbers, one for each of res2 to res5"
+    ),
+    "model.nonlocal_mode": _one_of("softmax", "dot_product"),
+    "model.nonlocal_pool": _each(
+        3, _whole(1).holds, "three whole numbers, 1 or more: time, height, width"
+    ),
+    "model.temporal_pool": _one_of("avg", "max"),
+    "model.roi_resolution": _whole(1),
+    "model.roi_aligned": _SWITCH,
+    "model.context": _SWITCH,
+    "model.dropout": _BELOW_ONE,
+    "model.focal_alpha": _above(0),
+    "model.focal_gamma": _at_least(0),
+    "model.dtype": _one_of("float32", "bfloat16"),
+    "model.bn": _one_of("global", "per_replica", "frozen"),
+    "model.frozen_stages": _one_of(-1, 0, 1, 2, 3, 4),
+    "model.remat": _each(
+        None, lambda v: _is_whole(v) and 2 <= v <= 5, "a tuple of numbers from 2 to 5"
+    ),
+    "data.source": _one_of("folder", "mini", "vtest"),
+    "data.root": _ANYTHING,
+    "data.frames": _ANYTHING,
+    "data.frame_store": _one_of("folder", "packed", "video"),
+    "data.frame_name": _ANYTHING,
+    "data.video": _ANYTHING,
+    "data.video_start": _ANY_NUMBER,
+    "data.on_bad_frame": _one_of("error", "nearest"),
+    "data.labels": _ANYTHING,
+    "data.fps": _above(0),
+    "data.timestamp_start": _ANY_NUMBER,
+    "data.class_ids": Range(
+        "different action ids, each 1 or more",
+        lambda v: _each(None, _whole(1).holds, "").holds(v) and len(set(v)) == len(v),
+    ),
+    "data.clip_len": _whole(1),
+    "data.frame_interval": _whole(1),
+    "data.clips_per_second": _whole(0),
+    "data.frame_jitter": _SWITCH,
+    "data.train_short_side": Range(
+        "two whole numbers of pixels, the smaller one first",
+        lambda v: _each(2, _whole(1).holds, "").holds(v) and _is_increasing(v),
+    ),
+    "data.crop": _whole(1),
+    "data.crop_scales": _each(
+        None,
+        _UP_TO_ONE.holds,
+        "(), or shares of the frame's short side, each above 0 and at most 1, such as "
+        "(1.0, 0.875, 0.75, 0.66)",
+    ),
+    "data.min_visible": _SHARE,
+    "data.flip": _SHARE,
+    "data.colour_jitter": _SWITCH,
+    "data.test_short_side": _whole(1),
+    "data.mean": _each(
+        3, lambda v: _is_number(v) and 0 <= v <= 255, "three numbers from 0 to 255"
+    ),
+    "data.std": _each(3, _above(0).holds, "three numbers above 0"),
+    "data.max_boxes": _whole(1),
+    "data.person_score": _SHARE,
+    "data.positive_iou": _UP_TO_ONE,
+    "data.no_proposals": _one_of("error", "skip", "full_frame"),
+    "data.freeze_motion": _SWITCH,
+    "data.mini.seed": _whole(0),
+    "data.mini.train_movies": _whole(1),
+    "data.mini.val_movies": _whole(1),
+    "data.mini.seconds": _whole(1),
+    "data.mini.height": _whole(1),
+    "data.mini.width": _whole(1),
+    "optim.lr": _above(0),
+    "optim.lr_batch": _whole(1),
+    "optim.momentum": _BELOW_ONE,
+    "optim.nesterov": _SWITCH,
+    "optim.weight_decay": _at_least(0),
+    "optim.clip_norm": _at_least(0),
+    "optim.schedule": _one_of("step", "cosine"),
+    "optim.decay_epochs": Range(
+        "increasing numbers, each 0 or more",
+        lambda v: _each(None, _at_least(0).holds, "").holds(v) and _is_increasing(v),
+    ),
+    "optim.decay_factor": _UP_TO_ONE,
+    "optim.warmup_epochs": _at_least(0),
+    "optim.warmup_steps": _whole(0),
+    "optim.warmup_ratio": _SHARE,
+    "optim.lr_multipliers": _ANYTHING,  # `optimizer.lr_factors` knows the parameters
+    "train.batch": _whole(1),
+    "train.accumulate": _whole(1),
+    "train.ema": _BELOW_ONE,
+    "train.precise_bn_steps": _whole(0),
+    "train.epochs": _above(0),
+    "train.log_every": _whole(1),
+    "train.save_every_epochs": _above(0),
+    "train.keep": _whole(1),
+    "eval.every_epochs": _at_least(0),
+    "eval.stride_seconds": _whole(0),
+    "eval.short_sides": _each(
+        None, _whole(1).holds, "a tuple of whole numbers of pixels, 1 or more"
+    ),
+    "eval.flip": _SWITCH,
+    "eval.batch": _whole(1),
+    "eval.protocol": _one_of("activitynet", "mmaction2"),
+    "eval.action_threshold": _BELOW_ONE,
+} | {
+    f"data.{split}.{file}": _ANYTHING
+    for split in ("train", "val")
+    for file in ("boxes", "exclusions", "proposals")
+}
+
+
+def check(fields: ml_collections.ConfigDict, section: str = "") -> None:
+    """Whether every field has a value that it may have.
+
+    Args:
+      fields: a configuration, or one section of it. Fields that no table knows, as
+        your own configuration may have them, are left alone.
+      section: 'model', 'data', 'optim', 'train' or 'eval'; '': all of them.
+
+    Raises:
+      UserError: lists every field with another value, and what was expected.
+    """
+    wrong = [
+        f"\n  config.{name} is {value!r}; expected: {RANGES[name].expected}"
+        for name, value in _flat(fields, section and f"{section}.")
+        if name in RANGES and not RANGES[name].holds(value)
+    ]
+    if wrong:
+        raise UserError(f"The configuration cannot be used:{''.join(wrong)}")
+
+
+def _flat(fields: ml_collections.ConfigDict, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in fields.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

@@ -1,0 +1,77 @@
+"""Configuration files and their variants."""
+
+import inspect
+import pathlib
+import runpy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import ml_collections
+
+from ava_jax.config.fields import default
+from ava_jax.errors import UserError
+
+# The 16 action ids of MMAction2's `*_custom_classes` configs.
+CUSTOM_CLASSES = (3, 6, 10, 27, 29, 38, 41, 48, 51, 53, 54, 59, 61, 64, 70, 72)
+
+
+def load(path: str) -> ml_collections.ConfigDict:
+    """The configuration of `FILE.py` or `FILE.py:VARIANT`.
+
+    Raises:
+      UserError: there is no such file, or no such variant in it.
+    """
+    file, _, variant = path.partition(":")
+    if not pathlib.Path(file).is_file():
+        raise UserError(
+            f"There is no configuration file {file}. Those of this project are "
+            "configs/mini.py, own.py, slowfast.py, slowonly.py and pyslowfast.py."
+        )
+    get_config = runpy.run_path(file)["get_config"]
+    if variant and not inspect.signature(get_config).parameters:
+        raise UserError(f"{file} has no variants: leave {variant!r} and the colon out.")
+    return get_config(variant) if variant else get_config()
+
+
+def flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """('x.y', value) of every field of nested dicts."""
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def from_variant(
+    variant: str, variants: Mapping[str, Callable[[ml_collections.ConfigDict], None]]
+) -> ml_collections.ConfigDict:
+    """`default()` as changed by the function that `variants` has for the name.
+
+    Raises:
+      UserError: `variant` is not one of the names; the message lists them.
+    """
+    if variant not in variants:
+        known = "\n  ".join(variants)
+        raise UserError(
+            f"There is no variant {variant!r} in this configuration file. "
+            f"Write one of these after the colon:\n  {known}"
+        )
+    config = default()
+    config.name = variant
+    variants[variant](config)
+    return config
+
+
+def use_ava22(config: ml_collections.ConfigDict) -> None:
+    """Points the data set at AVA 2.2's annotation files."""
+    config.data.labels = "annotations/ava_action_list_v2.2_for_activitynet_2019.pbtxt"
+    for name in ("train", "val"):
+        files = config.data[name]
+        files.boxes = f"annotations/ava_{name}_v2.2.csv"
+        files.exclusions = f"annotations/ava_{name}_excluded_timestamps_v2.2.csv"
+
+
+def use_custom_classes(config: ml_collections.ConfigDict) -> None:
+    """Learns only MMAction2's 16 `custom_classes`, as classes 1 to 16."""
+    config.data.class_ids = CUSTOM_CLASSES
+    config.model.num_classes = len(CUSTOM_CLASSES) + 1
