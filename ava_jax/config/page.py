@@ -1,6 +1,6 @@
 """The fields of a configuration as text: name, default, values and meaning.
 
-    python -m ava_jax.config.page > docs/configuration.md
+python -m ava_jax.config.page > docs/configuration.md
 """
 
 import dataclasses
