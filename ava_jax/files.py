@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and checksums of files."""
+"""Files and folders that appear whole or not at all, checksums, the cache folder."""
 
 import contextlib
 import hashlib
@@ -76,6 +76,17 @@ def replace(
     data = content.encode() if isinstance(content, str) else content
     with beside(path, unique=unique) as partial:
         partial.write_bytes(data)
+
+
+def cache_folder() -> pathlib.Path:
+    """The folder of what can be made or downloaded again; it need not exist.
+
+    It is `$AVA_JAX_CACHE`, else `$XDG_CACHE_HOME/ava_jax`, else `~/.cache/ava_jax`.
+    """
+    if own := os.environ.get("AVA_JAX_CACHE"):
+        return pathlib.Path(own).expanduser().absolute()
+    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(home, "ava_jax")
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -25,6 +25,16 @@ def compiled_programs(tmp_path_factory):
     jax.config.update("jax_compilation_cache_dir", str(folder / "xla"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_network(tmp_path_factory):
+    """Tests and the commands that they run download nothing, and have their own cache.
+
+    Those of downloads set these variables for a server of their own.
+    """
+    os.environ["AVA_JAX_OFFLINE"] = "1"
+    os.environ["AVA_JAX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="module")
 def quick_compilation():
     """For small networks, whose programs take longer to compile than to run."""

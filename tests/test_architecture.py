@@ -20,7 +20,7 @@ LAYERS = (
     ("data", "people", "scoring"),
     ("annotations", "report", "workdir"),
     ("runtime", "command_line"),
-    ("models", "video", "metrics", "config", "unpickling"),
+    ("models", "video", "metrics", "config", "unpickling", "published"),
     ("files",),
     ("errors",),
 )

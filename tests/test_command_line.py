@@ -14,7 +14,8 @@ from ava_jax import command_line, errors, main
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = "--config=configs/mini.py"
 
-# The command and the rest of a command line that ends in a UserError.
+# The command, or its last word, to the script and the rest of a command line that ends
+# in a UserError.
 PROGRAMS = {
     "main": ("", ["--config=configs/none.py", "--workdir=x"]),
     "check_ava": ("", [CONFIG, "--json=/dev/null/x"]),
@@ -32,6 +33,10 @@ PROGRAMS = {
     "extract": ("prepare_ava", [CONFIG, "--videos=none"]),
     "proposals": ("prepare_ava", [CONFIG, "--config.data.root={tmp}"]),
     "pack": ("prepare_ava", [CONFIG, "--out={tmp}", "--config.data.root={tmp}"]),
+    "published list": ("published", None),  # has nothing that could fail
+    "fetch": ("published", ["none"]),
+    "where": ("published", ["none"]),
+    "verify": ("published", ["none"]),
     "model": ("benchmark", ["--config=configs/none.py"]),
     "precision": ("benchmark", None),  # reads the fixtures of the tests
     "train": ("benchmark", ["--config=configs/none.py"]),
@@ -55,7 +60,7 @@ def run(monkeypatch, capsys, tmp_path):
 
     def run(name, *arguments):
         script = PROGRAMS[name][0]
-        command = [name] if script else []
+        command = [name.split()[-1]] if script else []
         arguments = [argument.format(tmp=tmp_path) for argument in arguments]
         monkeypatch.setattr(sys, "argv", [script or name, *command, *arguments])
         with pytest.raises(SystemExit) as end:
@@ -91,14 +96,15 @@ def test_the_table_has_all_scripts():
     }
 
 
-@pytest.mark.parametrize("script", ["prepare_ava", "benchmark"])
+@pytest.mark.parametrize("script", ["prepare_ava", "published", "benchmark"])
 def test_the_table_has_all_sub_commands(script, monkeypatch, parsers):
     monkeypatch.syspath_prepend(ROOT / "scripts")
     program = runpy.run_path(str(ROOT / f"scripts/{script}.py"))
     with pytest.raises(SystemExit):
         program["main"](["--help"])
     (commands,) = [a.choices for a in parsers[0]._actions if a.choices]
-    assert set(commands) == {n for n, (own, _) in PROGRAMS.items() if own == script}
+    names = {n.split()[-1] for n, (own, _) in PROGRAMS.items() if own == script}
+    assert set(commands) == names
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -301,7 +301,8 @@ def test_dry_run_needs_no_data(tmp_path):
         "XDG_CACHE_HOME": str(tmp_path),
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     }
-    environment.pop("JAX_COMPILATION_CACHE_DIR")
+    for name in ("JAX_COMPILATION_CACHE_DIR", "AVA_JAX_CACHE"):
+        environment.pop(name)
     result = run(
         "--config=configs/slowonly.py",
         "--config.dry_run=True",

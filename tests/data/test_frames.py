@@ -198,7 +198,7 @@ def spy(function, calls):
 def test_the_index_of_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     root = tmp_path / "data/frames"
     make_folder(root, ["img_00001.jpg"])
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("AVA_JAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(
         "ava_jax.data.frames.index._beside",
         lambda root: pathlib.Path("/proc/nothing/index.json"),

@@ -220,9 +220,10 @@ def test_the_advised_batch_does_fit(monkeypatch, small_step):
 
 
 @pytest.fixture
-def cache_setting():
+def cache_setting(monkeypatch):
     """JAX's setting, which is put back afterwards."""
     before = jax.config.jax_compilation_cache_dir
+    monkeypatch.delenv("AVA_JAX_CACHE")
     jax.config.update("jax_compilation_cache_dir", None)
     yield lambda: jax.config.jax_compilation_cache_dir
     jax.config.update("jax_compilation_cache_dir", before)
@@ -242,6 +243,10 @@ def test_programs_are_kept_where_the_environment_says(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     use_cache()
     assert cache_setting() == str(tmp_path / "ava_jax/xla")
+    jax.config.update("jax_compilation_cache_dir", None)
+    monkeypatch.setenv("AVA_JAX_CACHE", str(tmp_path / "own"))
+    use_cache()
+    assert cache_setting() == str(tmp_path / "own/xla")
     jax.config.update("jax_compilation_cache_dir", "elsewhere")
     use_cache()
     assert cache_setting() == "elsewhere"

@@ -63,9 +63,8 @@ def _beside(root: pathlib.Path) -> pathlib.Path:
 
 
 def _in_cache(root: pathlib.Path) -> pathlib.Path:
-    folder = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-    return pathlib.Path(folder, "ava_jax", "frames", f"{name}.json")
+    return files.cache_folder() / "frames" / f"{name}.json"
 
 
 def _read(path: pathlib.Path) -> dict[str, dict[str, list]]:

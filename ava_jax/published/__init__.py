@@ -1,0 +1,19 @@
+"""Published weights and files by name: a table, and downloads into a cache.
+
+    path = published.fetch("slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb")
+
+`download.download` fetches other files. Neither TensorFlow nor JAX.
+"""
+
+from ava_jax.published.cache import cached_path, damage, fetch
+from ava_jax.published.table import PublishedFile, find, get, table
+
+__all__ = [
+    "PublishedFile",
+    "cached_path",
+    "damage",
+    "fetch",
+    "find",
+    "get",
+    "table",
+]

@@ -1,0 +1,50 @@
+"""Published files on a server of this machine."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from file_server import Served, file_server
+
+from ava_jax.published import PublishedFile, cached_path, download
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """Asked in place of all hosts; the cache is empty, and nobody waits for long."""
+    monkeypatch.setattr(download, "BACK_OFF", 0.01)
+    monkeypatch.setattr(download, "TIMEOUT", (1, 0.3))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with file_server() as server:
+        monkeypatch.setenv("AVA_JAX_OFFLINE", "0")
+        monkeypatch.setenv("AVA_JAX_MIRROR", server.url)
+        monkeypatch.setenv("AVA_JAX_CACHE", str(tmp_path / "cache"))
+        yield server
+
+
+@pytest.fixture
+def publish(server):
+    """Puts a file on the server: its row of the table, and how it is served."""
+
+    def publish(content=None, *, digits=8, name="net", **how):
+        if content is None:
+            content = np.random.default_rng(len(name)).bytes(100_000)
+        sha256 = hashlib.sha256(content).hexdigest()[:digits]
+        url = f"https://download.example/models/{name}.pth"
+        file = PublishedFile(name, "detector", url, "AVA", "somebody", sha256=sha256)
+        served = server.files[f"/models/{name}.pth"] = Served(content, **how)
+        return file, served
+
+    return publish
+
+
+@pytest.fixture
+def left():
+    """Names of what is in the folder of a file's cache; locks stay for ever."""
+
+    def left(file):
+        folder = cached_path(file).parent
+        return sorted(p.name for p in folder.iterdir() if p.suffix != ".lock")
+
+    return left
