@@ -247,6 +247,6 @@ def evaluation() -> ml_collections.ConfigDict:
     config.short_sides = ()
     config.flip = False
     config.batch = 16  # global batch: clips a step
-    config.protocol = "activitynet"  # or 'mmaction2'
+    config.protocol = "pyslowfast"  # or 'activitynet', 'mmaction2'
     config.action_threshold = 0.002  # lowest score of a detection that is written
     return config
