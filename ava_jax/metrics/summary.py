@@ -9,6 +9,9 @@ from ava_jax.metrics import ava_map
 from ava_jax.metrics.ava_map import Boxes, Result
 from ava_jax.metrics.protocols import DEFAULT, PROTOCOLS, check_protocols
 
+# Of a mAP; papers give it to a tenth of a percent.
+_WIDE = 5e-4
+
 
 def summarise(
     ground_truth: Boxes,
@@ -35,11 +38,13 @@ def summarise(
     Returns:
       {"protocol", "mAP", "per_class": {id: AP or None}, "groups": {name: mean AP or
       None}, "rules": {rule: what it is, in words}, "mAP_range", "per_class_ranges",
-      "protocols": {name: the same from "mAP" on}, "class_names", "counts"}; ids are
-      text, as JSON has it. A range is [lowest, highest] that the order of equal
-      scores can give. Groups without a scored action are left out. Of the counts,
-      `excluded_keyframes` are the annotated ones among the excluded frames; all
-      others leave excluded frames out; detections are those of all frames.
+      "protocols": {name: the same from "mAP" to here}, "ties", "class_names",
+      "counts"}; ids are text, as JSON has it. A range is [lowest, highest] that the
+      order of equal scores can give; "ties" is a text about the ranges if one of a
+      mAP is wide enough to matter, else None. Groups without a scored action are
+      left out. Of the counts, `excluded_keyframes` are the annotated ones among the
+      excluded frames; all others leave excluded frames out; detections are those of
+      all frames.
     """
     check_protocols([protocol])
     class_ids = sorted(class_names)
@@ -67,12 +72,31 @@ def summarise(
     return {
         "protocol": protocol,
         **protocols[protocol],
+        "ties": _ties(protocols),
         "protocols": protocols,
         "class_names": {str(label): class_names[label] for label in class_ids},
         "counts": _counts(
             ground_truth, results["pyslowfast"], keyframes, excluded_frames
         ),
     }
+
+
+def _ties(protocols: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """What equal scores leave open, why, and what to do; None if it is too little."""
+    ranges = {name: result["mAP_range"] for name, result in protocols.items()}
+    wide = [
+        f"{ends[0]:.4f} to {ends[1]:.4f} by {name}"
+        for name, ends in ranges.items()
+        if ends is not None and ends[1] - ends[0] > _WIDE
+    ]
+    if not wide:
+        return None
+    return (
+        f"Equal scores leave the mAP open: {', '.join(wide)}, depending on the order "
+        "of the rows. The number that is given takes equal scores in the order of "
+        "their rows; the reference scripts leave their order to a sort. Scores that "
+        "were rounded are equal; write them with all their digits."
+    )
 
 
 def _by_text(values: Mapping[int, Any]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def render(
             for name, result in metrics["protocols"].items()
             if result["per_class"] != metrics["per_class"]
         },
+        ranges=_ranges(metrics),
         by_size=by_size,
         by_people=by_people,
         sizes=[(_size(part), part) for part in by_size.parts],
@@ -91,6 +92,16 @@ def _protocols(metrics: Mapping[str, Any], steps: Sequence[Step]) -> dict[str, A
 def _step(step: Step) -> str:
     name = step.protocol and f"{step.protocol.name} ({step.protocol.users})"
     return ": ".join(filter(None, (step.words, name)))
+
+
+def _ranges(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """By action id, what the order of equal scores can make of the AP; else empty."""
+    if not metrics["ties"]:
+        return {}
+    return {
+        class_id: "n/a" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+        for class_id, ends in metrics["per_class_ranges"].items()
+    }
 
 
 def _actions(

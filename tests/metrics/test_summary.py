@@ -75,6 +75,32 @@ def test_groups_are_averaged_as_the_protocol_averages(protocol, expected):
     assert result["protocols"][protocol]["groups"] == result["groups"]
 
 
+@pytest.mark.parametrize(
+    ("others", "ranges"),
+    [
+        # Four of equal score: the true one may be the first or the last.
+        (3, ["0.2500", "to", "1.0000"]),
+        (0, []),
+    ],
+)
+def test_equal_scores_are_told_where_they_matter(others, ranges):
+    truth = boxes_of([(0, LEFT, 1)])
+    found = boxes_of([(0, LEFT, 1, 0.5), *[(0, RIGHT, 1, 0.5)] * others])
+    result = summary.summarise(truth, found, {1: "a"})
+    low = 1 / (1 + others)
+    assert result["mAP_range"] == result["per_class_ranges"]["1"] == [low, 1]
+    assert result["protocols"]["mmaction2"]["mAP_range"] == [low, 1]
+    lines = score_text(result).splitlines()
+    assert lines[1].split()[4:] == [*["1.0000"] * 3, *ranges]
+    assert lines[2].split()[-3:] == (ranges or ["1.0000"] * 3)
+    if others:
+        assert lines[-1] == result["ties"]
+        assert "0.2500 to 1.0000 by activitynet" in result["ties"]
+        assert "write them with all their digits" in result["ties"]
+    else:
+        assert result["ties"] is None and "equal scores" not in lines[0]
+
+
 def test_no_groups():
     assert summarise({1: "a"})["groups"] == {}
 

@@ -260,6 +260,20 @@ def test_protocols_that_agree():
     ]
 
 
+def test_ties(page):
+    assert "Ties." not in page.words
+    rounded = [(*row[:3], 0.5) for row in evaluation_case.DETECTED]
+    tied = page_of(detected=rounded)
+    assert "Ties. Equal scores leave the mAP open: " in tied.words
+    rows = tied.table("action")
+    column = rows[0].index("AP by ties")
+    ranges = {row[0]: row[column] for row in rows[1:]}
+    # Of three labels two are found, by the first or the last two of four detections.
+    assert ranges["stand [12]"] == "0.333 to 0.667"
+    assert ranges["carry [17]"] == "0.000 to 0.000"
+    assert ranges["wave [69]"] == "n/a"
+
+
 def test_the_other_protocol_first():
     page = page_of(protocol="mmaction2")
     assert page.words.index("0.694mAP, mmac") < page.words.index("0.444mAP, pyslow")
