@@ -21,6 +21,7 @@ from ava_jax.data.split import Split
 from ava_jax.errors import UserError
 from ava_jax.inference.eval_step import make_eval_step
 from ava_jax.metrics.error_analysis import Findings
+from ava_jax.metrics.protocols import PROTOCOLS
 from ava_jax.models import build_detector
 from ava_jax.models.detector import variable_shapes
 from ava_jax.models.preprocessing import Normalization
@@ -71,9 +72,14 @@ class Evaluator:
           module: the detector.
 
         Raises:
-          UserError: see `dataset.load_split`, `check_data` and
-            `subsampling.subsample`.
+          UserError: there is no such protocol; or see `dataset.load_split`,
+            `check_data` and `subsampling.subsample`.
         """
+        if config.eval.protocol not in PROTOCOLS:
+            raise UserError(
+                f"config.eval.protocol is {config.eval.protocol!r}, expected one of "
+                f"{', '.join(PROTOCOLS)}; docs/evaluation.md says which is which"
+            )
         self.split = dataset.load_split(config.data, "val", config.model.num_classes)
         check_data("validation", self.split)
         self._subsample = subsampling.subsample(self.split, config.eval.stride_seconds)

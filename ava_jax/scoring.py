@@ -13,6 +13,7 @@ from ava_jax.metrics import analysis as analysis_lib
 from ava_jax.metrics import ava_map, bootstrap, person_boxes, summary
 from ava_jax.metrics.error_analysis import Findings, NamedMistake
 from ava_jax.metrics.matched import Mistake
+from ava_jax.metrics.protocols import DEFAULT, PROTOCOLS
 
 
 def score_tables(
@@ -22,10 +23,9 @@ def score_tables(
     *,
     groups: Mapping[str, Collection[int]] | None = None,
     exclusions: Iterable[tuple[str, float]] = (),
-    protocol: str = "activitynet",
-    max_per_frame: int | None = None,
+    protocol: str = DEFAULT,
 ) -> dict:
-    """AP and mAP under both protocols, ready for JSON.
+    """AP and mAP under all protocols, ready for JSON.
 
     Args:
       ground_truth: boxes with labels; its key frames without boxes are counted.
@@ -34,7 +34,6 @@ def score_tables(
       groups: action ids by group, from `annotations.read_action_groups`.
       exclusions: (video, seconds) of key frames to leave out.
       protocol: the one of `mAP` and `per_class`.
-      max_per_frame: keep this many highest-scored detections of a frame.
 
     Returns:
       The dict that `metrics.summary.summarise` describes.
@@ -48,7 +47,6 @@ def score_tables(
         keyframes=frames.keyframes[0],
         excluded_frames=frames.numbers(exclusions),
         protocol=protocol,
-        max_per_frame=max_per_frame,
     )
 
 
@@ -68,8 +66,7 @@ def compare_tables(
     class_names: Mapping[int, str],
     *,
     exclusions: Iterable[tuple[str, float]] = (),
-    protocol: str = "activitynet",
-    max_per_frame: int | None = None,
+    protocol: str = DEFAULT,
     resamples: int = 300,
     seed: int = 0,
 ) -> dict:
@@ -81,8 +78,7 @@ def compare_tables(
       second: other detections for the same ground truth.
       class_names: the actions to score.
       exclusions: (video, seconds) of key frames to leave out.
-      protocol: 'activitynet' or 'mmaction2'.
-      max_per_frame: keep this many highest-scored detections of a frame.
+      protocol: a name in `metrics.protocols.PROTOCOLS`.
       resamples: number of bootstrap draws of the videos.
       seed: of the bootstrap.
 
@@ -99,13 +95,13 @@ def compare_tables(
             _detected(table, rows),
             sorted(class_names),
             excluded_frames=excluded,
-            protocols=(protocol,),
-            max_per_frame=max_per_frame,
+            keyframes=frames.keyframes[0],
+            protocols=[PROTOCOLS[protocol]],
         )[protocol]
         for table, rows in zip((first, second), frames.rows[1:], strict=True)
     ]
     counts = np.isin(truth.label, list(class_names))
-    if protocol == "activitynet":
+    if not PROTOCOLS[protocol].counts_excluded:
         counts &= ~np.isin(truth.frame, excluded)
     result = bootstrap.compare(
         *rankings,
@@ -132,8 +128,7 @@ def analyse_tables(
     class_names: Mapping[int, str],
     *,
     exclusions: Iterable[tuple[str, float]] = (),
-    protocol: str = "activitynet",
-    max_per_frame: int | None = None,
+    protocol: str = DEFAULT,
 ) -> Findings:
     """What the AP is made of, for the report; arguments as of `score_tables`."""
     frames = index_frames(ground_truth, detections)
@@ -142,8 +137,8 @@ def analyse_tables(
         _detected(detections, frames.rows[1]),
         sorted(class_names),
         excluded_frames=frames.numbers(exclusions),
+        keyframes=frames.keyframes[0],
         protocol=protocol,
-        max_per_frame=max_per_frame,
     )
 
     def named(mistake: Mistake, is_false_alarm: bool) -> NamedMistake:

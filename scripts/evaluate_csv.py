@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ava_jax import annotations, command_line, files, scoring
 from ava_jax.annotations import detection_checks
-from ava_jax.metrics import ava_map
+from ava_jax.metrics.protocols import DEFAULT, PROTOCOLS
 from ava_jax.report.tables import comparison_text, score_text
 
 
@@ -42,16 +42,9 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--exclusions", metavar="FILE", help="CSV of video,timestamp to leave out")
     add(
         "--protocol",
-        choices=ava_map.PROTOCOLS,
-        default="activitynet",
+        choices=list(PROTOCOLS),
+        default=DEFAULT,
         help="evaluation protocol of the mAP; the others are listed too",
-    )
-    at_least_1 = command_line.at_least(1)
-    add(
-        "--max-per-frame",
-        type=at_least_1,
-        metavar="N",
-        help="keep the N best detections of a key frame (default: all)",
     )
     add("--json", metavar="FILE", help="write all results to this JSON file")
     add("--report", metavar="DIR", help="write a page with an error analysis here")
@@ -63,7 +56,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--compare", metavar="FILE", help="detections to compare with --detections")
     add(
         "--resamples",
-        type=at_least_1,
+        type=command_line.at_least(1),
         default=300,
         metavar="N",
         help="bootstrap resamples of the videos for --compare",
@@ -94,11 +87,7 @@ def main(argv: Sequence[str]) -> None:
     args = parse_arguments(argv)
     names = annotations.read_labels(args.label_map)
     exclusions = args.exclusions and annotations.read_exclusions(args.exclusions)
-    options = {
-        "exclusions": exclusions or (),
-        "protocol": args.protocol,
-        "max_per_frame": args.max_per_frame,
-    }
+    options = {"exclusions": exclusions or (), "protocol": args.protocol}
     tables = read_tables(args, names)
     groups = annotations.read_action_groups(args.label_map)
     summary = scoring.score_tables(*tables[:2], names, groups=groups, **options)

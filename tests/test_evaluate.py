@@ -176,7 +176,7 @@ def test_what_is_told(strided):
     _, whole, estimate = strided
     whole, estimate = whole.metrics, estimate.metrics
     text = headline(whole)
-    assert text.startswith(f"mAP {whole['mAP']:.4f} (")
+    assert text.startswith(f"mAP {whole['mAP']:.4f} by pyslowfast (")
     assert f"crawl {whole['per_class']['2']:.3f}" in text
     # 'own' is no action of AVA.
     assert whole["groups"].keys() == {"pose"}
@@ -185,7 +185,8 @@ def test_what_is_told(strided):
     assert text.endswith(f"; pose {pose:.3f}")
     assert scalars(whole) == {
         "mAP": whole["mAP"],
-        "mAP_activitynet": whole["mAP"],
+        "mAP_pyslowfast": whole["mAP"],
+        "mAP_activitynet": whole["protocols"]["activitynet"]["mAP"],
         "mAP_mmaction2": whole["protocols"]["mmaction2"]["mAP"],
         "mAP_pose": whole["groups"]["pose"],
     }
@@ -198,8 +199,22 @@ def test_no_detections_at_all(config):
     config.eval.protocol = "mmaction2"
     metrics = evaluator(config).evaluate({}).metrics
     assert metrics["mAP"] is None
-    assert headline(metrics) == "mAP n/a (); pose n/a"
-    assert scalars(metrics) == {"mAP_activitynet": 0.0}
+    assert headline(metrics) == "mAP n/a by mmaction2 (); pose n/a"
+    assert scalars(metrics) == {"mAP_pyslowfast": 0.0, "mAP_activitynet": 0.0}
+
+
+def test_results_of_older_versions_say_their_rules(strided):
+    metrics = dict(strided[1].metrics)
+    assert metrics["rules"]["max_per_frame"] == "all detections of a key frame count"
+    del metrics["rules"]
+    metrics["protocol"] = "activitynet"
+    assert headline(metrics).startswith(f"mAP {metrics['mAP']:.4f} by pyslowfast (")
+
+
+def test_an_unknown_protocol_stops_before_anything_is_scored(config):
+    config.eval.protocol = "coco"
+    with pytest.raises(UserError, match="'coco', expected one of pyslowfast, "):
+        evaluator(config)
 
 
 # ------------------------------------------- what does not change the result

@@ -88,8 +88,8 @@ def test_users_errors_have_no_traceback(changes, message):
     assert "Traceback" not in done.stderr
 
 
-def test_at_least_one_detection_of_a_frame_counts():
-    done = run(*flags(), "--max-per-frame=0")
+def test_at_least_one_resample():
+    done = run(*flags(), "--resamples=0")
     assert done.returncode == 2
     assert "0 is not 1 or more" in done.stderr
 
@@ -107,7 +107,7 @@ def test_lenient_goes_on(tmp_path):
     assert "WARNING" in done.stderr
     reference = json.loads((DATA / "reference_map.json").read_text())
     assert json.loads(out.read_text())["mAP"] == pytest.approx(
-        reference["activitynet"]["mAP"], abs=1e-14
+        reference["pyslowfast"]["mAP"], abs=1e-14
     )
 
 

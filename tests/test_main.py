@@ -97,7 +97,7 @@ def test_everything_is_written(finished):
     metrics = json.loads((workdir / "metrics.json").read_text())
     assert 0 <= metrics["mAP"] <= 1
     assert set(metrics["per_class"]) == {"7", "8", "11", "12", "14", "17", "69"}
-    assert set(metrics["protocols"]) == {"activitynet", "mmaction2"}
+    assert set(metrics["protocols"]) == {"pyslowfast", "activitynet", "mmaction2"}
     report = {path.name for path in (workdir / "report").iterdir()}
     assert report == {
         "index.html",
@@ -140,7 +140,8 @@ def test_progress_says_what_a_user_needs(finished):
     # By action, then by kind of action.
     score = r"[\w/() ]+ \d\.\d{3}"
     assert re.search(
-        rf"step \d+: mAP 0\.\d+ \({score}(, {score})*\); pose ", result.stderr
+        rf"step \d+: mAP 0\.\d+ by pyslowfast \({score}(, {score})*\); pose ",
+        result.stderr,
     )
 
 

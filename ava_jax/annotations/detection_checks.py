@@ -84,7 +84,7 @@ def _check_boxes(ground_truth: BoxTable, detections: BoxTable) -> list[Finding]:
     inverted = check_corners(detections)
     if _share(inverted, detections) <= _MOST:
         inverted = as_notes(inverted)
-    effect = "`activitynet` ignores it, to `mmaction2` it is a false one"
+    effect = "`mmaction2` counts it as a false one, the other protocols ignore it"
     return [
         *units[0],
         *check_extent(ground_truth, is_problem=False),
@@ -124,8 +124,8 @@ def _check_frames(ground_truth: BoxTable, detections: BoxTable) -> list[Finding]
             detections,
             "detections on key frames without ground truth",
             without,
-            f"{place}: they are false ones to `activitynet` and do not count to "
-            "`mmaction2`.",
+            f"{place}: they are false ones to `pyslowfast`; to `activitynet` and "
+            "`mmaction2` they do not count.",
             "Leave them out, if these key frames are not annotated.",
             is_problem=False,
         ),

@@ -181,6 +181,6 @@ def evaluation() -> ml_collections.ConfigDict:
     config.short_sides = ()
     config.flip = False  # average the scores over mirrored clips, too
     config.batch = 16  # global batch: clips a step
-    config.protocol = "activitynet"  # whose mAP is the headline, see docs/evaluation.md
+    config.protocol = "pyslowfast"  # whose mAP is the headline, see docs/evaluation.md
     config.action_threshold = 0.002  # lowest score of a detection that is written
     return config

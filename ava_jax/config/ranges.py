@@ -208,7 +208,7 @@ RANGES = {
     ),
     "eval.flip": _SWITCH,
     "eval.batch": _whole(1),
-    "eval.protocol": _one_of("activitynet", "mmaction2"),
+    "eval.protocol": _one_of("pyslowfast", "activitynet", "mmaction2"),
     "eval.action_threshold": _BELOW_ONE,
 } | {
     f"data.{split}.{file}": _ANYTHING

@@ -12,6 +12,7 @@ from ava_jax.metrics import (
     protocol_gap,
 )
 from ava_jax.metrics.ava_map import Boxes, Ranking
+from ava_jax.metrics.protocols import DEFAULT, PROTOCOLS, check_protocols
 
 _MISTAKES = 12  # of each kind
 
@@ -25,7 +26,7 @@ class Analysis:
       truth: the ground truth that judged them.
       ceiling: the highest AP that scores can give on the detected boxes, by action
         id; None where the protocol does not average the action.
-      gap: why the protocols differ.
+      steps: from one protocol to the other, rule by rule.
       by_size: AP by the area of people's boxes.
       by_people: AP by the number of annotated people in the key frame.
       confusion: between actions.
@@ -37,7 +38,7 @@ class Analysis:
     ranking: Ranking
     truth: person_boxes.Truth
     ceiling: dict[int, float | None]
-    gap: protocol_gap.Gap
+    steps: list[protocol_gap.Step]
     by_size: breakdown.Parts
     by_people: breakdown.Parts
     confusion: matched.Confusion
@@ -51,18 +52,19 @@ def analyse(
     class_ids: Sequence[int],
     *,
     excluded_frames: Sequence[int] = (),
-    protocol: str = "activitynet",
-    max_per_frame: int | None = None,
+    keyframes: Sequence[int] = (),
+    protocol: str = DEFAULT,
 ) -> Analysis:
     """Analyses detections; arguments as of `ava_map.evaluate`."""
-    rankings = ava_map.rank(
+    check_protocols([protocol])
+    matching = ava_map.Matching(
         ground_truth,
         detections,
         class_ids,
         excluded_frames=excluded_frames,
-        max_per_frame=max_per_frame,
+        keyframes=keyframes,
     )
-    ranking = rankings[protocol]
+    ranking = matching.rank(PROTOCOLS[protocol])
     truth = person_boxes.Truth.make(ground_truth, ranking, excluded_frames)
     found = person_boxes.distinct(detections)
     reached = ceiling.reached_labels(
@@ -73,7 +75,7 @@ def analyse(
         ranking=ranking,
         truth=truth,
         ceiling=ceiling.ceilings(ranking, truth, reached),
-        gap=protocol_gap.protocol_gap(rankings),
+        steps=protocol_gap.steps(matching, list(PROTOCOLS.values())),
         by_size=breakdown.by_size(ranking, detections, truth, reached),
         by_people=breakdown.by_people(ranking, detections, truth, reached),
         confusion=matched.confuse(pairs),

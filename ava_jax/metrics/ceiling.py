@@ -7,9 +7,11 @@ With score 1 for one such box of each reached label and no other detections,
 precision is 1 up to that recall, so the ceiling of an action is the share of its
 labels that are reached. No scores give more, since a detection can be true for no
 other label than these. So `ceiling - AP` is lost to the scores and `1 - ceiling`
-for want of a box.
+to missing boxes. A cap on the detections of a frame lowers no ceiling, unless a frame
+has more labels than the cap.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -48,13 +50,11 @@ def reached_labels(
         ranking.class_ids[index[action]],
         np.ones(len(person)),
     )
-    oracle = ava_map.rank(
-        truth.boxes,
-        every,
-        ranking.class_ids,
-        excluded_frames=excluded_frames,
-        protocols=(ranking.protocol,),
-    )[ranking.protocol]
+    matching = ava_map.Matching(
+        truth.boxes, every, ranking.class_ids, excluded_frames=excluded_frames
+    )
+    # The oracle gives no other detections than the true ones, so nothing is cut off.
+    oracle = matching.rank(dataclasses.replace(ranking.protocol, max_per_frame=None))
     hit = np.zeros(len(truth.boxes.frame), bool)
     hit[oracle.taken[oracle.taken >= 0]] = True
     return hit[truth.row]

@@ -53,7 +53,7 @@ class Truth(NamedTuple):
         """The ground truth that `ranking` was judged by."""
         index = ava_map.class_index(boxes.label, ranking.class_ids)
         counted = index < len(ranking.class_ids)
-        if ranking.protocol == "activitynet":
+        if not ranking.protocol.counts_excluded:
             counted &= ~np.isin(boxes.frame, excluded_frames)
         row = np.flatnonzero(counted)
         return cls(boxes, distinct(boxes), row, index[row].astype(np.int64))

@@ -1,58 +1,86 @@
-"""The difference between the two protocols, rule by rule."""
+"""The difference between the protocols, rule by rule."""
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ava_jax.metrics import ava_map
-from ava_jax.metrics.ava_map import Ranking
+from ava_jax.metrics.matching import Matching
+from ava_jax.metrics.protocols import RULES, Protocol
+from ava_jax.metrics.ranking import Ranking
 
 
-class Gap(NamedTuple):
-    """Effect of each rule, from `activitynet` to `mmaction2`.
-
-    Each attribute holds the number of detections, actions or labels that the rule
-    concerns, and the mAP after this rule and all previous ones were changed.
+class Step(NamedTuple):
+    """One more rule of the next protocol.
 
     Attributes:
-      no_truth: detections on frames without ground truth no longer count.
-      undetected: actions with ground truth but without detections (on frames with
-        ground truth) are left out of the mean, instead of having AP 0.
-      excluded: ground-truth labels on excluded frames count.
-      no_area: detections without area are false positives, instead of being ignored.
-        This step also includes the rounding to float32.
+      rule: one of `RULES`; None for the first protocol.
+      protocol: the protocol, if all its rules hold now.
+      words: the rule as it is now.
+      count: number of detections, labels or actions that the change concerns; None
+        for the first protocol.
+      mean: mAP under the rules that hold now.
     """
 
-    no_truth: tuple[int, float | None]
-    undetected: tuple[int, float | None]
-    excluded: tuple[int, float | None]
-    no_area: tuple[int, float | None]
+    rule: str | None
+    protocol: Protocol | None
+    words: str
+    count: int | None
+    mean: float | None
 
 
-def protocol_gap(rankings: Mapping[str, Ranking]) -> Gap:
-    """Changes one rule after the other, and scores after each.
+def steps(matching: Matching, protocols: Sequence[Protocol]) -> list[Step]:
+    """Goes from the first protocol to the last, one rule at a time.
 
     Args:
-      rankings: the rankings under both protocols, from one call of `ava_map.rank`.
+      matching: detections and ground truth.
+      protocols: in order.
     """
-    first, last = (rankings[name] for name in ava_map.PROTOCOLS)
-    # `mmaction2` ranks exactly the detections on frames with ground truth, so its rows
-    # show which of the rows of `activitynet` to keep. Both index the same table.
-    rows = max(first.row.max(initial=-1), last.row.max(initial=-1)) + 1
-    with_truth = np.zeros(rows, bool)
-    with_truth[last.row] = True
-    keep = with_truth[first.row]
-    seen = first.part(keep, first.labels)
-    # `is_averaged` of the other protocol leaves actions without detections out.
-    undetected = (seen.labels > 0) & (np.diff(seen.offset) == 0)
-    detected = dataclasses.replace(seen, protocol=last.protocol)
-    all_labels = dataclasses.replace(detected, labels=last.labels)
-    steps = (
-        (len(keep) - keep.sum(), seen),
-        (undetected.sum(), detected),
-        (last.labels.sum() - first.labels.sum(), all_labels),
-        (len(last.row) - keep.sum(), last),
+    before = matching.rank(protocols[0])
+    found = [Step(None, protocols[0], "", None, ava_map.average(before).mean)]
+    for rule, mixed in _between(protocols):
+        after = matching.rank(mixed)
+        found.append(
+            Step(
+                rule=rule,
+                protocol=mixed if mixed in protocols else None,
+                words=mixed.describe(rule),
+                count=_concerned(before, after),
+                mean=ava_map.average(after).mean,
+            )
+        )
+        before = after
+    return found
+
+
+def _between(protocols: Sequence[Protocol]) -> Iterator[tuple[str, Protocol]]:
+    """(rule, protocol with it) of each step; those on the way are in no table."""
+    for first, last in itertools.pairwise(protocols):
+        rules = [r for r in RULES if getattr(first, r) != getattr(last, r)]
+        mixed = first
+        for rule in rules[:-1]:
+            mixed = dataclasses.replace(
+                mixed, name=f"{first.name} with {rule}", **{rule: getattr(last, rule)}
+            )
+            yield rule, mixed
+        yield rules[-1], last
+
+
+def _concerned(before: Ranking, after: Ranking) -> int:
+    """How many detections, else labels, else actions, else judgements differ."""
+    averaged = [
+        sum(map(ranking.is_averaged, range(len(ranking.class_ids))))
+        for ranking in (before, after)
+    ]
+    counts = (
+        (len(before.row), len(after.row)),
+        (before.labels.sum(), after.labels.sum()),
+        averaged,
     )
-    return Gap(*((int(count), ava_map.average(step).mean) for count, step in steps))
+    for first, last in counts:
+        if first != last:
+            return int(abs(last - first))
+    return int(np.sum((before.taken < 0) != (after.taken < 0)))

@@ -1,4 +1,4 @@
-"""What an evaluation gives, as one dict for JSON: both protocols, groups, counts."""
+"""What an evaluation gives, as one dict for JSON: protocols, groups, counts."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -7,6 +7,10 @@ import numpy as np
 
 from ava_jax.metrics import ava_map
 from ava_jax.metrics.ava_map import Boxes, Result
+from ava_jax.metrics.protocols import DEFAULT, PROTOCOLS, check_protocols
+
+# Of a mAP; papers give it to a tenth of a percent.
+_WIDE = 5e-4
 
 
 def summarise(
@@ -17,10 +21,9 @@ def summarise(
     groups: Mapping[str, Collection[int]] | None = None,
     keyframes: Sequence[int] = (),
     excluded_frames: Sequence[int] = (),
-    protocol: str = "activitynet",
-    max_per_frame: int | None = None,
+    protocol: str = DEFAULT,
 ) -> dict[str, Any]:
-    """Both protocols and what they were computed from, ready for JSON.
+    """All protocols and what they were computed from, ready for JSON.
 
     Args:
       ground_truth: as `ava_map.evaluate` takes it.
@@ -30,43 +33,78 @@ def summarise(
       keyframes: ids of annotated frames besides those of `ground_truth` (the
         ones annotated as having no box).
       excluded_frames: ids of frames to leave out on both sides.
-      protocol: whose numbers stand in `mAP`, `per_class` and `groups`.
-      max_per_frame: as `ava_map.evaluate` takes it.
+      protocol: whose numbers stand in `mAP`, `per_class` and the like.
 
     Returns:
       {"protocol", "mAP", "per_class": {id: AP or None}, "groups": {name: mean AP or
-      None}, "protocols": {name: {"mAP", "per_class", "groups"}}, "class_names",
-      "counts"}; ids are text, as JSON has it. Groups without a scored action are
+      None}, "rules": {rule: what it is, in words}, "mAP_range", "per_class_ranges",
+      "protocols": {name: the same from "mAP" to here}, "ties", "class_names",
+      "counts"}; ids are text, as JSON has it. A range is [lowest, highest] that the
+      order of equal scores can give; "ties" is a text about the ranges if one of a
+      mAP is wide enough to matter, else None. Groups without a scored action are
       left out. Of the counts, `excluded_keyframes` are the annotated ones among the
-      excluded frames; all others leave excluded frames out.
+      excluded frames; all others leave excluded frames out; detections are those of
+      all frames.
     """
-    ava_map.check_protocols([protocol])
+    check_protocols([protocol])
     class_ids = sorted(class_names)
     rankings = ava_map.rank(
         ground_truth,
         detections,
         class_ids,
         excluded_frames=excluded_frames,
-        max_per_frame=max_per_frame,
+        keyframes=keyframes,
     )
     results = {name: ava_map.average(ranking) for name, ranking in rankings.items()}
     protocols = {
         name: {
             "mAP": result.mean,
-            "per_class": {str(k): v for k, v in result.average_precision.items()},
+            "per_class": _by_text(result.average_precision),
             "groups": _group_means(result.average_precision, groups or {}),
+            "rules": PROTOCOLS[name].rules(),
+            "mAP_range": _ends(result.mean_range),
+            "per_class_ranges": _by_text(
+                {label: _ends(ends) for label, ends in result.ranges.items()}
+            ),
         }
         for name, result in results.items()
     }
     return {
         "protocol": protocol,
         **protocols[protocol],
+        "ties": _ties(protocols),
         "protocols": protocols,
         "class_names": {str(label): class_names[label] for label in class_ids},
         "counts": _counts(
-            ground_truth, results["activitynet"], keyframes, excluded_frames
+            ground_truth, results["pyslowfast"], keyframes, excluded_frames
         ),
     }
+
+
+def _ties(protocols: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """What equal scores leave open, why, and what to do; None if it is too little."""
+    ranges = {name: result["mAP_range"] for name, result in protocols.items()}
+    wide = [
+        f"{ends[0]:.4f} to {ends[1]:.4f} by {name}"
+        for name, ends in ranges.items()
+        if ends is not None and ends[1] - ends[0] > _WIDE
+    ]
+    if not wide:
+        return None
+    return (
+        f"Equal scores leave the mAP open: {', '.join(wide)}, depending on the order "
+        "of the rows. The number that is given takes equal scores in the order of "
+        "their rows; the reference scripts leave their order to a sort. Scores that "
+        "were rounded are equal; write them with all their digits."
+    )
+
+
+def _by_text(values: Mapping[int, Any]) -> dict[str, Any]:
+    return {str(label): value for label, value in values.items()}
+
+
+def _ends(ends: ava_map.Range | None) -> list[float] | None:
+    return None if ends is None else list(ends)
 
 
 def _group_means(

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 
 from ava_jax.report import figures, style
 
-PROTOCOLS = ("activitynet", "mmaction2")
 _WIDTH = 6.4  # inches; narrow enough to be read on a phone
 _PANEL_SIZE = (4.8, 2.4)  # inches, of each training curve
 _SAME = 5e-4  # AP; a smaller difference is not visible in a chart
@@ -33,14 +32,19 @@ _AP_COLUMN = 1.12
 _LABELS_COLUMN = 1.28
 
 _BAR = style.hex_color(style.SKY_BLUE)
-_OTHER = style.hex_color(style.VERMILION)
+# Marks, lines and colours of the protocols beside the main one, in turn.
+_OTHERS = (
+    ("D", "--", style.hex_color(style.VERMILION)),
+    ("s", ":", style.hex_color(style.PURPLE)),
+    ("^", "-.", style.hex_color(style.GREEN)),
+)
 
 
 def per_class_ap(metrics: Mapping[str, Any]) -> bytes:
     """Bars of the AP of every class, the best first, with its number of labels.
 
-    The bars show the main protocol. A diamond shows the AP under the other protocol if
-    it differs. Classes without ground truth come last, without a bar.
+    The bars show the main protocol. A mark shows the AP under another protocol if it
+    differs. Classes without ground truth come last, without a bar.
 
     Args:
       metrics: the contents of `metrics.json`.
@@ -49,13 +53,14 @@ def per_class_ap(metrics: Mapping[str, Any]) -> bytes:
       A PNG file.
     """
     main = metrics["protocol"]
-    other = next(p for p in PROTOCOLS if p != main)
+    others = [name for name in metrics["protocols"] if name != main]
     classes = ordered_classes(metrics)
     aps = [metrics["per_class"].get(c) for c in classes]
     fig = figures.figure(_WIDTH, 1.0 + 0.21 * max(len(classes), 3))
     axes = figures.plots(fig, 1, 1)[0]
     axes.barh(range(len(classes)), [ap or 0 for ap in aps], color=_BAR, height=0.72)
-    _draw_other_protocol(axes, metrics, other, classes)
+    for other, look in zip(others, itertools.cycle(_OTHERS)):
+        _draw_other_protocol(axes, metrics, other, classes, look)
     _draw_mean(axes, metrics["mAP"], main, "-", figures.INK)
     _write_columns(axes, metrics, classes)
     axes.set_xlim(0, 1)
@@ -168,11 +173,14 @@ def _write_columns(
 
 
 def _draw_other_protocol(
-    axes: Axes, metrics: Mapping[str, Any], other: str, classes: Sequence[str]
+    axes: Axes,
+    metrics: Mapping[str, Any],
+    other: str,
+    classes: Sequence[str],
+    look: tuple[str, str, str],
 ) -> None:
-    result = metrics["protocols"].get(other)
-    if result is None:
-        return
+    result = metrics["protocols"][other]
+    mark, line, color = look
     points = [
         (result["per_class"][c], row)
         for row, c in enumerate(classes)
@@ -180,9 +188,9 @@ def _draw_other_protocol(
     ]
     if points:
         x, y = zip(*points, strict=True)
-        axes.plot(x, y, "D", color=_OTHER, markersize=4.5, label=f"AP, {other}")
+        axes.plot(x, y, mark, color=color, markersize=4.5, label=f"AP, {other}")
     if _differ(result["mAP"], metrics["mAP"]):
-        _draw_mean(axes, result["mAP"], other, "--", _OTHER)
+        _draw_mean(axes, result["mAP"], other, line, color)
 
 
 def _differ(a: float | None, b: float | None) -> bool:

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ava_jax.metrics.ava_map import PROTOCOLS
 from ava_jax.metrics.breakdown import Part
 from ava_jax.metrics.error_analysis import Findings
-from ava_jax.metrics.protocol_gap import Gap
+from ava_jax.metrics.protocol_gap import Step
 from ava_jax.report import (
     charts,
     confusion,
@@ -36,13 +35,14 @@ def render(
         metrics=metrics,
         cards=_cards(metrics, analysis.ceiling),
         averaged=sum(ap is not None for ap in metrics["per_class"].values()),
-        **_protocols(metrics, analysis.gap),
+        **_protocols(metrics, analysis.steps),
         actions=list(_actions(metrics, analysis.ceiling)),
         other_aps={
             f"AP {name}": result["per_class"]
             for name, result in metrics["protocols"].items()
             if result["per_class"] != metrics["per_class"]
         },
+        ranges=_ranges(metrics),
         by_size=by_size,
         by_people=by_people,
         sizes=[(_size(part), part) for part in by_size.parts],
@@ -75,21 +75,33 @@ def _cards(
     return [*cards, ("mAP that perfect scores would give these boxes", mean)]
 
 
-def _protocols(metrics: Mapping[str, Any], gap: Gap) -> dict[str, Any]:
+def _protocols(metrics: Mapping[str, Any], steps: Sequence[Step]) -> dict[str, Any]:
     """The rules in which the protocols differ, with counts and mAPs as text."""
-    first, last = (metrics["protocols"][name]["mAP"] for name in PROTOCOLS)
-    rules = (
-        ("activitynet: the AVA challenge, most published numbers", None, first),
-        ("no detections on key frames without ground truth", *gap.no_truth),
-        ("no actions without detections (their AP is 0)", *gap.undetected),
-        ("with the labels of excluded key frames, all missed", *gap.excluded),
-        ("boxes without area are false; float32: mmaction2", *gap.no_area),
-    )
+    means = {result["mAP"] for result in metrics["protocols"].values()}
     rows = [
-        (rule, "" if count is None else f"{count:,}", page.share(mean))
-        for rule, count, mean in rules
+        (
+            _step(step),
+            "" if step.count is None else f"{step.count:,}",
+            page.share(step.mean),
+        )
+        for step in steps
     ]
-    return {"protocols_agree": first == last, "rules": rows}
+    return {"protocols_agree": len(means) == 1, "rules": rows}
+
+
+def _step(step: Step) -> str:
+    name = step.protocol and f"{step.protocol.name} ({step.protocol.users})"
+    return ": ".join(filter(None, (step.words, name)))
+
+
+def _ranges(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """By action id, what the order of equal scores can make of the AP; else empty."""
+    if not metrics["ties"]:
+        return {}
+    return {
+        class_id: "n/a" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+        for class_id, ends in metrics["per_class_ranges"].items()
+    }
 
 
 def _actions(

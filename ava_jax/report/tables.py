@@ -5,7 +5,10 @@ from typing import Any
 
 
 def score_text(metrics: dict) -> str:
-    """A table of the APs of all actions under both protocols, then of the means.
+    """A table of the APs of all actions under all protocols, then of the means.
+
+    If the order of equal scores matters, the ranges under the main protocol are beside
+    them.
 
     Args:
       metrics: result of `scoring.score_tables`.
@@ -17,24 +20,34 @@ def score_text(metrics: dict) -> str:
     headings = "".join(f"{name:>13}" for name in metrics["protocols"])
     lines = [f"{'id':>4}  {'action':<{width}}{'labels':>9}{'detections':>12}{headings}"]
 
-    def add(key, name, labels, detections, values):
+    ranges = metrics["per_class_ranges"] if metrics["ties"] else {}
+    if ranges:
+        lines[0] += f"{'equal scores':>20}"
+
+    def add(key, name, labels, detections, values, ends=None):
         cells = "".join(map(_cell, values))
+        if ends:
+            cells += f"{ends[0]:>10.4f} to {ends[1]:.4f}"
         lines.append(f"{key:>4}  {name:<{width}}{labels:>9}{detections:>12}{cells}")
 
     for key, name in names.items():
         values = [protocol["per_class"][key] for protocol in protocols]
         count = counts["per_class"][key]
-        add(key, name, count["labels"], count["detections"], values)
+        numbers = count["labels"], count["detections"]
+        add(key, name, *numbers, values, ranges.get(key))
     for group, title in means.items():
         values = [protocol["groups"][group] for protocol in protocols]
         add("", title, "", "", values)
     total = counts["ground_truth_labels"], counts["detections"]
-    add("", "mAP", *total, [protocol["mAP"] for protocol in protocols])
+    ends = metrics["mAP_range"] if ranges else None
+    add("", "mAP", *total, [protocol["mAP"] for protocol in protocols], ends)
     lines.append(
         f"{counts['keyframes']:,} key frames, {counts['ground_truth_boxes']:,} boxes; "
         f"{counts['excluded_keyframes']:,} annotated key frames excluded; n/a: not "
-        "averaged (activitynet: no ground truth; mmaction2: or no detection)"
+        "averaged (no ground truth; mmaction2: or no detection)"
     )
+    if metrics["ties"]:
+        lines.append(metrics["ties"])
     return "\n".join(lines)
 
 
@@ -80,15 +93,23 @@ def scalars(metrics: dict[str, Any]) -> dict[str, float]:
 
 
 def headline(metrics: dict[str, Any]) -> str:
-    """'mAP 0.8123 (stand 0.910, walk 0.880); pose 0.900' of a `metrics.json`."""
+    """'mAP 0.8123 by pyslowfast (stand 0.910); pose 0.900' of a `metrics.json`."""
     names = metrics["class_names"]
     values = metrics["per_class"].items()
     classes = ", ".join(f"{names[i]} {ap:.3f}" for i, ap in values if ap is not None)
     if "stride_seconds" in metrics:
         classes = f"estimated from every {metrics['stride_seconds']} s: {classes}"
     groups = [f"{name} {_number(mean)}" for name, mean in metrics["groups"].items()]
-    parts = [f"mAP {_number(metrics['mAP'], '.4f')} ({classes})", ", ".join(groups)]
-    return "; ".join(filter(None, parts))
+    mean = f"mAP {_number(metrics['mAP'], '.4f')} by {protocol_name(metrics)}"
+    return "; ".join(filter(None, [f"{mean} ({classes})", ", ".join(groups)]))
+
+
+def protocol_name(metrics: Mapping[str, Any]) -> str:
+    """The name that the protocol of the mAP has now."""
+    # Files without `rules` are older than the rules of the challenge's present script.
+    if "rules" not in metrics and metrics["protocol"] == "activitynet":
+        return "pyslowfast"
+    return metrics["protocol"]
 
 
 def _number(value: float | None, style: str = ".3f") -> str:

@@ -96,7 +96,7 @@ frame = st.integers(0, 1)
     truth=st.lists(st.tuples(frame, box), min_size=1, max_size=4),
     found=st.sets(st.tuples(frame, box), min_size=1, max_size=3),
     excluded=st.sets(frame, max_size=1),
-    protocol=st.sampled_from(ava_map.PROTOCOLS),
+    protocol=st.sampled_from(list(ava_map.PROTOCOLS)),
 )
 def test_no_order_of_the_boxes_gives_more_than_the_ceiling(
     truth, found, excluded, protocol
@@ -134,55 +134,89 @@ def test_ceilings(truth, detected, ceiling):
     assert found == {1: None, 2: None} | ceiling
 
 
-# ------------------------------------------------------------ protocol gap
+# ----------------------------------------------- from one protocol to the other
+
+CROWD = [(0, FAR, 1, 0.9)] * 50
 
 
 @pytest.mark.parametrize(
-    ("truth", "detected", "excluded", "gap"),
+    ("truth", "detected", "options", "first", "changes"),
     [
         # Nothing to differ in.
-        (
-            [(0, LEFT, 1)],
-            [(0, LEFT, 1, 0.9)],
-            [],
-            ((0, 1), (0, 1), (0, 1), (0, 1)),
-        ),
+        ([(0, LEFT, 1)], [(0, LEFT, 1, 0.9)], {}, 1, {}),
         # False, then true: 1/2, until the false one's frame is left out.
         (
             [(0, LEFT, 1)],
             [(0, LEFT, 1, 0.8), (7, LEFT, 1, 0.9)],
-            [],
-            ((1, 1), (0, 1), (0, 1), (0, 1)),
+            {},
+            1 / 2,
+            {"listed": (1, 1)},
+        ),
+        # The same on a frame that is annotated as having nobody.
+        (
+            [(0, LEFT, 1)],
+            [(0, LEFT, 1, 0.8), (7, LEFT, 1, 0.9)],
+            {"keyframes": [7]},
+            1 / 2,
+            {"labelled": (1, 1)},
+        ),
+        # The true detection is the 51st.
+        (
+            [(0, LEFT, 1)],
+            [(0, LEFT, 1, 0.8), *CROWD],
+            {},
+            1 / 51,
+            {"capped": (1, 0), "not capped": (1, 1 / 51)},
         ),
         # Action 2 is not detected; 3 is, but on no frame with ground truth.
         (
             [(0, LEFT, 1), (0, LEFT, 2), (0, LEFT, 3)],
             [(0, LEFT, 1, 0.8), (7, LEFT, 3, 0.9)],
-            [],
-            ((1, 1 / 3), (2, 1), (0, 1), (0, 1)),
+            {},
+            1 / 3,
+            {"listed": (1, 1 / 3), "undetected": (2, 1)},
         ),
         # Ground truth of an excluded frame.
         (
             [(0, LEFT, 1), (1, LEFT, 1)],
             [(0, LEFT, 1, 0.8), (1, LEFT, 1, 0.9)],
-            [1],
-            ((0, 1), (0, 1), (1, 1 / 2), (0, 1 / 2)),
+            {"excluded_frames": [1]},
+            1,
+            {"excluded": (1, 1 / 2)},
         ),
         # A box without area.
         (
             [(0, LEFT, 1)],
             [(0, LEFT, 1, 0.8), (0, (1, 1, 1, 2), 1, 0.9)],
-            [],
-            ((0, 1), (0, 1), (0, 1), (1, 1 / 2)),
+            {},
+            1,
+            {"empty": (1, 1 / 2)},
         ),
-        ([], [], [], ((0, None),) * 4),
+        # IoU 0.5 - 3e-9, which float32 rounds to 0.5.
+        (
+            [(0, LEFT, 1)],
+            [(0, (0, 0, 4, 2 - 1.2e-8), 1, 0.8)],
+            {},
+            0,
+            {"float32": (1, 1)},
+        ),
+        ([], [], {}, None, {}),
     ],
 )
-def test_why_the_protocols_differ(truth, detected, excluded, gap):
-    found = analyse(truth, detected, excluded_frames=excluded).gap
-    for (count, mean), (expected_count, expected) in zip(found, gap, strict=True):
-        assert count == expected_count
-        assert mean == pytest.approx(expected, abs=ROUNDING)
+def test_from_one_protocol_to_the_other(truth, detected, options, first, changes):
+    names = ["listed", "capped", "labelled", "not capped"]
+    names += ["undetected", "excluded", "empty", "float32"]
+    start, *steps = analyse(truth, detected, **options).steps
+    assert (start.protocol.name, start.count) == ("pyslowfast", None)
+    assert start.mean == pytest.approx(first, abs=ROUNDING)
+    for name, step in zip(names, steps, strict=True):
+        count, mean = changes.get(name, (0, first))
+        assert (name, step.count) == (name, count)
+        assert step.mean == pytest.approx(mean, abs=ROUNDING)
+        first = mean
+    reached = [step.protocol and step.protocol.name for step in steps]
+    assert reached == [None, "activitynet", *[None] * 5, "mmaction2"]
+    assert steps[0].words.endswith("that the ground truth lists count")
 
 
 # ------------------------------------------------------------------- parts
@@ -351,7 +385,7 @@ def test_lowest_scores():
         max_size=12,
     ),
     excluded=st.sets(frame, max_size=1),
-    protocol=st.sampled_from(ava_map.PROTOCOLS),
+    protocol=st.sampled_from(list(ava_map.PROTOCOLS)),
 )
 def test_parts_of_an_analysis_agree(truth, detected, excluded, protocol):
     options = {"excluded_frames": sorted(excluded), "protocol": protocol}
@@ -369,6 +403,8 @@ def test_parts_of_an_analysis_agree(truth, detected, excluded, protocol):
                 assert -ROUNDING <= part.mean <= part.ceiling + ROUNDING
     confusion = found.confusion
     assert (confusion.count.sum(axis=1) <= confusion.labels + ROUNDING).all()
-    options["protocol"] = "mmaction2"
-    other = ava_map.evaluate(boxes_of(truth), boxes_of(detected), [1, 2, 3], **options)
-    assert found.gap.no_area[1] == other.mean
+    for step in found.steps:
+        if step.protocol is not None:
+            options["protocol"] = step.protocol.name
+            rows = boxes_of(truth), boxes_of(detected)
+            assert step.mean == ava_map.evaluate(*rows, [1, 2, 3], **options).mean

@@ -1,5 +1,6 @@
 """The metric against hand-computed cases, a plain implementation, references."""
 
+import dataclasses
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -99,67 +100,107 @@ def test_by_hand(truth, detected, expected):
     assert result.mean == result.average_precision[1]
 
 
+TRUTH = [(0, LEFT, 1), (1, LEFT, 2), (2, LEFT, 9)]
+CROWD = [(0, FAR, 3, 0.95)] * 49
+
+
 @pytest.mark.parametrize(
-    ("detected", "options", "activitynet", "mmaction2"),
+    ("detected", "options", "expected"),
     [
         # Class 3 has no ground truth, class 2 no detections.
-        ([(0, LEFT, 1, 0.9), (0, LEFT, 3, 0.9)], {}, [1, 0, None], [1, None, None]),
-        # A false alarm on a frame without ground truth.
+        (
+            [(0, LEFT, 1, 0.9), (0, LEFT, 3, 0.9)],
+            {},
+            ([1, 0, None], [1, 0, None], [1, None, None]),
+        ),
+        # A false alarm on a frame that the ground truth does not list.
         (
             [(0, LEFT, 1, 0.8), (5, LEFT, 1, 0.9)],
             {},
-            [1 / 2, 0, None],
-            [1, None, None],
+            ([1 / 2, 0, None], [1, 0, None], [1, None, None]),
+        ),
+        # The ground truth lists the frame, without a box or with another action.
+        (
+            [(0, LEFT, 1, 0.8), (5, LEFT, 1, 0.9)],
+            {"keyframes": [5]},
+            ([1 / 2, 0, None], [1 / 2, 0, None], [1, None, None]),
+        ),
+        (
+            [(0, LEFT, 1, 0.8), (2, LEFT, 1, 0.9)],
+            {},
+            ([1 / 2, 0, None], [1 / 2, 0, None], [1, None, None]),
         ),
         # A box without area.
         (
             [(0, LEFT, 1, 0.8), (0, (1, 1, 1, 2), 1, 0.9)],
             {},
-            [1, 0, None],
-            [1 / 2, None, None],
+            ([1, 0, None], [1, 0, None], [1 / 2, None, None]),
         ),
         # An inverted box: the reference of `mmaction2` crashes on it.
         (
             [(0, LEFT, 1, 0.8), (0, (2, 1, 1, 2), 1, 0.9)],
             {},
-            [1, 0, None],
-            [1, None, None],
+            ([1, 0, None], [1, 0, None], [1, None, None]),
         ),
         # Frame 1, with a row of class 2, is excluded. It still counts as ground
         # truth to `mmaction2`, though nothing can find it.
         (
             [(0, LEFT, 1, 0.8), (0, FAR, 2, 0.5), (1, LEFT, 2, 0.9)],
             {"excluded_frames": [1, 77]},
-            [1, None, None],
-            [1, 0, None],
+            ([1, None, None], [1, None, None], [1, 0, None]),
         ),
-        # Only the highest-scored detection of each frame.
+        # Excluded frames are not listed.
         (
-            [(0, LEFT, 1, 0.8), (0, FAR, 3, 0.9), (1, LEFT, 2, 0.1)],
-            {"max_per_frame": 1},
-            [0, 1, None],
-            [None, 1, None],
+            [(0, LEFT, 1, 0.8), (5, LEFT, 1, 0.9)],
+            {"keyframes": [5], "excluded_frames": [5]},
+            ([1, 0, None], [1, 0, None], [1, None, None]),
         ),
-        # Unknown actions don't count among them.
+        # The 51st detection of a frame, of whatever actions the others are.
         (
-            [(0, LEFT, 1, 0.8), (0, FAR, 4, 0.9), (0, FAR, -1, 0.9)],
-            {"max_per_frame": 1},
-            [1, 0, None],
-            [1, None, None],
+            [(0, LEFT, 1, 0.8), (0, FAR, 2, 0.9), *CROWD, (1, LEFT, 2, 0.1)],
+            {},
+            ([1, 1 / 2, None], [0, 1 / 2, None], [1, 1 / 2, None]),
+        ),
+        # The 50th; and actions that are not scored do not count among them.
+        (
+            [(0, LEFT, 1, 0.8), *CROWD, (0, FAR, 4, 0.9), (0, FAR, -1, 0.9)],
+            {},
+            ([1, 0, None], [1, 0, None], [1, None, None]),
+        ),
+        # Boxes that are dropped later do: without area, or inverted.
+        (
+            [(0, LEFT, 1, 0.8), (0, (1, 1, 1, 2), 2, 0.9), *CROWD],
+            {},
+            ([1, 0, None], [0, 0, None], [1, 0, None]),
+        ),
+        (
+            [(0, LEFT, 1, 0.8), (0, (2, 1, 1, 2), 2, 0.9), *CROWD],
+            {},
+            ([1, 0, None], [0, 0, None], [1, None, None]),
+        ),
+        # Of equal scores at the cut the first rows are kept.
+        (
+            [(0, LEFT, 1, 0.8), (0, FAR, 2, 0.8), *CROWD],
+            {},
+            ([1, 0, None], [1, 0, None], [1, 0, None]),
+        ),
+        (
+            [(0, FAR, 2, 0.8), (0, LEFT, 1, 0.8), *CROWD],
+            {},
+            ([1, 0, None], [0, 0, None], [1, 0, None]),
         ),
     ],
 )
-def test_where_the_protocols_differ(detected, options, activitynet, mmaction2):
-    truth = [(0, LEFT, 1), (1, LEFT, 2), (2, LEFT, 9)]
-    expected = {"activitynet": activitynet, "mmaction2": mmaction2}
-    for protocol, values in expected.items():
-        result = evaluate(truth, detected, [1, 2, 3], protocol=protocol, **options)
+def test_where_the_protocols_differ(detected, options, expected):
+    names = ("pyslowfast", "activitynet", "mmaction2")
+    for protocol, values in zip(names, expected, strict=True):
+        result = evaluate(TRUTH, detected, [1, 2, 3], protocol=protocol, **options)
         assert list(result.average_precision.values()) == values
         averaged = [value for value in values if value is not None]
         assert result.mean == pytest.approx(np.mean(averaged), abs=ROUNDING)
 
 
-def test_float32_is_part_of_the_second_protocol():
+def test_float32_is_part_of_mmaction2():
     """IoU 0.5 - 3e-9, which float32 rounds to 0.5, and scores that it equates."""
     low = (0, 0, 4, 2 - 1.2e-8)
     rows = [(0, low, 1, 0.5)]
@@ -176,14 +217,13 @@ def test_nothing_there(protocol, truth, detected):
     result = evaluate(truth, detected, [1, 2], protocol=protocol)
     if truth and detected:
         assert result.mean == 1
-    elif truth and protocol == "activitynet":
+    elif truth and protocol != "mmaction2":
         assert result.mean == 0
     else:
         assert result.mean is None
     assert result.labels == {1: len(truth), 2: 0}
-    assert result.detections[1] == len(detected) * (
-        1 if truth or protocol == "activitynet" else 0
-    )
+    counted = truth or protocol == "pyslowfast"
+    assert result.detections[1] == (len(detected) if counted else 0)
 
 
 def test_arguments_are_checked():
@@ -234,9 +274,10 @@ def plain_flags(truth, detected, label, excluded):
     return flags
 
 
-def plain_evaluate(truth, detected, class_ids, excluded, protocol, most):
+def plain_evaluate(truth, detected, class_ids, excluded, protocol, most=50):
+    listed = {row[0] for row in truth} - excluded
     detected = [row for row in detected if row[2] in class_ids]
-    if most is not None:
+    if protocol == "activitynet":
         kept = []
         for frame in {row[0] for row in detected}:
             rows = [i for i, row in enumerate(detected) if row[0] == frame]
@@ -248,9 +289,10 @@ def plain_evaluate(truth, detected, class_ids, excluded, protocol, most):
         frame, (x1, y1, x2, y2), _, _ = row
         if frame in excluded or x1 > x2 or y1 > y2:
             return False
-        if protocol == "activitynet":
-            return x1 < x2 and y1 < y2
-        return frame in scored
+        if protocol == "mmaction2":
+            return frame in scored
+        is_counted = protocol == "pyslowfast" or frame in listed
+        return is_counted and x1 < x2 and y1 < y2
 
     detected = [row for row in detected if counts(row)]
     precisions = {}
@@ -260,7 +302,7 @@ def plain_evaluate(truth, detected, class_ids, excluded, protocol, most):
             for row in truth
         )
         mine = [row for row in detected if row[2] == label]
-        if total and (mine or protocol == "activitynet"):
+        if total and (mine or protocol != "mmaction2"):
             flags = plain_flags(truth, mine, label, excluded)
             precisions[label] = plain_ap(flags, total)
         else:
@@ -301,20 +343,23 @@ def problems(draw):
     problem=problems(),
     excluded=st.sets(frame, max_size=2),
     class_ids=st.sets(st.integers(1, 5), min_size=1),
-    protocol=st.sampled_from(ava_map.PROTOCOLS),
-    most=st.none() | st.integers(1, 4),
+    protocol=st.sampled_from(list(ava_map.PROTOCOLS)),
+    most=st.integers(1, 4),
 )
 def test_against_the_plain_implementation(problem, excluded, class_ids, protocol, most):
     truth, detected = problem
     expected = plain_evaluate(truth, detected, class_ids, excluded, protocol, most)
-    result = evaluate(
-        truth,
-        detected,
+    rules = ava_map.PROTOCOLS[protocol]
+    if rules.max_per_frame:
+        rules = dataclasses.replace(rules, max_per_frame=most)
+    rankings = ava_map.rank(
+        boxes_of(truth, False),
+        boxes_of(detected, True),
         sorted(class_ids),
         excluded_frames=sorted(excluded),
-        protocol=protocol,
-        max_per_frame=most,
+        protocols=[rules],
     )
+    result = ava_map.average(rankings[protocol])
     assert set(result.average_precision) == class_ids
     for label, value in result.average_precision.items():
         assert value == pytest.approx(expected[label], abs=ROUNDING)
@@ -327,7 +372,7 @@ def test_order_of_rows_does_not_matter_without_ties(problem, order):
     detected = [(*row[:3], i / 64) for i, row in enumerate(detected)]
     shuffled = order.sample(detected, len(detected))
     first, second = (
-        evaluate(truth, rows, [1, 2, 3, 4], protocol="activitynet")
+        evaluate(truth, rows, [1, 2, 3, 4], protocol="pyslowfast")
         for rows in (detected, shuffled)
     )
     assert first == second
@@ -344,7 +389,7 @@ def test_thousands_of_boxes_in_one_frame(protocol):
         (0, box, 1, float(s))
         for box, s in zip(rows[20:], rng.permutation(2000) / 2000, strict=True)
     ]
-    expected = plain_evaluate(truth, detected, {1}, set(), protocol, None)
+    expected = plain_evaluate(truth, detected, {1}, set(), protocol)
     result = evaluate(truth, detected, [1], protocol=protocol)
     assert result.mean == pytest.approx(expected[1], abs=ROUNDING)
 
@@ -352,7 +397,7 @@ def test_thousands_of_boxes_in_one_frame(protocol):
 # ------------------------------------------------------------------ references
 
 
-@pytest.mark.parametrize("protocol", ava_map.PROTOCOLS)
+@pytest.mark.parametrize("protocol", ["pyslowfast", "mmaction2"])
 def test_against_the_reference_evaluators(protocol):
     reference = json.loads((DATA / "reference_map.json").read_text())[protocol]
     summary = scoring.score_tables(
@@ -398,7 +443,7 @@ def test_what_a_detection_took():
     truth = boxes_of([(1, RIGHT, 1), (0, LEFT, 1), (0, RIGHT, 1)], False)
     rows = [(0, RIGHT, 1, 0.2), (0, FAR, 1, 0.4), (0, LEFT, 1, 0.9), (0, LEFT, 2, 1)]
     detected = boxes_of(rows, True)
-    ranking = ava_map.rank(truth, detected, [1, 2])["activitynet"]
+    ranking = ava_map.rank(truth, detected, [1, 2])["pyslowfast"]
     assert ranking.row.tolist() == [2, 1, 0, 3]
     assert ranking.taken.tolist() == [1, -1, 2, -1]
     assert ranking.offset.tolist() == [0, 3, 4]

@@ -29,7 +29,7 @@ def make(seed, quality):
 
 
 def rank(truth, detected):
-    return ava_map.rank(truth, detected, CLASSES)["activitynet"]
+    return ava_map.rank(truth, detected, CLASSES)["pyslowfast"]
 
 
 def compare(truth, first, second, **options):
@@ -121,7 +121,7 @@ def test_the_interval_holds_95_percent_of_the_draws():
     truth = ava_map.Boxes(frame, box, label)
     second = ava_map.Boxes(frame, box, label, np.linspace(0.9, 0.6, 4))
     first = ava_map.Boxes(*(column[1:] for column in second))
-    rankings = [ava_map.rank(truth, x, [1])["activitynet"] for x in (first, second)]
+    rankings = [ava_map.rank(truth, x, [1])["pyslowfast"] for x in (first, second)]
     comparison = bootstrap.compare(
         *rankings, (first.frame, second.frame), (frame, label), resamples=4000
     )

@@ -1,4 +1,4 @@
-"""What is told of an evaluation: both protocols, groups of actions, counts."""
+"""What is told of an evaluation: the protocols, groups of actions, counts."""
 
 import json
 
@@ -62,6 +62,7 @@ GROUPS = {"pose": [1, 2], "object": [3], "person": [9, 77], "other": [5]}
 @pytest.mark.parametrize(
     ("protocol", "expected"),
     [
+        ("pyslowfast", {"pose": 1 / 3, "object": None, "person": 0}),
         ("activitynet", {"pose": 1 / 3, "object": None, "person": 0}),
         ("mmaction2", {"pose": 2 / 3, "object": None, "person": 0}),
     ],
@@ -74,6 +75,32 @@ def test_groups_are_averaged_as_the_protocol_averages(protocol, expected):
     assert result["protocols"][protocol]["groups"] == result["groups"]
 
 
+@pytest.mark.parametrize(
+    ("others", "ranges"),
+    [
+        # Four of equal score: the true one may be the first or the last.
+        (3, ["0.2500", "to", "1.0000"]),
+        (0, []),
+    ],
+)
+def test_equal_scores_are_told_where_they_matter(others, ranges):
+    truth = boxes_of([(0, LEFT, 1)])
+    found = boxes_of([(0, LEFT, 1, 0.5), *[(0, RIGHT, 1, 0.5)] * others])
+    result = summary.summarise(truth, found, {1: "a"})
+    low = 1 / (1 + others)
+    assert result["mAP_range"] == result["per_class_ranges"]["1"] == [low, 1]
+    assert result["protocols"]["mmaction2"]["mAP_range"] == [low, 1]
+    lines = score_text(result).splitlines()
+    assert lines[1].split()[4:] == [*["1.0000"] * 3, *ranges]
+    assert lines[2].split()[-3:] == (ranges or ["1.0000"] * 3)
+    if others:
+        assert lines[-1] == result["ties"]
+        assert "0.2500 to 1.0000 by activitynet" in result["ties"]
+        assert "write them with all their digits" in result["ties"]
+    else:
+        assert result["ties"] is None and "equal scores" not in lines[0]
+
+
 def test_no_groups():
     assert summarise({1: "a"})["groups"] == {}
 
@@ -82,14 +109,14 @@ def test_the_printed_table():
     names = {i: f"action {i}" for i in (1, 2, 3, 9)}
     lines = score_text(summarise(names, groups=GROUPS)).splitlines()
     assert [line.split() for line in lines[1:9]] == [
-        ["1", "action", "1", "3", "2", "0.6667", "0.6667"],
-        ["2", "action", "2", "1", "0", "0.0000", "n/a"],
-        ["3", "action", "3", "0", "0", "n/a", "n/a"],
-        ["9", "action", "9", "1", "1", "0.0000", "0.0000"],
-        ["mAP,", "pose", "0.3333", "0.6667"],
-        ["mAP,", "object", "n/a", "n/a"],
-        ["mAP,", "person", "0.0000", "0.0000"],
-        ["mAP", "5", "3", "0.2222", "0.3333"],
+        ["1", "action", "1", "3", "2", "0.6667", "0.6667", "0.6667"],
+        ["2", "action", "2", "1", "0", "0.0000", "0.0000", "n/a"],
+        ["3", "action", "3", "0", "0", "n/a", "n/a", "n/a"],
+        ["9", "action", "9", "1", "1", "0.0000", "0.0000", "0.0000"],
+        ["mAP,", "pose", "0.3333", "0.3333", "0.6667"],
+        ["mAP,", "object", *["n/a"] * 3],
+        ["mAP,", "person", *["0.0000"] * 3],
+        ["mAP", "5", "3", "0.2222", "0.2222", "0.3333"],
     ]
     # Columns are aligned.
     assert len({len(line) for line in lines[:9]}) == 1

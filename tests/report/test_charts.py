@@ -22,9 +22,9 @@ def metrics_of(aps, other=None, labels=10):
         return {"mAP": mean, "per_class": dict(zip(ids, values, strict=True))}
 
     return {
-        "protocol": "activitynet",
+        "protocol": "pyslowfast",
         **result(aps),
-        "protocols": {"activitynet": result(aps), "mmaction2": result(other)},
+        "protocols": {"pyslowfast": result(aps), "mmaction2": result(other)},
         "class_names": {i: f"action {i}" for i in ids},
         "counts": {
             "keyframes": 5,
