@@ -174,6 +174,16 @@ BREAKAGES = [
 ]
 
 
+def test_the_last_frame_may_be_a_key_frame(own):
+    store = from_config.load_split(own, "train").frames
+    last = 100 + (int(store.last[0]) - 1) / own.data.fps
+    row = f"{store.videos[0]},{last:g},0.1,0.1,0.5,0.5,12,0\n"
+    append(annotations(own, "mini_train.csv"), row)
+    own.data.no_proposals = "full_frame"
+    split = from_config.load_split(own, "train")
+    assert last in split.second
+
+
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda f: f.__name__)
 def test_what_is_wrong_is_said(own, breakage):
     message = breakage(own)

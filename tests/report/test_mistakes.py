@@ -72,6 +72,14 @@ def test_pictures_have_a_size_and_show_the_box(size, box, shape):
     assert (frame == 90).all()
 
 
+def test_a_fifth_of_the_picture_is_left_on_each_side_of_the_box():
+    frame = np.full((360, 480, 3), 90, np.uint8)
+    picture = mistakes.draw(mistake(box=np.array([0.4, 0.2, 0.5, 0.7])), frame)
+    rows = np.flatnonzero((picture == np.array(style.PREDICTED)).all(-1).any(1))
+    # The lines of the box are a few pixels wide.
+    assert abs(np.ptp(rows) - 0.6 * len(picture)) < 6
+
+
 def test_both_boxes_are_drawn():
     frame = np.full((360, 480, 3), 90, np.uint8)
     truth = np.array([0.42, 0.3, 0.55, 0.7])

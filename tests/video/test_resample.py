@@ -32,11 +32,24 @@ def resampled(times, fps):
         (np.arange(3) / 15, 30, [0, 0, 1, 1, 2, 2]),
         (np.arange(5) / 25, 30, [0, 1, 2, 2, 3, 4]),
         ([0.0, 0.1, 0.9, 1.0], 10, [0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3]),
+        # 2.4 intervals of the new rate: less than half a third one.
+        (np.arange(2) / 24, 29, [0, 1]),
         ([0.0], 30, [0]),
         ([0.0, 0.001], 30, [0]),
         ([], 30, []),
     ],
-    ids=["same", "rounded", "half", "double", "25", "gap", "one", "short", "none"],
+    ids=[
+        "same",
+        "rounded",
+        "half",
+        "double",
+        "25",
+        "gap",
+        "end",
+        "one",
+        "short",
+        "none",
+    ],
 )
 def test_frames(times, fps, expected):
     assert resampled(list(times), fps) == expected
