@@ -1,20 +1,22 @@
-"""Compares training runs: plots their losses and mAPs over the steps.
+"""Compares training runs: a table, and a picture of their losses and mAPs.
 
 python scripts/plot_run.py runs/first runs/second --out runs.png
 
 A run is the working directory of a finished or unfinished training.
 """
 
+import pathlib
 from collections.abc import Sequence
 
 from ava_jax import command_line, files
 from ava_jax.errors import UserError
 from ava_jax.report import charts
-from ava_jax.workdir import read_history
+from ava_jax.report.run_table import run_table
+from ava_jax.workdir import read_history, read_json
 
 
 def main(argv: Sequence[str]) -> None:
-    """Reads the histories and writes the image."""
+    """Prints the table and writes the image."""
     parser = command_line.Parser(__doc__)
     add = parser.add_argument
     add("runs", metavar="RUN", nargs="+", help="working directory of a training")
@@ -24,8 +26,14 @@ def main(argv: Sequence[str]) -> None:
     picture = charts.compare_runs(histories)
     if picture is None:
         raise UserError("These histories contain no loss and no mAP yet.")
+    print(run_table(histories, {run: _config(run) for run in histories}))
     files.replace(args.out, picture)
     print(f"{args.out}: written")
+
+
+def _config(run: str) -> dict:
+    path = pathlib.Path(run, "config.json")
+    return read_json(path) if path.is_file() else {}
 
 
 if __name__ == "__main__":

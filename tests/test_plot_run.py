@@ -49,6 +49,9 @@ def test_runs_are_drawn_into_one_picture(tmp_path):
     result = plot(*runs, "--out", str(out))
     assert result.returncode == 0, result.stderr
     assert out.read_bytes().startswith(PNG)
+    heading, *rows, written = result.stdout.splitlines()
+    assert heading.split()[:2] == ["run", "step"]
+    assert [row.split()[:3] for row in rows] == [[r, "20", "0.5000"] for r in runs]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "runs.png"]
 
 
