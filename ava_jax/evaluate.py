@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 
 from ava_jax import annotations, scoring
 from ava_jax import config as ava_config
-from ava_jax.checkpoints import store
+from ava_jax.checkpoints import by_name, store
 from ava_jax.data import dataset, pipeline, subsampling
 from ava_jax.data.dataset import check_data
 from ava_jax.data.split import Split
@@ -271,8 +271,9 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
     """Scores the validation split with existing weights.
 
     Args:
-      config: the whole configuration; the weights are `init_from`, or the newest
-        checkpoint of the working directory.
+      config: the whole configuration; the weights are the newest checkpoint of the
+        working directory or, if nothing was trained there, `init_from`: a path or the
+        name of a published detector.
       workdir: where results are written.
 
     Returns:
@@ -282,6 +283,8 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
       UserError: data, weights or configuration are not usable.
     """
     ava_config.check(config)
+    with multihost.main_process_first("weights"):
+        weights = by_name.weights_to_evaluate(config.init_from, workdir.path)
     with multihost.main_process_first("data set"):
         config = config.copy_and_resolve_references()
         config.data.root = sources.prepare(config.data, workdir.path)
@@ -293,9 +296,7 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
         ),
         variable_shapes(config.model),
     )
-    variables = store.load_variables(
-        config.init_from or workdir.path, config.model, like
-    )
+    variables = store.load_variables(weights, config.model, like)
     evaluator = Evaluator(config, mesh, module)
     results = evaluator.evaluate(variables)
     evaluator.write(results, workdir, workdir.history())

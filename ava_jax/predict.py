@@ -1,6 +1,8 @@
 """Actions of people in frames and videos, by a trained or converted detector.
 
-    detector = Detector.from_checkpoint("runs/mini")
+    detector = Detector.from_checkpoint(
+        "slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
+    )
     scores = detector.predict(frames, boxes)
     for result in detector.predict_video("street.mp4"):
         print(result.time, result.actions())
@@ -70,19 +72,21 @@ class Detector:
         """Loads a detector.
 
         Args:
-          path: working directory of a training, directory that
-            `scripts/convert_checkpoint.py` wrote, or a PyTorch file of MMAction2,
-            PySlowFast or PyTorchVideo.
+          path: name of a published detector (`scripts/published.py list`), working
+            directory of a training, directory that `scripts/convert_checkpoint.py`
+            wrote, or a PyTorch file of MMAction2, PySlowFast or PyTorchVideo. A
+            published one is downloaded and converted at its first use.
           config: for a PyTorch file: its configuration, as 'FILE.py:VARIANT' or
-            itself. Directories hold theirs.
+            itself. Directories and published detectors have theirs.
           labels: a label map, or action id -> name. By default those that the
             directory holds; AVA's for a PyTorch file.
           dtype: 'float32' or 'bfloat16', of the computation; the configuration's
             by default.
 
         Raises:
-          UserError: there is no checkpoint, it does not score boxes (it is a
-            recogniser), or labels or configuration are of another model.
+          UserError: there is no checkpoint, it cannot be downloaded, it does not
+            score boxes (it is a recogniser), or labels or configuration are of
+            another model.
         """
         config, variables, names = load.read_detector(path, config, labels, dtype=dtype)
         return cls(config, variables, names)

@@ -15,7 +15,7 @@ from clu import metric_writers
 
 from ava_jax import config as ava_config
 from ava_jax.annotations.label_map import class_names
-from ava_jax.checkpoints import store
+from ava_jax.checkpoints import by_name, store
 from ava_jax.data import dataset, pipeline
 from ava_jax.data.dataset import check_data
 from ava_jax.evaluate import Evaluator
@@ -40,7 +40,7 @@ _SHOWN = 4  # key frames with predictions in TensorBoard, at every evaluation
 
 
 def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]:
-    """Trains from scratch, from `config.init_from` or from the newest checkpoint.
+    """Trains from `config.init_from`, or from the newest checkpoint of the folder.
 
     Args:
       config: the whole configuration.
@@ -50,13 +50,20 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
       The contents of `metrics.json` after the last step.
 
     Raises:
-      UserError: data or configuration are not usable, the step does not fit into
-        memory, or the loss is not finite.
+      UserError: initial weights, data or configuration are not usable, the step
+        does not fit into memory, or the loss is not finite.
       KeyboardInterrupt: it was asked to stop, and has saved its state.
     """
     ava_config.check(config)
     first_host = jax.process_index() == 0
     profile = Profile(config.profile, workdir / "profile", first_host)
+
+    # ------------------------------------------------------ initial weights
+    # Before anything that takes long, as they may not be found. A run that resumes
+    # does not need them.
+    is_new = not store.is_trained(workdir.path)
+    with multihost.main_process_first("initial weights"):
+        init_from = by_name.initial_weights(config.init_from) if is_new else None
 
     # ----------------------------------------------------------------- data
     with multihost.main_process_first("data set"):
@@ -88,9 +95,8 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     variables = init_variables(config.model, jax.random.key(config.seed))
     variables = sharding.replicate(variables, mesh)
     checkpoints = store.Store(workdir.path, keep=config.train.keep)
-    # A run that resumes does not need its initial weights, which may be gone.
-    if config.init_from and checkpoints.latest_step() is None:
-        variables = store.load_variables(config.init_from, config.model, variables)
+    if init_from is not None:
+        variables = store.load_variables(init_from, config.model, variables)
     state = init_state(variables, sgd, mesh, ema=config.train.ema > 0)
     train_step = _train_step(config, module, sgd, mesh)
 
@@ -321,6 +327,7 @@ def dry_run(config: ml_collections.ConfigDict) -> dict[str, float]:
     jax.block_until_ready(metrics)
     speed = batch_size * _DRY_STEPS / (time.perf_counter() - since)
     lines = step_cost.cost_lines(train_step.cost, config.optim, config.train, mesh)
+    lines["initial weights"] = by_name.describe(config.init_from)
     lines["training"] = f"{speed:.2f} clips/s"
     lines["loss"] = f"{float(metrics['loss']):.4f} after {_DRY_STEPS} steps"
     clip = "x".join(map(str, batch["clip"].shape[1:4]))

@@ -1,9 +1,11 @@
 """Your own videos, annotated in AVA's format; docs/data.md leads from one to the other.
 
     python -m ava_jax.main --config configs/own.py --config.data.root=data/own \
-        --config.model.num_classes=4 --config.init_from=converted --workdir runs/own
+        --config.model.num_classes=4 --workdir runs/own
 
-SlowFast R50 4x16 of `ava_jax.config`, with short names for the files. Every field can
+SlowFast R50 4x16 of `ava_jax.config`, with short names for the files. Training starts
+from the published detector of AVA's actions; its head is replaced if the number of
+actions is another one. Every field can
 be changed on the command line, or in a copy of this file.
 """
 
@@ -14,6 +16,7 @@ def get_config():
     """The configuration of an own data set."""
     config = ava_config.default()
     config.name = "own"
+    config.init_from = "slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
     config.data.root = "data/own"
     config.data.frames = "rawframes"
     config.data.labels = "annotations/actions.txt"

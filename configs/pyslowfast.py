@@ -1,7 +1,7 @@
 r"""PySlowFast's detectors on AVA, by the names of their configuration files.
 
-    python scripts/convert_checkpoint.py SLOWFAST_32x2_R101_50_50.pkl OUT \
-        --config configs/pyslowfast.py:SLOWFAST_32x2_R101_50_50
+    python -m ava_jax.main --config configs/pyslowfast.py:SLOWFAST_32x2_R101_50_50 \
+        --mode eval --config.init_from=SLOWFAST_32x2_R101_50_50 --workdir DIR
 
 The networks compute what PySlowFast's do: RoIAlign with 7 bins (without the half
 cell's shift unless the name ends in SHORT), dilated res5, normalised laterals, slow
@@ -35,6 +35,7 @@ def _conventions(config):
 
 def _slow(config):
     _conventions(config)
+    config.init_from = "pretrain/C2D_8x8_R50"
     config.model.backbone = "slowonly"
     config.data.clip_len, config.data.frame_interval = 4, 16
 
@@ -46,6 +47,8 @@ def _slow_short(config):
 
 def _slowfast_r50(config):
     _conventions(config)
+    # PySlowFast's configuration leaves the file open; this is the same network.
+    config.init_from = "kinetics400/SLOWFAST_8x8_R50"
     config.model.slow_stride = 4
     config.model.slow_sampling = "linspace"
     config.model.lateral_kernel = 7
@@ -61,6 +64,7 @@ def _slowfast_r50_short(config):
 
 def _slowfast_r101(config):
     _slowfast_r50(config)
+    config.init_from = "pretrain/SLOWFAST_32x2_R101_50_50"
     config.model.depth = 101
     config.model.lateral_kernel = 5
     # The "50" of the name: in res4, only as many blocks as R50 has look at
@@ -74,11 +78,13 @@ def _slowfast_r101(config):
 
 def _slowfast_r101_64x2(config):
     _slowfast_r101(config)
+    config.init_from = "pretrain/SLOWFAST_64x2_R101_50_50"
     config.data.clip_len = 64
 
 
 def _slowfast_r101_v21(config):
     _slowfast_r101(config)
+    config.init_from = "pretrain/SLOWFAST_32x2_R101_50_50_v2.1"
     data = ava_config.default().data
     for name in ("labels", "train", "val"):
         config.data[name] = data[name]

@@ -18,17 +18,24 @@ Published mAP at IoU 0.5 (MMAction2's model zoo; "custom" on its 16 classes):
 from ava_jax import config as ava_config
 
 DEFAULT = "slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
+# Kinetics recognisers, where training starts. MMAction2 gives the second one two dates.
+_K400_4X16 = "slowfast_r50_4x16x1_256e_kinetics400_rgb_20200704-bcde7ed7"
+_K400_8X8 = "slowfast_r50_8x8x1_256e_kinetics400_rgb_20200704-73547d2b"
+_K400_8X8_AVA22 = "slowfast_r50_8x8x1_256e_kinetics400_rgb_20200716-73547d2b"
 
 
 def _r50_4x16(config):
     """Slow path of 4 frames, 16 apart; the defaults of `ava_jax.config`."""
+    config.init_from = _K400_4X16
 
 
 def _context(config):
+    _r50_4x16(config)
     config.model.context = True
 
 
 def _r50_8x8(config):
+    config.init_from = _K400_8X8
     config.model.slow_stride = 4
     config.model.lateral_kernel = 7
     config.optim.lr = 0.075
@@ -38,6 +45,7 @@ def _r50_8x8(config):
 def _r50_8x8_cosine_ava22(config):
     _r50_8x8(config)
     ava_config.use_ava22(config)
+    config.init_from = _K400_8X8_AVA22
     config.optim.lr_batch = config.train.batch = 48
     config.optim.schedule = "cosine"
     config.optim.warmup_epochs = 2.0
@@ -56,6 +64,7 @@ def _temporal_max_focal(config):
 
 
 def _custom_classes(config):
+    _r50_4x16(config)
     ava_config.use_custom_classes(config)
     config.optim.warmup_ratio = 0.05
 

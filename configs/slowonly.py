@@ -13,7 +13,7 @@ Published mAP at IoU 0.5 (MMAction2's model zoo; "custom" on its 16 classes):
     slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes 33.11
 
 The OmniSource variants differ from their neighbours only in the weights that
-`--config.init_from` starts from.
+training starts from.
 """
 
 from ava_jax import config as ava_config
@@ -22,22 +22,40 @@ DEFAULT = "slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
 
 
 def _r50_4x16(config):
+    config.init_from = "slowonly_r50_4x16x1_256e_kinetics400_rgb_20200704-a69556c6"
     config.model.backbone = "slowonly"
     config.data.clip_len, config.data.frame_interval = 4, 16
     config.optim.lr = 0.2
     config.optim.lr_batch = config.train.batch = 128
 
 
+def _r50_4x16_omnisource(config):
+    _r50_4x16(config)
+    config.init_from = "slowonly_r50_omni_4x16x1_kinetics400_rgb_20200926-51b1f7ea"
+
+
 def _r101_8x8(config):
     _r50_4x16(config)
+    config.init_from = (
+        "slowonly_r101_without_omni_8x8x1_kinetics400_rgb_20200926-0c730aef"
+    )
     config.model.depth = 101
     config.data.clip_len, config.data.frame_interval = 8, 8
     config.optim.lr = 0.075
     config.optim.lr_batch = config.train.batch = 48
 
 
+def _r101_8x8_omnisource(config):
+    _r101_8x8(config)
+    config.init_from = "slowonly_r101_omni_8x8x1_kinetics400_rgb_20200926-b5dbb701"
+
+
 def _nonlocal_4x16(config):
     _r50_4x16(config)
+    config.init_from = (
+        "slowonly_nl_embedded_gaussian_r50_4x16x1_150e_kinetics400_rgb_"
+        "20210308-0d6e5a69"
+    )
     config.model.nonlocal_blocks = ((), (0, 2), (0, 2, 4), ())
     config.optim.lr = 0.3
     config.optim.lr_batch = config.train.batch = 96
@@ -51,6 +69,9 @@ def _nonlocal_4x16(config):
 
 def _nonlocal_8x8(config):
     _nonlocal_4x16(config)
+    config.init_from = (
+        "slowonly_nl_embedded_gaussian_r50_8x8x1_150e_kinetics400_rgb_20210308-e8dd9e82"
+    )
     config.data.clip_len, config.data.frame_interval = 8, 8
     config.optim.lr = 0.15
     config.optim.warmup_steps = 1600
@@ -63,11 +84,11 @@ def _custom_classes(config):
 
 VARIANTS = {
     DEFAULT: _r50_4x16,
-    "slowonly_omnisource_pretrained_r50_4x16x1_20e_ava_rgb": _r50_4x16,
+    "slowonly_omnisource_pretrained_r50_4x16x1_20e_ava_rgb": _r50_4x16_omnisource,
     "slowonly_nl_kinetics_pretrained_r50_4x16x1_10e_ava_rgb": _nonlocal_4x16,
     "slowonly_nl_kinetics_pretrained_r50_8x8x1_10e_ava_rgb": _nonlocal_8x8,
     "slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb": _r101_8x8,
-    "slowonly_omnisource_pretrained_r101_8x8x1_20e_ava_rgb": _r101_8x8,
+    "slowonly_omnisource_pretrained_r101_8x8x1_20e_ava_rgb": _r101_8x8_omnisource,
     f"{DEFAULT}_custom_classes": _custom_classes,
 }
 

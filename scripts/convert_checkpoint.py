@@ -1,7 +1,9 @@
 """Converts a PyTorch checkpoint into a directory that this project reads.
 
-python scripts/convert_checkpoint.py IN.pth OUT_DIR --config configs/FILE.py:VARIANT
+    python scripts/convert_checkpoint.py IN.pth OUT_DIR --config configs/FILE.py:VARIANT
+    python scripts/convert_checkpoint.py NAME OUT_DIR
 
+NAME is a published detector (scripts/published.py list), whose configuration is known.
 Train from it with --config.init_from=OUT_DIR, or use it for prediction. PyTorch is not
 needed, and no code in the file is executed.
 """
@@ -17,9 +19,9 @@ def main(argv: Sequence[str]) -> None:
     """Converts the file, and prints how every tensor was used."""
     parser = command_line.Parser(__doc__)
     add = parser.add_argument
-    add("source", metavar="IN.pth", help="checkpoint file")
+    add("source", metavar="IN.pth", help="checkpoint file, or name of a published one")
     add("out", metavar="OUT_DIR", help="directory to write")
-    parser.add_config("configuration of the model")
+    parser.add_config("configuration of the model (default: NAME's)", required=False)
     add(
         "--strict",
         action=argparse.BooleanOptionalAction,
@@ -33,18 +35,28 @@ def main(argv: Sequence[str]) -> None:
     # The CPU is enough, and JAX would reserve the memory of an accelerator.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     # Imported here, so that --help and errors in flags do not wait for JAX.
+    from ava_jax import config as ava_config
     from ava_jax.annotations.label_map import read_labels
+    from ava_jax.checkpoints import by_name
     from ava_jax.checkpoints.pytorch import convert_file
 
+    file, source = by_name.published_file(args.source), by_name.weights(args.source)
+    if args.config is None and file is not None and file.config:
+        args.config = ava_config.load(file.config)
+    if args.config is None:
+        parser.error(
+            f"{args.source} does not say how its clips are sampled: give --config "
+            "configs/FILE.py:VARIANT"
+        )
     labels = read_labels(args.labels) if args.labels else None
     report = convert_file.convert_file(
-        args.source, args.out, args.config, strict=args.strict, labels=labels
+        source, args.out, args.config, strict=args.strict, labels=labels
     )
     print(convert_file.report_table(report))
     for note in report.notes:
         print(f"note: {note}")
     if args.verify:
-        count = convert_file.verify(args.source, args.out)
+        count = convert_file.verify(source, args.out)
         print(f"{count} tensors read back: equal to the source, bit by bit.")
     print(f"{args.out}: ready for --config.init_from={args.out}")
 

@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _list(args) -> int:
     rows = [("name", "kind", "mAP", "data set", "")]
-    for file in published.table():
+    for file in published.all_files():
         if args.kind in (None, file.kind):
             mean_ap = "" if file.mean_ap is None else f"{file.mean_ap:.2f}"
             rows.append((file.name, file.kind, mean_ap, file.dataset, _state(file)))
@@ -80,7 +80,7 @@ def _where(args) -> int:
 
 
 def _verify(args) -> int:
-    chosen = list(map(published.find, args.names)) or published.table()
+    chosen = list(map(published.find, args.names)) or published.all_files()
     damaged = 0
     for file in chosen:
         path = published.cached_path(file)

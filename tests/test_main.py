@@ -270,9 +270,18 @@ MISTAKES = {
     ),
     "no AVA": (
         1,
-        ["--config=configs/slowfast.py", "--workdir={tmp}", "--config.data.root={tmp}"],
+        [
+            *("--config=configs/slowfast.py", "--config.init_from=scratch"),
+            *("--workdir={tmp}", "--config.data.root={tmp}"),
+        ],
         r"missing files: 5\n  \S*/annotations/ava_action_list.*"
         r"rawframes/<video>/img_00001.jpg.*configs/mini.py",
+    ),
+    "no weights": (
+        1,
+        ["--config=configs/slowfast.py", "--workdir={tmp}"],
+        r"https://download.openmmlab.com\S*bcde7ed7.pth.*put it at \S*bcde7ed7.pth\. .*"
+        r"--config.init_from=scratch",
     ),
     "no video": (
         1,
@@ -318,6 +327,10 @@ def test_dry_run_needs_no_data(tmp_path):
     assert list((tmp_path / "ava_jax/xla").glob("jit_train_step-*"))
     for line in ("parameters", "GFLOP a clip", "compilation", "memory", "clips/s"):
         assert line in result.stdout
+    start = (
+        r"initial weights +slowonly_r50\S*a69556c6 \(Kinetics-400\), to be downloaded"
+    )
+    assert re.search(start, result.stdout)
 
 
 def test_help_waits_for_no_heavy_import():

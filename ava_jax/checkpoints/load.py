@@ -8,8 +8,9 @@ from typing import Any
 import ml_collections
 
 from ava_jax import config as ava_config
-from ava_jax import workdir
+from ava_jax import published, workdir
 from ava_jax.annotations.label_map import class_names, read_labels
+from ava_jax.checkpoints import by_name
 from ava_jax.checkpoints.pytorch import (
     architecture,
     convert_file,
@@ -35,8 +36,10 @@ def read_detector(
 
     Args:
       path: working directory of a training, directory that
-        `scripts/convert_checkpoint.py` wrote, or a PyTorch file.
-      config: for a PyTorch file: its configuration, as 'FILE.py:VARIANT' or itself.
+        `scripts/convert_checkpoint.py` wrote, a PyTorch file, or the name of a
+        published detector, which is fetched and converted at its first use.
+      config: for a PyTorch file: its configuration, as 'FILE.py:VARIANT' or itself. A
+        published detector has its own by default.
       labels: a label map, or action id -> name. By default those that the directory
         holds; AVA's for a PyTorch file.
       dtype: 'float32' or 'bfloat16', of the computation; the configuration's by
@@ -50,16 +53,15 @@ def read_detector(
       UserError: there is no checkpoint, it has no head that scores boxes, or labels
         or configuration are of another model.
     """
+    if file := by_name.published_detector(path):
+        path = by_name.converted(file) if config is None else published.fetch(file)
     path = pathlib.Path(path)
     if path.is_dir():
         config, variables, names = _read_directory(path, config)
     elif path.is_file():
         config, variables, names = _read_file(path, config)
     else:
-        raise UserError(
-            f"There is no checkpoint {path}. Give the working directory of a training, "
-            "a directory of scripts/convert_checkpoint.py, or a PyTorch file."
-        )
+        raise UserError(by_name.missing(path))
     if labels is not None:
         names = _names(config, labels)
     if dtype is not None:

@@ -157,6 +157,11 @@ class Store:
             return False
 
 
+def is_trained(workdir: str | os.PathLike) -> bool:
+    """Whether a working directory has a checkpoint, whole or damaged."""
+    return any(path.name.isdigit() for path in pathlib.Path(workdir, FOLDER).glob("*"))
+
+
 def save_variables(path: str | os.PathLike, variables: dict[str, Any]) -> None:
     """Writes variables as the checkpoint of step 0, whole or not at all.
 
@@ -195,8 +200,9 @@ def load_variables(
     folder = pathlib.Path(path).absolute() / FOLDER
     if not folder.is_dir():
         raise UserError(
-            f"{path} holds no checkpoint: there is no folder {FOLDER}/ in it. Give a "
-            "working directory of a training run, or train first."
+            f"{path} holds no checkpoint: there is no folder {FOLDER}/ in it. Train "
+            "first, or give a working directory of a training run or the name of a "
+            "published detector: --config.init_from=NAME"
         )
     checkpoint, damaged = checksums.newest_whole(folder, "variables/")
     if checkpoint is None:
@@ -229,7 +235,7 @@ def _convert(path, tensors, like, whole) -> dict[str, Any]:
         variables, report = converter.convert_like(tensors, like)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    logging.info("%s: %d tensors, %s.", path, len(report.used), report.family)
+    logging.info("%s: %d tensors read, %s.", path, len(report.used), report.family)
     for note in report.notes:
         logging.warning("%s: %s", path, note)
     if whole and report.initialised:

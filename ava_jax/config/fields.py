@@ -15,7 +15,9 @@ def default() -> ml_collections.ConfigDict:
     config.name = ""  # MMAction2's config name, or the variant's own
     config.seed = 0  # of the first weights, the order of clips and their augmentation
     config.devices = 0  # expected number of devices of all hosts; 0: any number
-    config.init_from = ""  # initial weights: checkpoint directory or .pth
+    # Initial weights: checkpoint directory, .pth, or name of a published file
+    # (scripts/published.py list); '' or 'scratch': random.
+    config.init_from = ""
     config.dry_run = False  # build, compile and run two steps on random data
     config.profile = ""  # '10-15': trace these steps with JAX's profiler
     config.model = model()

@@ -18,16 +18,21 @@ CUSTOM_CLASSES = (3, 6, 10, 27, 29, 38, 41, 48, 51, 53, 54, 59, 61, 64, 70, 72)
 def load(path: str) -> ml_collections.ConfigDict:
     """The configuration of `FILE.py` or `FILE.py:VARIANT`.
 
+    `configs/FILE.py` is also found from outside of the clone.
+
     Raises:
       UserError: there is no such file, or no such variant in it.
     """
     file, _, variant = path.partition(":")
-    if not pathlib.Path(file).is_file():
+    path = pathlib.Path(file)
+    if not path.is_file() and path.parent == pathlib.Path("configs"):
+        path = pathlib.Path(__file__).parents[2] / "configs" / path.name
+    if not path.is_file():
         raise UserError(
             f"There is no configuration file {file}. Those of this project are "
             "configs/mini.py, own.py, slowfast.py, slowonly.py and pyslowfast.py."
         )
-    get_config = runpy.run_path(file)["get_config"]
+    get_config = runpy.run_path(str(path))["get_config"]
     if variant and not inspect.signature(get_config).parameters:
         raise UserError(f"{file} has no variants: leave {variant!r} and the colon out.")
     return get_config(variant) if variant else get_config()

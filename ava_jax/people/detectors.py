@@ -2,6 +2,7 @@
 
 import os
 
+from ava_jax import published
 from ava_jax.errors import UserError
 from ava_jax.people.files import PeopleByTime, read_people
 from ava_jax.people.hog import HogDetector
@@ -19,8 +20,8 @@ def open_detector(
     """Opens what a command line calls a detector.
 
     Args:
-      name: 'hog', 'onnx:FILE' (or FILE.onnx), or a file of boxes: FILE.csv, .pkl
-        or .json.
+      name: 'hog', 'yolox' or another published detector, which is fetched,
+        'onnx:FILE' (or FILE.onnx), or a file of boxes: FILE.csv, .pkl or .json.
       frame_size: width and height of the video in pixels; needed by files.
       video: name of the video in a file of boxes that is of several.
       threshold: boxes with a lower score are left out; 0 to 1.
@@ -35,6 +36,9 @@ def open_detector(
     kind, _, path = name.partition(":")
     if name == "hog":
         return HogDetector(threshold)
+    file = None if os.path.exists(name) else published.get(name)
+    if file is not None and file.kind == "person_detector":
+        return OnnxDetector(published.fetch(file), threshold)
     if kind == "onnx" and path:
         return OnnxDetector(path, threshold)
     if name.endswith(".onnx"):
@@ -47,6 +51,6 @@ def open_detector(
         expected = f"a name that ends in {', '.join(FILES)} or .onnx"
         raise UserError(f"{name}: not known as a file of boxes, expected {expected}")
     raise UserError(
-        f"There is no person detector {name!r}. Give hog, onnx:FILE.onnx, or a file "
-        "of boxes (.csv, .pkl, .json)."
+        f"There is no person detector {name!r}. Give hog, yolox, onnx:FILE.onnx, or a "
+        "file of boxes (.csv, .pkl, .json)."
     )

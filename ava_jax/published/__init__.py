@@ -6,14 +6,15 @@
 """
 
 from ava_jax.published.cache import cached_path, damage, fetch
-from ava_jax.published.table import PublishedFile, find, get, table
+from ava_jax.published.table import PublishedFile, all_files, find, get, nearest
 
 __all__ = [
     "PublishedFile",
+    "all_files",
     "cached_path",
     "damage",
     "fetch",
     "find",
     "get",
-    "table",
+    "nearest",
 ]

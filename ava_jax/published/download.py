@@ -1,24 +1,21 @@
 """Downloads one file over HTTP: whole, with the right checksum, or not at all.
 
-`requests` speaks HTTP with proxies and time-outs, `filelock` lets one process at a
-time download a file, and `tqdm` draws the bar. Pooch has none of resuming, locks and
-checksums of eight digits: it gives every download a temporary file of its own, which it
-deletes after an error, and only its retries and renaming would have been used.
-huggingface_hub resumes, but only what its own servers describe.
+`requests` speaks HTTP with proxies and time-outs, `filelock` (`lock.py`) lets one
+process at a time download a file, and `tqdm` draws the bar. Pooch has none of resuming,
+locks and checksums of eight digits: it gives every download a temporary file of its
+own, which it deletes after an error, and only its retries and renaming would have been
+used. huggingface_hub resumes, but only what its own servers describe.
 
     AVA_JAX_MIRROR=URL   asked in place of the hosts; the path of a URL stays
     AVA_JAX_OFFLINE=1    nothing is downloaded
     HTTPS_PROXY, ...     as everywhere
 """
 
-import contextlib
 import os
 import pathlib
 import sys
 import time
-from collections.abc import Iterator
 
-import filelock
 import requests
 import tqdm
 import urllib3
@@ -26,6 +23,7 @@ import urllib3
 from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.published.checksum import mismatch
+from ava_jax.published.lock import only_process
 from ava_jax.published.mirror import mirrored
 
 # Seconds to connect, and between two pieces: a silent server is given up.
@@ -75,7 +73,7 @@ def download(
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path, request.name):
+        with only_process(path, f"downloading {request.name}"):
             if not path.is_file():  # now, after waiting for another process
                 _download(request)
     except OSError as error:
@@ -134,21 +132,6 @@ class _Request:
             return {}
         condition = {"If-Range": etag} if etag else {}
         return {"Range": f"bytes={self.received}-", **condition}
-
-
-@contextlib.contextmanager
-def _alone(path: pathlib.Path, name: str) -> Iterator[None]:
-    """Holds the lock of a file; the system releases it when a process is killed."""
-    lock = filelock.FileLock(path.with_name(path.name + ".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        _say(f"Another process is downloading {name}: waiting for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _download(request: _Request) -> None:

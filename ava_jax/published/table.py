@@ -63,7 +63,7 @@ class PublishedFile:
 
 
 @functools.cache
-def table() -> tuple[PublishedFile, ...]:
+def all_files() -> tuple[PublishedFile, ...]:
     """All published files."""
     text = resources.files("ava_jax.published").joinpath("files.json").read_text()
     rows = json.loads(text)
@@ -92,23 +92,24 @@ def find(name: str) -> PublishedFile:
     file = get(name)
     if file is None:
         raise UserError(
-            f"There is no published file {name!r}. {_nearest(name)}"
+            f"There is no published file {name!r}. {nearest(name)}"
             "scripts/published.py list shows all names."
         )
     return file
 
 
-def _nearest(name: str) -> str:
+def nearest(name: str) -> str:
+    """A sentence with the names that are most like one, and a space; or ''."""
     wanted = _key(name)
-    near = difflib.get_close_matches(wanted, _by_key(), n=5, cutoff=0.5)
-    near += [key for key in _by_key() if wanted in key]
-    names = list(dict.fromkeys(_by_key()[key].name for key in near))[:3]
+    similar = difflib.get_close_matches(wanted, _by_key(), n=5, cutoff=0.5)
+    similar += [key for key in _by_key() if wanted in key]
+    names = list(dict.fromkeys(_by_key()[key].name for key in similar))[:3]
     return f"The nearest are {', '.join(names)}. " if names else ""
 
 
 @functools.cache
 def _by_key() -> dict[str, PublishedFile]:
-    return {key: file for file in table() for key in keys(file)}
+    return {key: file for file in all_files() for key in keys(file)}
 
 
 def keys(file: PublishedFile) -> set[str]:

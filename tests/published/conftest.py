@@ -4,7 +4,8 @@ import hashlib
 
 import numpy as np
 import pytest
-from file_server import Served, file_server
+from file_server import Served
+from published_files import serving
 
 from ava_jax.published import PublishedFile, cached_path, download
 
@@ -12,14 +13,8 @@ from ava_jax.published import PublishedFile, cached_path, download
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """Asked in place of all hosts; the cache is empty, and nobody waits for long."""
-    monkeypatch.setattr(download, "BACK_OFF", 0.01)
     monkeypatch.setattr(download, "TIMEOUT", (1, 0.3))
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    with file_server() as server:
-        monkeypatch.setenv("AVA_JAX_OFFLINE", "0")
-        monkeypatch.setenv("AVA_JAX_MIRROR", server.url)
-        monkeypatch.setenv("AVA_JAX_CACHE", str(tmp_path / "cache"))
+    with serving(monkeypatch, tmp_path / "cache") as server:
         yield server
 
 

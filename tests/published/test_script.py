@@ -14,7 +14,7 @@ SCRIPT = pathlib.Path(__file__).parents[2] / "scripts/published.py"
 def script(publish, monkeypatch, capsys):
     """Runs a command on a table of two files: exit status, stdout, stderr."""
     files = (publish(digits=64, name="one")[0], publish(digits=0, name="another")[0])
-    monkeypatch.setattr(published, "table", lambda: files)
+    monkeypatch.setattr(published, "all_files", lambda: files)
     find = {file.name: file for file in files}.get
     fetch = published.fetch
     monkeypatch.setattr(published, "find", find)

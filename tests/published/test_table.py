@@ -19,13 +19,13 @@ FILE = (
 
 
 def test_every_name_and_place_is_of_one_file():
-    names = collections.Counter(k for file in published.table() for k in keys(file))
+    names = collections.Counter(k for file in published.all_files() for k in keys(file))
     assert [name for name, count in names.items() if count > 1] == []
-    places = {published.cached_path(file) for file in published.table()}
-    assert len(places) == len(published.table())
+    places = {published.cached_path(file) for file in published.all_files()}
+    assert len(places) == len(published.all_files())
 
 
-@pytest.mark.parametrize("file", published.table(), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", published.all_files(), ids=lambda file: file.name)
 def test_a_row_is_complete(file):
     kinds = ("detector", "pretrained", "person_detector", "proposals", "annotations")
     assert file.kind in kinds and file.release and file.dataset

@@ -53,7 +53,7 @@ def convert_file(
     """
     out = pathlib.Path(out)
     # One that was stopped, or found the disk full, left none that is whole.
-    if any(path.name.isdigit() for path in (out / store.FOLDER).glob("*")):
+    if store.is_trained(out):
         raise UserError(f"{out} holds a checkpoint already; give another directory.")
     digest, note = _digest(path)
     variables, report, layout = _convert(path, config, strict)
