@@ -289,7 +289,7 @@ MISTAKES = {
         r"opencv-doc.*--config.data.video=PATH",
     ),
     "batch": (
-        1,
+        2,
         ["--config=configs/mini.py", "--config.dry_run=True", "--config.train.batch=0"],
         r"config.train.batch is 0",
     ),
