@@ -102,6 +102,7 @@ def test_a_large_video_stays_beside_its_page(tmp_path, rng):
     assert out.stat().st_size > 6_000_000
     page = out.with_suffix(".html").read_text()
     assert "data:video/mp4" not in page and 'src="result.mp4"' in page
+    assert page.count("<figcaption>") == 5
 
 
 def test_options_reach_the_detector(tmp_path, film):

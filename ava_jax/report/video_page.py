@@ -15,6 +15,14 @@ class Sighting(NamedTuple):
     actions: Sequence[tuple[str, float]]  # name and score
 
 
+class Picture(NamedTuple):
+    """An annotated key frame."""
+
+    time: float  # seconds
+    people: int  # how many it shows
+    jpeg: bytes
+
+
 def render(
     title: str,
     video: str | bytes,
@@ -25,6 +33,8 @@ def render(
     threshold: float,
     colors: dict[int, style.Color],
     notes: Sequence[str] = (),
+    poster: bytes | None = None,
+    pictures: Sequence[Picture] = (),
 ) -> str:
     """Renders the page as HTML, which needs no network.
 
@@ -38,6 +48,9 @@ def render(
       threshold: initial minimum score of the actions shown.
       colors: colours of the people, as in the video.
       notes: sentences above the timeline.
+      poster: JPEG that is shown until the video plays.
+      pictures: key frames, shown if the video is not part of the page: it may have
+        been left behind.
     """
     shown = {"duration": round(duration, 3), "every": every, "threshold": threshold}
     is_file = isinstance(video, bytes)
@@ -46,6 +59,10 @@ def render(
         title=title,
         notes=notes,
         video=page.data_url(video, "video/mp4") if is_file else quote(video),
+        file=None if is_file else video,
+        poster=poster and page.data_url(poster),
+        pictures=[] if is_file else pictures,
+        has_people=bool(sightings),
         data=shown | _data(sightings, colors),
     )
 

@@ -16,6 +16,7 @@ from ava_jax.runtime import preemption
 from ava_jax.video.writer import VideoWriter
 from ava_jax.visualization import result_files
 from ava_jax.visualization.annotated_stream import AnnotatedStream, Options, open_stream
+from ava_jax.visualization.key_pictures import KeyPictures
 from ava_jax.visualization.progress import StreamProgress
 from ava_jax.visualization.video_visualizer import Annotator, track_color
 
@@ -60,10 +61,11 @@ def annotate_video(
     with contextlib.ExitStack() as stack:
         signals = stack.enter_context(preemption.handle_signals())
         stream = open_stream(detector, source, options, stack)
-        length = _write_video(stream, out, options, signals)
+        pictures = KeyPictures()
+        length = _write_video(stream, out, options, signals, pictures)
     if length is None:
         return "Stopped before the first key frame: nothing was written."
-    files = _write_data(detector, source, stream, length, out, options)
+    files = _write_data(detector, source, stream, length, out, options, pictures)
     seconds = time.monotonic() - started
     lines = []
     if signals.stop_requested:
@@ -77,6 +79,7 @@ def _write_video(
     out: pathlib.Path,
     options: Options,
     signals: preemption.PreemptionHandler,
+    pictures: KeyPictures,
 ) -> float | None:
     """Writes the annotated video; its length in seconds, None if it is empty."""
     first = next(stream.frames, None)
@@ -93,7 +96,9 @@ def _write_video(
             who = frame.people
             actions = who.actions(options.threshold, _TOP)
             picture = annotator.draw(frame.image, who.boxes, who.track_ids, actions)
-            writer.write(picture, frame.time - first.time)
+            time_here = frame.time - first.time
+            writer.write(picture, time_here)
+            pictures.add(time_here, who.time - first.time, len(who.boxes), picture)
             progress.update(frame)
             last = frame.time
             if signals.stop_requested:
@@ -116,6 +121,7 @@ def _write_data(
     length: float,
     out: pathlib.Path,
     options: Options,
+    pictures: KeyPictures,
 ) -> list[pathlib.Path]:
     """Writes page, CSV and JSON lines, and returns their paths."""
     page, csv, lines = _data_files(out)
@@ -139,7 +145,9 @@ def _write_data(
         every=options.every,
         threshold=options.threshold,
         colors={n: track_color(n) for n in _numbers(stream.results)},
-        notes=[_found(stream)],
+        notes=[_found(stream), *_advice(stream, options)],
+        poster=pictures.poster(),
+        pictures=pictures.evenly_spread(),
     )
     files.replace(page, text)
     return [page, csv, lines]
@@ -170,14 +178,19 @@ def _found(stream: AnnotatedStream) -> str:
     return f"{who} found at {moments} key frame{'s' if moments != 1 else ''}."
 
 
+def _advice(stream: AnnotatedStream, options: Options) -> list[str]:
+    """What to try if HOG has found nobody."""
+    if options.people != "hog" or _numbers(stream.results):
+        return []
+    return [
+        "HOG finds only people who are seen whole and upright; --detector "
+        "onnx:FILE.onnx takes a better detector, --person-score a lower score."
+    ]
+
+
 def _summary(
     stream: AnnotatedStream, length: float, seconds: float, options: Options
 ) -> list[str]:
-    lines = [_found(stream)]
-    if options.people == "hog" and not _numbers(stream.results):
-        lines.append(
-            "HOG finds only people who are seen whole and upright; --detector "
-            "onnx:FILE.onnx takes a better detector, --person-score a lower score."
-        )
+    lines = [_found(stream), *_advice(stream, options)]
     speed = f"{length / seconds:.2f}x real time"
     return [*lines, f"{length:.1f} s of video in {seconds:.1f} s, {speed}."]

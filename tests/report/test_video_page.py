@@ -13,7 +13,7 @@ from selenium.webdriver.support.select import Select
 from video_files import pictures
 
 from ava_jax.report import style, video_page
-from ava_jax.report.video_page import Sighting
+from ava_jax.report.video_page import Picture, Sighting
 from ava_jax.video.writer import VideoWriter
 
 NASTY = '</script><script>alert("1")</script> & "quoted"'
@@ -165,10 +165,62 @@ def test_a_click_goes_there(opened):
 
 def test_nobody(browser, tmp_path):
     path = tmp_path / "page.html"
-    path.write_text(render(video=b"", sightings=[]))
+    path.write_text(render(video=b"", sightings=[], notes=["Nobody.", "Try HOG."]))
     open_page(browser, path)
-    assert found(browser, "#count") == ["No person was found in this video."]
-    assert not found(browser, ".person")
+    assert found(browser, "p") == ["Nobody. Try HOG.", ""]
+    # Filters of nobody would be in the way.
+    assert not browser.find_element(By.ID, "action").is_displayed()
+    assert complaints(browser) == []
+
+
+def test_two_times_that_read_the_same_are_one(browser, tmp_path):
+    path = tmp_path / "page.html"
+    sightings = [Sighting(t, n, [(WALK, 0.9)]) for t, n in ((3, 1), (5, 2), (6, 2))]
+    path.write_text(render(video=b"", sightings=sightings, every=0.5))
+    open_page(browser, path)
+    assert found(browser, ".person h3 .soft") == ["at 0:03", "0:05 to 0:06"]
+    titles = browser.find_elements(By.CSS_SELECTOR, ".track button")
+    said = [title.get_attribute("title") for title in titles]
+    assert said[0] == "walk, 0:02 to 0:03, score up to 0.90"
+
+
+JPEG = b"\xff\xd8 made up"
+PICTURES = [Picture(2.0, 1, JPEG), Picture(8.25, 0, JPEG)]
+
+
+def test_key_frames_stand_in_for_a_video_that_was_left_behind():
+    page = render(poster=JPEG, pictures=PICTURES)
+    outline = Outline(page)
+    (video,) = outline.all("video")
+    url = "data:image/jpeg;base64,/9ggbWFkZSB1cA=="
+    assert video["src"] == "film.mp4" and video["poster"] == url
+    assert "The video is the file film.mp4 beside this page." in page
+    assert [image["src"] for image in outline.all("img")] == [url, url]
+    assert "<figcaption>8.2 s</figcaption>" in page
+    # A video that is part of the page cannot be left behind.
+    page = render(video=b"video", poster=JPEG, pictures=PICTURES)
+    assert not Outline(page).all("img") and "beside this page" not in page
+
+
+def test_a_click_on_a_key_frame_goes_there(browser, film):
+    path = film.with_name("stills.html")
+    path.write_text(render(pictures=PICTURES))
+    open_page(browser, path, width=390)
+    # By a script, because a made-up JPEG has no size to click at.
+    browser.execute_script("document.querySelectorAll('.still')[1].click()")
+    now = browser.execute_script("return document.getElementById('video').currentTime")
+    assert now == 8.25
+
+
+@pytest.mark.parametrize(("width", "expected"), [(1280, 6), (390, 4)])
+def test_one_person_does_not_fill_a_phone(browser, tmp_path, width, expected):
+    actions = [(f"action {i}", 0.9) for i in range(6)]
+    path = tmp_path / "page.html"
+    path.write_text(render(video=b"", sightings=[Sighting(3, 1, actions)]))
+    open_page(browser, path, width=width)
+    assert len(found(browser, ".lane")) == expected
+    height = browser.find_element(By.CSS_SELECTOR, ".person").size["height"]
+    assert height < 250
 
 
 def test_many_people_come_in_portions(browser, tmp_path):

@@ -5,7 +5,8 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const video = $("video");
 const PAGE = 100; // people shown at first, and added by every click on the button
-const LANES = 8; // largest number of actions shown for a person
+// Largest number of actions shown for a person: one person does not fill a phone.
+const LANES = matchMedia("(max-width: 30rem)").matches ? 4 : 8;
 let shown = PAGE;
 
 function element(tag, text, attributes = {}) {
@@ -24,6 +25,12 @@ function clock(seconds) {
   const minutes = Math.floor(whole / 60) % 60;
   const rest = `${two(whole % 60)}`;
   return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
+}
+
+// Two times that read the same are one moment.
+function period(start, end) {
+  const [from, to] = [clock(start), clock(end)];
+  return from === to ? `at ${from}` : `${from} to ${to}`;
 }
 
 const left = (time) => `${(100 * Math.min(time / data.duration, 1)).toFixed(3)}%`;
@@ -71,7 +78,7 @@ function lane(person, action, times) {
   const row = element("div", "", { class: "lane" });
   const track = element("div", "", { class: "track" });
   for (const [start, end, score] of times) {
-    const description = `${data.actions[action]}, ${clock(start)} to ${clock(end)}, ` +
+    const description = `${data.actions[action]}, ${period(start, end)}, ` +
       `score up to ${score.toFixed(2)}`;
     const button = element("button", "", { "aria-label": description, title: description });
     button.style.left = left(start);
@@ -104,7 +111,7 @@ function card(person, found) {
   chip.style.background = person.color;
   chip.style.color = person.ink;
   const times = person.moments.map(([time]) => time);
-  const seen = `${clock(times[0])} to ${clock(times[times.length - 1])}`;
+  const seen = period(times[0], times[times.length - 1]);
   title.append(chip, element("span", seen, { class: "soft" }));
   made.append(title);
   for (const [action, times] of found.slice(0, LANES)) {
@@ -126,9 +133,8 @@ function draw() {
   const cards = matching.slice(0, shown).map(([person, found]) => card(person, found));
   $("people").replaceChildren(...cards);
   $("more").hidden = matching.length <= shown;
-  $("count").textContent = data.people.length
-    ? `${matching.length} of ${data.people.length} people. Click to go to a moment.`
-    : "No person was found in this video.";
+  $("count").textContent =
+    `${matching.length} of ${data.people.length} people. Click to go to a moment.`;
   mark();
 }
 
@@ -160,6 +166,9 @@ function start() {
   $("action").addEventListener("change", () => { shown = PAGE; draw(); });
   $("score").addEventListener("input", () => { shown = PAGE; draw(); });
   $("more").addEventListener("click", () => { shown += PAGE; draw(); });
+  for (const still of document.querySelectorAll(".still")) {
+    still.addEventListener("click", () => go(Number(still.dataset.time)));
+  }
   video.addEventListener("timeupdate", mark);
   video.addEventListener("seeked", mark);
   draw();
