@@ -1,11 +1,13 @@
 """Shows the actions of the people in a video.
 
-python scripts/demo_video.py VIDEO --checkpoint DIR --out result.mp4
+    python scripts/demo_video.py VIDEO --checkpoint NAME --out result.mp4
 
-writes the annotated video, result.html (a page with a timeline), result.csv
-(detections in AVA's format) and result.jsonl. VIDEO is a file, an address such as
-rtsp://..., or the number of a camera. Without VIDEO, the script uses a validation movie
-of the data set of the training; DIR is then its working directory (default: runs/mini).
+NAME is a published detector (scripts/published.py list), which is downloaded at its
+first use, the working directory of a training, or a converted checkpoint. The script
+writes the annotated video, result.html (a page with a timeline), result.csv (detections
+in AVA's format) and result.jsonl. VIDEO is a file, an address such as rtsp://..., or
+the number of a camera. Without VIDEO, the script uses a validation movie of the data
+set of the training; NAME is then its working directory (default: runs/mini).
 """
 
 import argparse
@@ -18,7 +20,9 @@ from ava_jax.errors import UserError
 from ava_jax.runtime.compilation_cache import use_cache
 
 _MINIATURE = "runs/mini"
-_OFFER = f"""Give the model: --checkpoint DIR, the working directory of a training or a
+_OFFER = f"""Give the model, such as the published
+  --checkpoint slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb
+(scripts/published.py list shows all), or the working directory of a training, a
 directory of scripts/convert_checkpoint.py, or a FILE.pth. Or train the miniature first:
   python -m ava_jax.main --config configs/mini.py --workdir {_MINIATURE}
 and show its model on one of its own movies:
@@ -32,15 +36,17 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("video", metavar="VIDEO", nargs="?", help="file, address or camera number")
     add(
         "--checkpoint",
-        metavar="DIR",
-        help="working directory, converted checkpoint, or PyTorch file with --config",
+        metavar="NAME",
+        help="published detector, working directory, converted checkpoint, or PyTorch "
+        "file with --config",
     )
     parser.add_config("configuration of a PyTorch file", required=False)
     add("--labels", metavar="FILE", help="label map (default: the checkpoint's)")
     add(
         "--detector",
         metavar="NAME",
-        help="person detector: hog, onnx:FILE, or a file of boxes (default: hog)",
+        help="person detector: auto (yolox if it is available, otherwise hog), yolox, "
+        "hog, onnx:FILE, or a file of boxes (default: auto)",
     )
     add(
         "--person-score",
@@ -105,7 +111,7 @@ def options(args: argparse.Namespace) -> dict:
     """Converts the arguments to the fields of `annotate_video.Options`."""
     same = ("person_score", "every", "threshold", "batch")
     return {name: getattr(args, name) for name in same} | {
-        "people": args.detector or "hog",
+        "people": args.detector or "auto",
         "smooth": not args.raw,
         "start": args.start or 0.0,
     }

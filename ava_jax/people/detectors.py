@@ -4,6 +4,7 @@ import os
 
 from ava_jax import published
 from ava_jax.errors import UserError
+from ava_jax.people.auto import auto_detector
 from ava_jax.people.files import PeopleByTime, read_people
 from ava_jax.people.hog import HogDetector
 from ava_jax.people.onnx_detector import OnnxDetector
@@ -20,8 +21,9 @@ def open_detector(
     """Opens what a command line calls a detector.
 
     Args:
-      name: 'hog', 'yolox' or another published detector, which is fetched,
-        'onnx:FILE' (or FILE.onnx), or a file of boxes: FILE.csv, .pkl or .json.
+      name: 'hog', 'yolox' or another published detector, which is fetched, 'auto'
+        (yolox, or hog if that is not available), 'onnx:FILE' (or FILE.onnx), or a
+        file of boxes: FILE.csv, .pkl or .json.
       frame_size: width and height of the video in pixels; needed by files.
       video: name of the video in a file of boxes that is of several.
       threshold: boxes with a lower score are left out; 0 to 1.
@@ -36,6 +38,8 @@ def open_detector(
     kind, _, path = name.partition(":")
     if name == "hog":
         return HogDetector(threshold)
+    if name == "auto":
+        return auto_detector(threshold)
     file = None if os.path.exists(name) else published.get(name)
     if file is not None and file.kind == "person_detector":
         return OnnxDetector(published.fetch(file), threshold)
@@ -51,6 +55,6 @@ def open_detector(
         expected = f"a name that ends in {', '.join(FILES)} or .onnx"
         raise UserError(f"{name}: not known as a file of boxes, expected {expected}")
     raise UserError(
-        f"There is no person detector {name!r}. Give hog, yolox, onnx:FILE.onnx, or a "
-        "file of boxes (.csv, .pkl, .json)."
+        f"There is no person detector {name!r}. Give auto, yolox, hog, onnx:FILE.onnx, "
+        "or a file of boxes (.csv, .pkl, .json)."
     )
