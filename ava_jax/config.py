@@ -28,7 +28,8 @@ def load(path: str) -> ml_collections.ConfigDict:
     if not pathlib.Path(file).is_file():
         raise UserError(
             f"There is no configuration file {file}. Those of this project are "
-            "configs/mini.py, own.py, slowfast.py, slowonly.py and pyslowfast.py."
+            "configs/mini.py, own.py, slowfast.py, slowonly.py, i3d.py and "
+            "pyslowfast.py."
         )
     get_config = runpy.run_path(file)["get_config"]
     if variant and not inspect.signature(get_config).parameters:
@@ -80,6 +81,30 @@ def use_custom_classes(config: ml_collections.ConfigDict) -> None:
     config.model.num_classes = len(CUSTOM_CLASSES) + 1
 
 
+def use_sample_files(config: ml_collections.ConfigDict, name: str) -> None:
+    """Names the files of a small data set that comes with the project."""
+    config.data.source = name
+    config.data.root = ""  # data/ in the working directory
+    config.data.labels = f"annotations/{name}_action_list.pbtxt"
+    for split_name in ("train", "val"):
+        files = config.data[split_name]
+        files.boxes = f"annotations/{name}_{split_name}.csv"
+        files.exclusions = f"annotations/{name}_{split_name}_excluded_timestamps.csv"
+        files.proposals = f"annotations/{name}_proposals_{split_name}.pkl"
+
+
+def use_vtest(config: ml_collections.ConfigDict) -> None:
+    """Makes the data set of OpenCV's street video `vtest.avi`."""
+    use_sample_files(config, "vtest")
+    config.data.video = ""  # path of vtest.avi
+    config.data.fps = 10
+    config.data.timestamp_start = 0
+    config.data.class_ids = (12, 14, 17)
+    config.model.num_classes = 4
+    config.data.person_score = 0.5  # HOG's scores are about probabilities
+    config.data.max_boxes = 12
+
+
 def default() -> ml_collections.ConfigDict:
     """The configuration that every recipe starts from."""
     config = ml_collections.ConfigDict()
@@ -100,7 +125,8 @@ def default() -> ml_collections.ConfigDict:
 def model() -> ml_collections.ConfigDict:
     """The network: everything that `ava_jax.models.build_detector` reads."""
     config = ml_collections.ConfigDict()
-    config.backbone = "slowfast"  # or 'slowonly'
+    config.backbone = "slowfast"  # or 'slowonly', 'i3d'
+    # I3D's layers are fixed: it ignores depth, width and all up to nonlocal_pool.
     config.depth = 50  # or 10, 14, 18, 26, 34, 101, 152
     config.width = 64  # channels of the (slow) stem
     config.num_classes = 81  # class 0 is reserved: never scored, never trained
