@@ -38,19 +38,9 @@ def _small_slowfast(config):
     config.eval.batch = 8
 
 
-def _files(config, name):
-    config.data.labels = f"annotations/{name}_action_list.pbtxt"
-    for split in ("train", "val"):
-        files = config.data[split]
-        files.boxes = f"annotations/{name}_{split}.csv"
-        files.exclusions = f"annotations/{name}_{split}_excluded_timestamps.csv"
-        files.proposals = f"annotations/{name}_proposals_{split}.pkl"
-
-
 def _mini(config):
     _small_slowfast(config)
-    _files(config, "mini")
-    config.data.source = "mini"
+    ava_config.use_sample_files(config, "mini")
     config.data.mini = ml_collections.ConfigDict(
         {
             "seed": 0,
@@ -61,7 +51,6 @@ def _mini(config):
             "width": 192,
         }
     )
-    config.data.root = ""
     config.data.fps = 10
     config.data.timestamp_start = 100
     config.data.class_ids = (7, 8, 11, 12, 14, 17, 69)
@@ -70,19 +59,11 @@ def _mini(config):
 
 def _vtest(config):
     _small_slowfast(config)
-    _files(config, "vtest")
-    config.data.source = "vtest"
-    config.data.video = ""  # path of OpenCV's vtest.avi
-    config.data.root = ""
-    config.data.fps = 10
-    config.data.timestamp_start = 0
-    config.data.class_ids = (12, 14, 17)
-    config.model.num_classes = 4
+    ava_config.use_vtest(config)
     # People are 30 to 150 pixels high in frames of 576.
     config.data.train_short_side = (256, 288)
     config.data.crop = 192
     config.data.test_short_side = 256
-    config.data.person_score = 0.5  # HOG's scores are about probabilities
     config.optim.lr = 0.1
     config.train.epochs = 20
     config.eval.every_epochs = 10

@@ -108,7 +108,7 @@ def _read_file(path, config):
         shapes = source_state.rename(tensors).shapes
         found = architecture.name(architecture.read_architecture(shapes))
         raise UserError(
-            f"{path} is a {found}, but does not say how its clips are sampled. Give "
+            f"{path} holds {found}, but does not say how its clips are sampled. Give "
             "the configuration that it was trained with: "
             'config="configs/slowfast.py:VARIANT", or slowonly.py, pyslowfast.py.'
         )

@@ -9,6 +9,8 @@ from ava_jax.config.recipes import (
     load,
     use_ava22,
     use_custom_classes,
+    use_sample_files,
+    use_vtest,
 )
 
 __all__ = [
@@ -20,4 +22,6 @@ __all__ = [
     "load",
     "use_ava22",
     "use_custom_classes",
+    "use_sample_files",
+    "use_vtest",
 ]

@@ -32,6 +32,7 @@ def model() -> ml_collections.ConfigDict:
     """The network: everything that `ava_jax.models.build_detector` reads."""
     config = ml_collections.ConfigDict()
     config.backbone = "slowfast"  # the network below the RoI head
+    # I3D's layers are fixed: it ignores depth, width and all up to nonlocal_pool.
     config.depth = 50  # layers of the ResNet
     config.width = 64  # channels of the (slow) stem
     config.num_classes = 81  # class 0 is reserved: never scored, never trained

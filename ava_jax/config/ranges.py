@@ -90,7 +90,7 @@ RANGES = {
     "init_from": _ANYTHING,
     "dry_run": _SWITCH,
     "profile": Range("'', or first and last step such as '10-15'", _is_profile),
-    "model.backbone": _one_of("slowfast", "slowonly"),
+    "model.backbone": _one_of("slowfast", "slowonly", "i3d"),
     "model.depth": _one_of(10, 14, 18, 26, 34, 50, 101, 152),
     "model.width": _whole(1),
     "model.num_classes": _whole(2),

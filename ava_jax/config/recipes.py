@@ -30,7 +30,8 @@ def load(path: str) -> ml_collections.ConfigDict:
     if not path.is_file():
         raise UserError(
             f"There is no configuration file {file}. Those of this project are "
-            "configs/mini.py, own.py, slowfast.py, slowonly.py and pyslowfast.py."
+            "configs/mini.py, own.py, slowfast.py, slowonly.py, i3d.py and "
+            "pyslowfast.py."
         )
     get_config = runpy.run_path(str(path))["get_config"]
     if variant and not inspect.signature(get_config).parameters:
@@ -80,3 +81,27 @@ def use_custom_classes(config: ml_collections.ConfigDict) -> None:
     """Learns only MMAction2's 16 `custom_classes`, as classes 1 to 16."""
     config.data.class_ids = CUSTOM_CLASSES
     config.model.num_classes = len(CUSTOM_CLASSES) + 1
+
+
+def use_sample_files(config: ml_collections.ConfigDict, name: str) -> None:
+    """Names the files of a small data set that comes with the project."""
+    config.data.source = name
+    config.data.root = ""  # data/ in the working directory
+    config.data.labels = f"annotations/{name}_action_list.pbtxt"
+    for split_name in ("train", "val"):
+        files = config.data[split_name]
+        files.boxes = f"annotations/{name}_{split_name}.csv"
+        files.exclusions = f"annotations/{name}_{split_name}_excluded_timestamps.csv"
+        files.proposals = f"annotations/{name}_proposals_{split_name}.pkl"
+
+
+def use_vtest(config: ml_collections.ConfigDict) -> None:
+    """Makes the data set of OpenCV's street video `vtest.avi`."""
+    use_sample_files(config, "vtest")
+    config.data.video = ""  # path of vtest.avi
+    config.data.fps = 10
+    config.data.timestamp_start = 0
+    config.data.class_ids = (12, 14, 17)
+    config.model.num_classes = 4
+    config.data.person_score = 0.5  # HOG's scores are about probabilities
+    config.data.max_boxes = 12

@@ -41,17 +41,23 @@ class BatchNorm(nn.Module):
         `PerReplica`, the device's own part; 'frozen', the running ones, which are
         not updated (MMAction2's `norm_eval`).
       zero_scale: start `scale` at zero, not one.
+      use_scale: whether there is a `scale`.
+      epsilon: added to the variance.
     """
 
     mode: str | PerReplica = "global"
     zero_scale: bool = False
+    use_scale: bool = True
+    epsilon: float = EPSILON
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Returns `x` normalised, in its own dtype; updates statistics in training."""
         shape = (x.shape[-1],)
         ones, zeros = nn.initializers.ones, nn.initializers.zeros
-        scale = self.param("scale", zeros if self.zero_scale else ones, shape)
+        scale = 1
+        if self.use_scale:
+            scale = self.param("scale", zeros if self.zero_scale else ones, shape)
         bias = self.param("bias", zeros, shape)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         running_var = self.variable("batch_stats", "var", jnp.ones, shape)
@@ -67,7 +73,7 @@ class BatchNorm(nn.Module):
             running_var.value = _mix(running_var.value, new[1])
             for name, value in zip(("mean", "var"), new):
                 self.sow(MOMENTS, name, value, reduce_fn=lambda _, value: value)
-        factor = scale * jax.lax.rsqrt(var + EPSILON)
+        factor = scale * jax.lax.rsqrt(var + self.epsilon)
         # One multiply-add an element; the products are float32 whatever x is.
         return (x * factor + (bias - mean * factor)).astype(x.dtype)
 

@@ -7,6 +7,7 @@ difference.
 """
 
 import functools
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
@@ -26,21 +27,31 @@ def conv3d(
     kernel: jax.Array,
     strides: tuple[int, int, int] = (1, 1, 1),
     dilation: int = 1,
+    padding: str = "symmetric",
 ) -> jax.Array:
-    """Convolution with zero padding of (k - 1) // 2 * dilation on every side.
+    """Convolution with zero padding.
 
     Args:
       x: (B, T, H, W, in).
-      kernel: (kT, kH, kW, in, out), of the dtype of `x`.
+      kernel: (kT, kH, kW, in, out), of the dtype of `x`; odd sizes.
       strides: steps in time, height and width.
       dilation: spacing of the kernel's cells in height and width.
+      padding: 'symmetric', (k - 1) // 2 * dilation on every side, as torch's models
+        have it; 'same', TensorFlow's, which pads less, and less before than after,
+        where the stride divides the size.
 
     Returns:
-      (B, T', H', W', out), sizes as in torch's `Conv3d`.
+      (B, T', H', W', out), sizes divided by the strides and rounded up.
     """
     k_t, k_h, k_w = kernel.shape[:3]
-    if stem_conv.fits(kernel.shape, strides, dilation):
+    symmetric = padding == "symmetric"
+    if symmetric and stem_conv.fits(kernel.shape, strides, dilation):
         return stem_conv.stem_conv(x, kernel)
+    effective = (k_t, *((k - 1) * dilation + 1 for k in (k_h, k_w)))
+    if symmetric:
+        pads = [((k - 1) // 2,) * 2 for k in effective]
+    else:
+        pads = same_pads(x.shape[1:4], effective, strides)
     if k_h == k_w == 1:
         if strides[1:] != (1, 1):
             # XLA's GPU compiler (of jax 0.11.2, say) aborts when it fuses the slice
@@ -50,29 +61,39 @@ def conv3d(
             x = jax.lax.optimization_barrier(x)
         if k_t == 1:
             return _product(x[:, :: strides[0]], kernel[0, 0, 0])
-        return _conv_time(x, kernel[:, 0], strides[0])
+        return _conv_time(x, kernel[:, 0], strides[0], pads[0])
     if k_t == 1:
-        return _conv_space(x[:, :: strides[0]], kernel[0], strides[1:], dilation)
+        x = x[:, :: strides[0]]
+        return _conv_space(x, kernel[0], strides[1:], pads[1:], dilation)
     # Time shifts become channels, which a 2D convolution then sums over.
-    x = _stack_shifts(x, k_t, strides[0])
+    x = _stack_shifts(x, k_t, strides[0], pads[0])
     kernel = jnp.moveaxis(kernel, 0, 2).reshape(k_h, k_w, -1, kernel.shape[-1])
-    return _conv_space(x, kernel, strides[1:], dilation)
+    return _conv_space(x, kernel, strides[1:], pads[1:], dilation)
 
 
-def _conv_space(x, kernel, strides, dilation):
+def same_pads(
+    sizes: Sequence[int], window: Sequence[int], strides: Sequence[int]
+) -> list[tuple[int, int]]:
+    """TensorFlow's padding 'SAME': cells before and after each axis."""
+    pads = []
+    for size, k, stride in zip(sizes, window, strides, strict=True):
+        total = max((-(-size // stride) - 1) * stride + k - size, 0)
+        pads.append((total // 2, total - total // 2))
+    return pads
+
+
+def _conv_space(x, kernel, strides, pads, dilation):
     """2D convolution of every frame; `kernel` (kH, kW, in, out)."""
     frames = x.reshape(-1, *x.shape[2:])
-    pads = [((k - 1) // 2 * dilation,) * 2 for k in kernel.shape[:2]]
     out = _conv2d(frames, kernel, strides, pads, dilation)
     return out.reshape(*x.shape[:2], *out.shape[1:])
 
 
-def _conv_time(x, kernel, stride):
+def _conv_time(x, kernel, stride, pad):
     """Convolution along time; `kernel` (kT, 1, in, out)."""
     batch, time, height, width, channels = x.shape
-    pads = [((kernel.shape[0] - 1) // 2,) * 2, (0, 0)]
     columns = x.reshape(batch, time, height * width, channels)
-    out = _conv2d(columns, kernel, (stride, 1), pads, 1)
+    out = _conv2d(columns, kernel, (stride, 1), [pad, (0, 0)], 1)
     return out.reshape(batch, -1, height, width, kernel.shape[-1])
 
 
@@ -169,11 +190,10 @@ def _transposed_product(a, b):
     return jax.lax.map(product, jnp.arange(2)).reshape(-1, b.shape[1])
 
 
-def _stack_shifts(x, size, stride):
+def _stack_shifts(x, size, stride, pad):
     """Every window of `size` frames, side by side in the channels."""
-    pad = (size - 1) // 2
     frames = (x.shape[1] - 1) // stride + 1
-    x = jnp.pad(x, ((0, 0), (pad, pad), (0, 0), (0, 0), (0, 0)))
+    x = jnp.pad(x, ((0, 0), pad, (0, 0), (0, 0), (0, 0)))
     last = (frames - 1) * stride + 1
     shifts = [x[:, i : i + last : stride] for i in range(size)]
     return jnp.concatenate(shifts, axis=-1)
@@ -187,6 +207,7 @@ class Conv(nn.Module):
       kernel_size: (kT, kH, kW).
       strides: in time, height and width.
       dilation: of height and width.
+      padding: of `conv3d`.
       bias: whether there is one.
       dtype: of the computation; parameters are float32.
       kernel_init: initialiser of the kernel.
@@ -196,6 +217,7 @@ class Conv(nn.Module):
     kernel_size: tuple[int, int, int] = (1, 1, 1)
     strides: tuple[int, int, int] = (1, 1, 1)
     dilation: int = 1
+    padding: str = "symmetric"
     bias: bool = False
     dtype: str = "float32"
     kernel_init: nn.initializers.Initializer = kaiming
@@ -206,7 +228,8 @@ class Conv(nn.Module):
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
         x = x.astype(self.dtype)
-        x = conv3d(x, kernel.astype(self.dtype), self.strides, self.dilation)
+        kernel = kernel.astype(self.dtype)
+        x = conv3d(x, kernel, self.strides, self.dilation, self.padding)
         if self.bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             x = x + bias.astype(self.dtype)
@@ -265,3 +288,23 @@ def max_pool(x: jax.Array) -> jax.Array:
         for j in range(3)
     ]
     return functools.reduce(jnp.maximum, shifts)
+
+
+def max_pool_same(
+    x: jax.Array, window: tuple[int, int, int], strides: tuple[int, int, int]
+) -> jax.Array:
+    """Max pool over (B, T, H, W, C) with TensorFlow's padding 'SAME'.
+
+    One axis after the other, as a maximum of shifted maps: see `max_pool`.
+    """
+    pads = same_pads(x.shape[1:4], window, strides)
+    for axis, size, stride, pad in zip((1, 2, 3), window, strides, pads):
+        cells = -(-x.shape[axis] // stride)
+        widths = [pad if i == axis else (0, 0) for i in range(5)]
+        padded = jnp.pad(x, widths, constant_values=-jnp.inf)
+        last = (cells - 1) * stride + 1
+        shifts = [
+            jax.lax.slice_in_dim(padded, i, i + last, stride, axis) for i in range(size)
+        ]
+        x = functools.reduce(jnp.maximum, shifts)
+    return x

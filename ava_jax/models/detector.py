@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 
 from ava_jax.errors import UserError
+from ava_jax.models import i3d
 from ava_jax.models.batch_norm import PerReplica
 from ava_jax.models.precision import at_least_float32
 from ava_jax.models.resnet3d import DEPTHS, NonLocal, ResNet3d, StageSpec
@@ -130,7 +131,7 @@ class Detector(nn.Module):
     `backbone.layer1.0.conv1.conv.weight`.
     """
 
-    backbone: ResNet3d | SlowFast
+    backbone: ResNet3d | SlowFast | i3d.InceptionI3d
     roi_head: RoIHead
 
     def __call__(
@@ -180,7 +181,7 @@ def build_detector(
         temporal_pool=model.temporal_pool,
         context=model.context,
         resolution=model.roi_resolution,
-        stride=16 * model.res5_stride,
+        stride=_map_stride(model),
         aligned=model.roi_aligned,
     )
     return Detector(_BACKBONES[model.backbone](model, norm), roi_head)
@@ -233,6 +234,11 @@ def _smallest_inputs(model):
     return clips, jnp.zeros((1, 1, 4))
 
 
+def _map_stride(model):
+    # I3D's map is taken before its fifth stage.
+    return 16 if model.backbone == "i3d" else 16 * model.res5_stride
+
+
 def trainable(model: ml_collections.ConfigDict, params: Any) -> Any:
     """Which parameters are not of frozen stages: a tree of bools like `params`.
 
@@ -244,15 +250,32 @@ def trainable(model: ml_collections.ConfigDict, params: Any) -> Any:
       model: `config.model`.
       params: of its detector.
     """
-    frozen = {"conv1", "conv1_lateral"} if model.frozen_stages >= 0 else set()
-    for i in range(1, model.frozen_stages + 1):
-        frozen |= {f"layer{i}", f"layer{i}_lateral"}
+    if model.backbone == "i3d":
+        frozen = i3d.stages_up_to(model.frozen_stages + 1)
+    else:
+        frozen = _frozen_layers(model.frozen_stages)
 
     def is_trainable(path, _):
         keys = [entry.key for entry in path]
         return keys[0] != "backbone" or not frozen.intersection(keys[1:3])
 
     return jax.tree.map_with_path(is_trainable, params)
+
+
+def _frozen_layers(stages):
+    frozen = {"conv1", "conv1_lateral"} if stages >= 0 else set()
+    for i in range(1, stages + 1):
+        frozen |= {f"layer{i}", f"layer{i}_lateral"}
+    return frozen
+
+
+def _i3d(model, norm):
+    return i3d.InceptionI3d(
+        norm=norm,
+        frozen_stages=model.frozen_stages,
+        remat=tuple(model.remat),
+        dtype=model.dtype,
+    )
 
 
 def _slowonly(model, norm):
@@ -266,7 +289,7 @@ def _slowfast(model, norm):
 
 
 # config.model.backbone -> function from `config.model` and the norm to the module.
-_BACKBONES = {"slowonly": _slowonly, "slowfast": _slowfast}
+_BACKBONES = {"slowonly": _slowonly, "slowfast": _slowfast, "i3d": _i3d}
 
 
 def _slow_pathway(model, norm):
@@ -326,8 +349,9 @@ def _check_config(model):
     for field, least in MINIMA.items():
         if model[field] < least:
             _refuse(model, field, f"{least} or more")
-    if model.frozen_stages > 4:
-        _refuse(model, "frozen_stages", "at most 4")
+    last = 3 if model.backbone == "i3d" else 4
+    if model.frozen_stages > last:
+        _refuse(model, "frozen_stages", f"at most {last}")
     if not 0 <= model.dropout < 1:
         _refuse(model, "dropout", "a rate of at least 0 and below 1")
     if model.width % model.fast_ratio:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from ava_jax.models.conv import conv3d, max_pool
+from ava_jax.models.conv import conv3d, max_pool, max_pool_same
 
 # Kernel, strides, dilation, channels: each that a detector uses. More than 32
 # channels take the hand-written gradient.
@@ -107,4 +107,64 @@ def test_max_pool_and_gradient(size, rng):
     # A cell that is the largest of several windows sums up to four gradients.
     np.testing.assert_allclose(
         to_x(gradient)[0], to_expected(gradient)[0], rtol=0, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("size", [*SIZES, (9, 8, 11)], ids=str)
+@pytest.mark.parametrize(
+    ("kernel_size", "strides"),
+    [
+        ((7, 7, 7), (2, 2, 2)),
+        ((3, 3, 3), (1, 1, 1)),
+        ((1, 3, 3), (1, 2, 2)),
+        ((3, 1, 1), (2, 1, 1)),
+        ((1, 1, 1), (1, 1, 1)),
+    ],
+)
+def test_same_padding_and_gradients(kernel_size, strides, size, rng):
+    x = rng.standard_normal((2, *size, 3)).astype(np.float32)
+    kernel = rng.standard_normal((*kernel_size, 3, 4)).astype(np.float32)
+
+    def reference(x, kernel):
+        layout = ("NDHWC", "DHWIO", "NDHWC")
+        return jax.lax.conv_general_dilated(
+            x, kernel, strides, "SAME", dimension_numbers=layout
+        )
+
+    found, pull_back = jax.vjp(
+        functools.partial(conv3d, strides=strides, padding="same"), x, kernel
+    )
+    expected, expected_pull_back = jax.vjp(reference, x, kernel)
+    gradient = rng.standard_normal(expected.shape).astype(np.float32)
+    results = (found, *pull_back(gradient))
+    references = (expected, *expected_pull_back(gradient))
+    for a, b in zip(results, references, strict=True):
+        assert a.shape == b.shape
+        # The same float32 products, summed in another order.
+        np.testing.assert_allclose(a, b, rtol=0, atol=3e-6 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("size", [*SIZES, (9, 8, 11)], ids=str)
+@pytest.mark.parametrize(
+    ("window", "strides"),
+    [
+        ((1, 3, 3), (1, 2, 2)),
+        ((3, 3, 3), (2, 2, 2)),
+        ((3, 3, 3), (1, 1, 1)),
+        ((2, 2, 2), (2, 2, 2)),
+    ],
+)
+def test_max_pool_same_and_gradient(window, strides, size, rng):
+    x = rng.standard_normal((2, *size, 3)).astype(np.float32)
+    reference = functools.partial(
+        nn.max_pool, window_shape=window, strides=strides, padding="SAME"
+    )
+    pool = functools.partial(max_pool_same, window=window, strides=strides)
+    found, to_x = jax.vjp(pool, x)
+    expected, to_expected = jax.vjp(reference, x)
+    np.testing.assert_array_equal(found, expected)
+    gradient = rng.standard_normal(expected.shape).astype(np.float32)
+    # A cell that is the largest of several windows sums up to 27 gradients.
+    np.testing.assert_allclose(
+        to_x(gradient)[0], to_expected(gradient)[0], rtol=0, atol=5e-6
     )

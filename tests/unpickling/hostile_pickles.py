@@ -79,7 +79,7 @@ def _array(
 
 
 def checkpoints(value: bytes) -> dict[str, bytes]:
-    """Name -> checkpoint of either layout, with the value in one place."""
+    """Name -> checkpoint of any layout, with the value in one place."""
     key = b"U\x01w"
     in_zip = {
         "the whole": value,
@@ -102,14 +102,28 @@ def checkpoints(value: bytes) -> dict[str, bytes]:
         "keys": (_MAGIC, b"M\xe9\x03", b"}", good, value),
         "stored key": (_MAGIC, b"M\xe9\x03", b"}", good, b"]" + value + b"a"),
     }
-    return {
-        f"zip, {name}": zipped(b"\x80\x02" + place + b".")
-        for name, place in in_zip.items()
-    } | {
-        f"legacy, {name}": b"".join(b"\x80\x02" + part + b"." for part in parts)
-        + bytes(40)
-        for name, parts in legacy.items()
+    flax = {
+        "variables": value,
+        "module": b"}U\x01k" + value + b"s",
+        "name": b"}" + value + _array() + b"s",
+        "shape": b"}U\x01k" + _array(shape=value) + b"s",
+        "data": b"}U\x01k" + _array(data=value) + b"s",
     }
+    return (
+        {
+            f"zip, {name}": zipped(b"\x80\x02" + place + b".")
+            for name, place in in_zip.items()
+        }
+        | {
+            f"legacy, {name}": b"".join(b"\x80\x02" + part + b"." for part in parts)
+            + bytes(40)
+            for name, parts in legacy.items()
+        }
+        | {
+            f"flax, {name}": b"\x80\x04}U\x06params" + place + b"s."
+            for name, place in flax.items()
+        }
+    )
 
 
 def _tensor(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ava_jax.checkpoints.pytorch.families import HEAD
+from ava_jax.models import i3d
 from ava_jax.models.resnet3d import DEPTHS, EXPANSION
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -22,6 +23,8 @@ def read_architecture(shapes: Shapes) -> dict[str, Any]:
       field -> value, of the fields that can be seen. `temporal_blocks` counts the
       blocks of res2..res5 of the (slow) pathway with a temporal kernel.
     """
+    if any(key.startswith("backbone.Mixed_") for key in shapes):
+        return {"backbone": "i3d"} | _head(shapes, i3d.channels("Mixed_4f"))
     two = any(key.startswith("backbone.slow_path.") for key in shapes)
     pathway = "backbone.slow_path." if two else "backbone."
     fields: dict[str, Any] = {"backbone": "slowfast" if two else "slowonly"}
@@ -31,7 +34,7 @@ def read_architecture(shapes: Shapes) -> dict[str, Any]:
     fields |= _blocks(shapes, pathway)
     if two:
         fields |= _laterals(shapes, fields.get("width"))
-    return fields | _head(shapes, fields)
+    return fields | _head(shapes, _channels(fields))
 
 
 def differences(
@@ -47,6 +50,8 @@ def differences(
 
 def name(fields: Mapping[str, Any]) -> str:
     """'SlowFast R50' and the like."""
+    if fields["backbone"] == "i3d":
+        return "I3D"
     backbone = {"slowonly": "SlowOnly", "slowfast": "SlowFast"}[fields["backbone"]]
     return f"{backbone} R{fields.get('depth', '?')}"
 
@@ -100,15 +105,22 @@ def _laterals(shapes, width):
     return fields
 
 
-def _head(shapes, fields):
+def _channels(fields):
+    """Of the map that the head looks at; None if the layers do not say it."""
+    if "width" not in fields or fields.get("depth") not in DEPTHS:
+        return None
+    block, _ = DEPTHS[fields["depth"]]
+    channels = fields["width"] * 8 * EXPANSION[block]
+    if "fast_ratio" in fields:
+        channels += channels // fields["fast_ratio"]
+    return channels
+
+
+def _head(shapes, channels):
     head = shapes.get(f"{HEAD}.weight")
     if head is None:
         return {}
     result = {"num_classes": head[0]}
-    if "width" in fields and fields.get("depth") in DEPTHS:
-        block, _ = DEPTHS[fields["depth"]]
-        channels = fields["width"] * 8 * EXPANSION[block]
-        if "fast_ratio" in fields:
-            channels += channels // fields["fast_ratio"]
+    if channels is not None:
         result["context"] = head[1] == 2 * channels
     return result

@@ -191,7 +191,7 @@ def _check_backbone(source, expected):
         differing = {"depth": differing["depth"]}
     if differing:
         raise UserError(
-            f"The checkpoint is a {architecture.name(there)}, the configuration a "
+            f"The checkpoint holds {architecture.name(there)}, the configuration has "
             f"{architecture.name(here)}: {_listed(differing)}. Choose the "
             "configuration that the checkpoint was trained with."
         )
@@ -253,9 +253,11 @@ def _broken_conventions(source, model):
         return ()
     fields = architecture.read_architecture(source.shapes)
     ignored = set()
-    if fields["backbone"] == "slowonly":
+    if fields["backbone"] != "slowfast":
         ignored.add("slow_sampling")
-    if not any(fields["nonlocal_blocks"]):
+    if fields["backbone"] == "i3d":
+        ignored |= {"res5_stride", "res5_dilation"}
+    if not any(fields.get("nonlocal_blocks", ())):
         ignored |= {"nonlocal_mode", "nonlocal_pool"}
     differing = {
         field: (value, model[field])

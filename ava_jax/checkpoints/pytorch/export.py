@@ -32,8 +32,9 @@ def export_file(path: str | os.PathLike, out: str | os.PathLike) -> list[str]:
     meta = {"config_name": config.name, "ava_jax_version": ava_jax.__version__}
     write_pytorch(out, to_state_dict(variables), meta)
     usual = workdir.as_dict(ava_config.default().model)
+    foreign = ("backbone",) if config.model.backbone == "i3d" else _FOREIGN
     return [
         f"config.model.{field} = {config.model[field]!r}"
-        for field in _FOREIGN
+        for field in foreign
         if workdir.as_dict(config.model)[field] != usual[field]
     ]

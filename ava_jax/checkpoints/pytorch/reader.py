@@ -1,10 +1,11 @@
 """Reads files that `torch.save` wrote, without torch, executing nothing.
 
-Three layouts occur among published checkpoints, under any ending:
+Four layouts occur among published checkpoints, under any ending:
 
 * 'zip' (torch 1.6 and later): an archive of a pickle and one entry per storage;
 * 'legacy' (before): pickles in a row, then the storages;
-* 'pickle': a plain pickle of NumPy arrays, as Caffe2 models were published.
+* 'pickle': a plain pickle of NumPy arrays, as Caffe2 models were published;
+* 'flax': a plain pickle of Flax variables, which get torch's layouts here.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
+from ava_jax.checkpoints.pytorch import flax_pickle
 from ava_jax.errors import UserError
 from ava_jax.unpickling import numpy_arrays
 from ava_jax.unpickling.interpreter import (
@@ -89,7 +91,7 @@ class PytorchFile:
     """What a checkpoint file holds.
 
     Attributes:
-      layout: 'zip', 'legacy' or 'pickle'.
+      layout: 'zip', 'legacy', 'pickle' or 'flax'.
       tensors: key -> array. Read-only; those of uncompressed files are views of
         the file, which takes no memory until they are used.
       metadata: what stands beside the tensors (`meta`, `epoch`, `cfg`, ...), as
@@ -168,6 +170,10 @@ def _read(file: BinaryIO, content: mmap.mmap) -> PytorchFile:
     if head[:1] not in (b"\x80", b"(", b"}"):
         raise RefusedError(f"it begins with {head!r}, as no such file does")
     value = _read_pickle(content)
+    if flax_pickle.is_variables(value):
+        file = _finish("flax", flax_pickle.flatten(value), _no_storage, len(content))
+        tensors = {key: flax_pickle.to_torch(x) for key, x in file.tensors.items()}
+        return dataclasses.replace(file, tensors=tensors)
     return _finish("pickle", value, _no_storage, len(content))
 
 

@@ -209,8 +209,9 @@ def _crop(key):
 @pytest.mark.parametrize(
     ("change", "fields", "message"),
     [
-        (None, {"depth": 26}, "SlowFast R14, the configuration a SlowFast R26"),
-        (None, {"backbone": "slowonly"}, "SlowFast R14, the configuration a SlowOnly"),
+        (None, {"depth": 26}, "SlowFast R14, the configuration has SlowFast R26"),
+        (None, {"backbone": "slowonly"}, "SlowFast R14, the configuration has SlowO"),
+        (None, {"backbone": "i3d"}, "SlowFast R14, the configuration has I3D"),
         (None, {"width": 16}, "config.model.width is 16, the checkpoint has 8"),
         (None, {"lateral_kernel": 7}, "config.model.lateral_kernel is 7"),
         (None, {"lateral_norm": True}, "config.model.lateral_norm is True"),

