@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ava_jax import command_line, published
+from ava_jax.published import zoo_page
 
 _KINDS = ("detector", "pretrained", "person_detector", "proposals", "annotations")
 
@@ -31,6 +32,11 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
     add = add_command("list", _list, "list the published files")
     add("--kind", choices=_KINDS, help="only files of this kind")
+    add(
+        "--markdown",
+        action="store_true",
+        help="print the tables of docs/model_zoo.md instead",
+    )
     add = add_command("fetch", _fetch, "download files and print their paths")
     add("names", metavar="NAME", nargs="+", help="name of a published file")
     add = add_command("where", _where, "print where files are, or would be")
@@ -47,6 +53,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _list(args) -> int:
+    if args.markdown:
+        print(zoo_page.tables(), end="")
+        return 0
     rows = [("name", "kind", "mAP", "data set", "")]
     for file in published.all_files():
         if args.kind in (None, file.kind):

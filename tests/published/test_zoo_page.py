@@ -1,0 +1,31 @@
+"""docs/model_zoo.md is what the table says."""
+
+import pathlib
+import re
+
+from ava_jax import published
+from ava_jax.published import zoo_page
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs/model_zoo.md"
+
+
+def test_the_page_is_made_from_the_table():
+    text = PAGE.read_text()
+    made = text[text.index("## Detectors\n") :]
+    assert made == zoo_page.tables()  # scripts/published.py list --markdown
+
+
+def test_every_file_is_on_the_page():
+    text = zoo_page.tables()
+    for file in published.all_files():
+        assert f"`{file.name}`" in text or f"### {file.name}\n" in text
+
+
+def test_the_commands_name_recipes_and_files():
+    text = PAGE.read_text()
+    commands = re.findall(r"^python .*$", text[text.index("## Detectors") :], re.M)
+    assert len(commands) == 3 * sum(bool(f.config) for f in published.all_files())
+    recipes = {file.config for file in published.all_files()}
+    names = re.findall(r"(?:init_from=|--checkpoint )(\S+)", "\n".join(commands))
+    assert {published.find(name).kind for name in names} == {"detector"}
+    assert set(re.findall(r"--config (\S+)", "\n".join(commands))) <= recipes
