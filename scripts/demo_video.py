@@ -40,7 +40,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add(
         "--detector",
         metavar="NAME",
-        help="person detector: hog, onnx:FILE, or a file of boxes (default: hog)",
+        help="person detector: hog, onnx:FILE, or a file of boxes; 3x2:onnx:FILE looks "
+        "at 3 x 2 tiles (default: hog)",
     )
     add(
         "--person-score",
