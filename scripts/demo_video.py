@@ -46,7 +46,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--detector",
         metavar="NAME",
         help="person detector: auto (yolox if it is available, otherwise hog), yolox, "
-        "hog, onnx:FILE, or a file of boxes (default: auto)",
+        "hog, onnx:FILE, or a file of boxes; 3x2:yolox looks at 3 x 2 tiles (default: "
+        "auto)",
     )
     add(
         "--person-score",
@@ -101,19 +102,21 @@ def main(argv: Sequence[str]) -> None:
         checkpoint, config=args.config, labels=args.labels
     )
     with tempfile.TemporaryDirectory() as folder:
-        if args.video is None:
+        is_own_data = args.video is None
+        if is_own_data:
             use_own_data(args, detector.config, checkpoint, folder)
-        how = Options(**options(args))
+        how = Options(**options(args, is_own_data))
         print(annotate_video(detector, args.video, args.out, how))
 
 
-def options(args: argparse.Namespace) -> dict:
+def options(args: argparse.Namespace, is_own_data: bool) -> dict:
     """Converts the arguments to the fields of `annotate_video.Options`."""
     same = ("person_score", "every", "threshold", "batch")
     return {name: getattr(args, name) for name in same} | {
         "people": args.detector or "auto",
         "smooth": not args.raw,
         "start": args.start or 0.0,
+        "is_own_data": is_own_data,
     }
 
 

@@ -70,7 +70,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--detector",
         default="hog",
         metavar="NAME",
-        help="person detector: hog or FILE.onnx",
+        help="person detector: hog or FILE.onnx; 3x2:FILE.onnx looks at 3 x 2 tiles",
     )
 
     add = add_step("pack", _pack, "pack the frames of every second into one record")

@@ -35,7 +35,10 @@ class FakeDetector:
     """Sees number 1 walk at every key frame; notes how it was asked."""
 
     class_ids = (0, 12, 14, 79)
-    config = types.SimpleNamespace(eval=types.SimpleNamespace(action_threshold=0.002))
+    config = types.SimpleNamespace(
+        eval=types.SimpleNamespace(action_threshold=0.002),
+        data=types.SimpleNamespace(source="folder"),
+    )
 
     def __init__(self, seconds=5, first=0, people=True, at=None):
         self.times = range(first, first + seconds)
@@ -103,6 +106,27 @@ def test_a_large_video_stays_beside_its_page(tmp_path, rng):
     page = out.with_suffix(".html").read_text()
     assert "data:video/mp4" not in page and 'src="result.mp4"' in page
     assert page.count("<figcaption>") == 5
+
+
+@pytest.mark.parametrize(
+    ("source", "is_own_data", "expected"),
+    [("mini", False, True), ("mini", True, False), ("vtest", False, False)],
+)
+def test_a_model_of_drawn_figures_says_so(
+    tmp_path, film, source, is_own_data, expected
+):
+    detector = FakeDetector(seconds=1)
+    detector.config = types.SimpleNamespace(
+        eval=detector.config.eval, data=types.SimpleNamespace(source=source)
+    )
+    out = tmp_path / "result.mp4"
+    told = annotate_video(detector, film, out, Options(is_own_data=is_own_data))
+    page = out.with_suffix(".html").read_text()
+    assert ("drawn figures only" in told) == expected
+    assert ("drawn figures only" in page) == expected
+    # A white line on the grey film.
+    (_, picture), *_ = frames_of(out)
+    assert (picture[3, 3].min() > 230) == expected
 
 
 def test_options_reach_the_detector(tmp_path, film):

@@ -20,7 +20,7 @@ def auto_detector(threshold: float) -> OnnxDetector | HogDetector:
       threshold: boxes with a lower score are left out; 0 to 1.
     """
     if importlib.util.find_spec("onnxruntime") is None:
-        reason = 'onnxruntime is not installed: pip install "ava_jax[detector]".'
+        reason = "onnxruntime is not installed: pip install onnxruntime."
     else:
         try:
             return OnnxDetector(published.fetch(_YOLOX), threshold)

@@ -1,6 +1,7 @@
 """Where boxes of people come from, by name."""
 
 import os
+import re
 
 from ava_jax import published
 from ava_jax.errors import UserError
@@ -8,7 +9,9 @@ from ava_jax.people.auto import auto_detector
 from ava_jax.people.files import PeopleByTime, read_people
 from ava_jax.people.hog import HogDetector
 from ava_jax.people.onnx_detector import OnnxDetector
+from ava_jax.people.tiles import TiledDetector
 
+_MOST_TILES = 16  # a side
 FILES = (".csv", ".csv.gz", ".parquet", ".pkl", ".pickle", ".json")
 
 
@@ -17,13 +20,14 @@ def open_detector(
     frame_size: tuple[int, int] | None = None,
     video: str | None = None,
     threshold: float = 0.5,
-) -> HogDetector | OnnxDetector | PeopleByTime:
+) -> HogDetector | OnnxDetector | TiledDetector | PeopleByTime:
     """Opens what a command line calls a detector.
 
     Args:
       name: 'hog', 'yolox' or another published detector, which is fetched, 'auto'
         (yolox, or hog if that is not available), 'onnx:FILE' (or FILE.onnx), or a
-        file of boxes: FILE.csv, .pkl or .json.
+        file of boxes: FILE.csv, .pkl or .json. A detector may begin with a number of
+        tiles, columns first, on which it looks for small people: '3x2:hog'.
       frame_size: width and height of the video in pixels; needed by files.
       video: name of the video in a file of boxes that is of several.
       threshold: boxes with a lower score are left out; 0 to 1.
@@ -35,6 +39,9 @@ def open_detector(
     Raises:
       UserError: there is no such detector, or its file cannot be read.
     """
+    tiles = re.match(r"(\d+)x(\d+):", name)
+    if tiles:
+        return _open_tiled(tiles, name[tiles.end() :], threshold)
     kind, _, path = name.partition(":")
     if name == "hog":
         return HogDetector(threshold)
@@ -58,3 +65,14 @@ def open_detector(
         f"There is no person detector {name!r}. Give auto, yolox, hog, onnx:FILE.onnx, "
         "or a file of boxes (.csv, .pkl, .json)."
     )
+
+
+def _open_tiled(tiles, name, threshold):
+    columns, rows = map(int, tiles.groups())
+    if name.endswith(FILES):
+        raise UserError(f"{tiles[0]} divides frames for a detector; {name} is a file.")
+    if not (1 <= columns <= _MOST_TILES and 1 <= rows <= _MOST_TILES):
+        raise UserError(
+            f"{tiles[0]}{name}: expected 1 to {_MOST_TILES} tiles a side, as in 3x2:hog"
+        )
+    return TiledDetector(open_detector(name, threshold=threshold), columns, rows)

@@ -135,9 +135,7 @@ def _open_session(path: str):
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError(
-            f'{path} needs onnxruntime: pip install "ava_jax[detector]"'
-        ) from error
+        raise UserError(f"{path} needs onnxruntime: pip install onnxruntime") from error
     if not os.path.isfile(path):
         raise UserError(f"{path}: no such file; give the path of a person detector")
     available = onnxruntime.get_available_providers()

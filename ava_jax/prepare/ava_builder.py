@@ -281,7 +281,7 @@ def _beam(arguments: Sequence[str]) -> dict[str, Any]:
         from apache_beam.options import pipeline_options
     except ImportError as error:
         raise UserError(
-            'Apache Beam is not installed: pip install "ava_jax[beam]"'
+            "Apache Beam is not installed: pip install apache-beam"
         ) from error
     options = pipeline_options.PipelineOptions(list(arguments))
     runner = options.view_as(pipeline_options.StandardOptions).runner

@@ -71,6 +71,14 @@ def draw_people(
     return picture
 
 
+def draw_notice(picture: np.ndarray, text: str) -> None:
+    """Draws a line of text over the top of an RGB picture, which is changed."""
+    height, width = picture.shape[:2]
+    size = text_size(height)
+    pixels = label((Line(shorten(text, size, width - 2 * _PAD), style.WHITE),), size)
+    picture[: pixels.shape[0], : pixels.shape[1]] = pixels
+
+
 def readable_scale(height: int) -> float:
     """Factor that makes a frame of this height readable; at least 1."""
     return max(1.0, READABLE_HEIGHT / height)

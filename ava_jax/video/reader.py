@@ -234,9 +234,7 @@ def import_av() -> ModuleType:
     try:
         import av
     except ImportError as error:
-        raise UserError(
-            'Reading a video needs PyAV: pip install "ava_jax[video]"'
-        ) from error
+        raise UserError("Reading a video needs PyAV: pip install av") from error
     return av
 
 

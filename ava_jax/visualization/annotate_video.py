@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.inference.video_predictor import KeyFrameResult
+from ava_jax.people.hog import HogDetector
 from ava_jax.predict import Detector
 from ava_jax.report import video_page
 from ava_jax.runtime import preemption
@@ -62,7 +63,8 @@ def annotate_video(
         signals = stack.enter_context(preemption.handle_signals())
         stream = open_stream(detector, source, options, stack)
         pictures = KeyPictures()
-        length = _write_video(stream, out, options, signals, pictures)
+        notice = _domain_notice(detector, options)
+        length = _write_video(stream, out, options, signals, pictures, notice)
     if length is None:
         return "Stopped before the first key frame: nothing was written."
     files = _write_data(detector, source, stream, length, out, options, pictures)
@@ -70,7 +72,8 @@ def annotate_video(
     lines = []
     if signals.stop_requested:
         lines.append("Stopped: the files hold what was processed so far.")
-    lines += _summary(stream, length, seconds, options)
+    lines += [notice] if notice else []
+    lines += _summary(stream, length, seconds)
     return "\n".join([*lines, *(f"  {path}" for path in [out, *files])])
 
 
@@ -80,13 +83,14 @@ def _write_video(
     options: Options,
     signals: preemption.PreemptionHandler,
     pictures: KeyPictures,
+    notice: str,
 ) -> float | None:
     """Writes the annotated video; its length in seconds, None if it is empty."""
     first = next(stream.frames, None)
     if first is None:
         return None
     stream.size, stream.start = first.image.shape[1::-1], first.time
-    annotator = Annotator(stream.size)
+    annotator = Annotator(stream.size, notice)
     last = first.time
     with (
         VideoWriter(out, annotator.size, stream.fps, stream.sound_of) as writer,
@@ -145,7 +149,7 @@ def _write_data(
         every=options.every,
         threshold=options.threshold,
         colors={n: track_color(n) for n in _numbers(stream.results)},
-        notes=[_found(stream), *_advice(stream, options)],
+        notes=[_domain_notice(detector, options), _found(stream), *_advice(stream)],
         poster=pictures.poster(),
         pictures=pictures.evenly_spread(),
     )
@@ -178,19 +182,24 @@ def _found(stream: AnnotatedStream) -> str:
     return f"{who} found at {moments} key frame{'s' if moments != 1 else ''}."
 
 
-def _advice(stream: AnnotatedStream, options: Options) -> list[str]:
+def _advice(stream: AnnotatedStream) -> list[str]:
     """What to try if HOG has found nobody."""
-    if options.people != "hog" or _numbers(stream.results):
+    if not isinstance(stream.people, HogDetector) or _numbers(stream.results):
         return []
     return [
         "HOG finds only people who are seen whole and upright; --detector "
-        "onnx:FILE.onnx takes a better detector, --person-score a lower score."
+        "yolox or onnx:FILE is a better detector, --person-score takes a lower score."
     ]
 
 
-def _summary(
-    stream: AnnotatedStream, length: float, seconds: float, options: Options
-) -> list[str]:
-    lines = [_found(stream), *_advice(stream, options)]
+def _domain_notice(detector: Detector, options: Options) -> str:
+    """That the scores mean nothing, if the model has seen nothing like the video."""
+    if detector.config.data.source != "mini" or options.is_own_data:
+        return ""
+    return "This model knows drawn figures only: its scores mean nothing here."
+
+
+def _summary(stream: AnnotatedStream, length: float, seconds: float) -> list[str]:
+    lines = [_found(stream), *_advice(stream)]
     speed = f"{length / seconds:.2f}x real time"
     return [*lines, f"{length:.1f} s of video in {seconds:.1f} s, {speed}."]

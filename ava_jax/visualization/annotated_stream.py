@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class Options:
       smooth: average each person's scores over time.
       start: timestamp of the video's first frame, in files of boxes and in the CSV
         file.
+      is_own_data: the video is from the data set that the model was trained on.
     """
 
     people: str = "hog"
@@ -45,6 +46,7 @@ class Options:
     batch: int = 1
     smooth: bool = True
     start: float = 0.0
+    is_own_data: bool = False
 
 
 class AnnotatedFrame(NamedTuple):
@@ -62,6 +64,7 @@ class AnnotatedStream:
     Attributes:
       frames: to be used once, in order.
       results: of the key frames up to now, without their images.
+      people: where the boxes come from; see `people.open_detector`.
       fps: average frames a second.
       duration: in seconds; None if unknown.
       live: the source is a camera or an endless address.
@@ -72,6 +75,7 @@ class AnnotatedStream:
 
     frames: Iterator[AnnotatedFrame]
     results: list[KeyFrameResult]
+    people: Any
     fps: float
     duration: float | None
     live: bool
@@ -97,9 +101,10 @@ def open_stream(
     """
     live = is_live(source)
     video = None if live else stack.enter_context(VideoReader(source))
+    found_by = _open_people(options, source, video)
     predicted = detector.predict_video(
         source,
-        _open_people(options, source, video),
+        found_by,
         every=options.every,
         batch=options.batch,
         smooth=options.smooth,
@@ -110,7 +115,9 @@ def open_stream(
         frames = (
             AnnotatedFrame(result.time, result.frame, result) for result in results
         )
-        return AnnotatedStream(frames, found, 1 / options.every, None, True, None)
+        return AnnotatedStream(
+            frames, found, found_by, 1 / options.every, None, True, None
+        )
     joined = interpolate(video, results)
     # The next frame is decoded while this one is drawn and encoded.
     frames = prefetch(
@@ -118,7 +125,7 @@ def open_stream(
     )
     frames = stack.enter_context(contextlib.closing(frames))
     return AnnotatedStream(
-        frames, found, video.fps or _FPS, video.duration, False, source
+        frames, found, found_by, video.fps or _FPS, video.duration, False, source
     )
 
 

@@ -26,12 +26,14 @@ def track_color(number: int) -> style.Color:
 class Annotator:
     """Draws boxes in track colours, each with a label of number, actions and scores."""
 
-    def __init__(self, frame_size: tuple[int, int]):
+    def __init__(self, frame_size: tuple[int, int], notice: str = ""):
         """Chooses the size of the picture: low ones are enlarged to be readable.
 
         Args:
           frame_size: width and height of the video's frames.
+          notice: a line at the top of every picture.
         """
+        self._notice = notice
         width, height = frame_size
         self._scale = drawing.readable_scale(height)
         self.size = (round(width * self._scale), round(height * self._scale))
@@ -57,7 +59,10 @@ class Annotator:
         numbers = np.asarray(numbers).tolist()
         labels = [_label(*person) for person in zip(numbers, actions, strict=True)]
         colors = [track_color(number) for number in numbers]
-        return drawing.draw_people(frame, boxes, labels, colors, scale=self._scale)
+        picture = drawing.draw_people(frame, boxes, labels, colors, scale=self._scale)
+        if self._notice:
+            drawing.draw_notice(picture, self._notice)
+        return picture
 
 
 def _label(number: int, actions: Actions) -> list[drawing.Line]:

@@ -255,5 +255,5 @@ def test_onnxruntime_is_optional(tmp_path, monkeypatch):
         return real_import(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(errors.UserError, match=r"pip install \"ava_jax\[detector\]\""):
+    with pytest.raises(errors.UserError, match="pip install onnxruntime"):
         OnnxDetector(tmp_path / "a.onnx")

@@ -1,0 +1,77 @@
+"""Person detection on overlapping tiles of a frame, for people who are small in it.
+
+Detectors shrink a frame to the size of their input, 300 to 640 pixels, and so lose who
+is small. A tile is shrunk less.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ava_jax.people.suppression import suppress
+
+# Share of a tile that its neighbour sees, too.
+_SHARED = 0.25
+# More IoU with a better box: the same person, seen on two tiles.
+_OVERLAP = 0.5
+# More of a box inside a better one: a part of a person, whom the tile cuts.
+_INSIDE = 0.8
+
+
+class TiledDetector:
+    """Runs a detector on every tile, and merges what it finds.
+
+    The whole frame is not looked at. Who is larger than what neighbours share may be
+    cut by every tile and found in part.
+    """
+
+    def __init__(
+        self,
+        detector: Callable[[np.ndarray], np.ndarray],
+        columns: int,
+        rows: int,
+    ):
+        """Looks at nothing yet.
+
+        Args:
+          detector: from a frame to people, as `open_detector` gives it.
+          columns: tiles side by side.
+          rows: tiles one above the other.
+        """
+        self._detector = detector
+        self._columns = columns
+        self._rows = rows
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        """Finds the people of an RGB frame (H, W, 3) uint8.
+
+        Returns:
+          (N, 5) float32 of x1, y1, x2, y2 in pixels and score, the best first.
+        """
+        found = [np.zeros((0, 5), np.float32)]
+        for top, bottom in _spans(frame.shape[0], self._rows):
+            for left, right in _spans(frame.shape[1], self._columns):
+                tile = np.ascontiguousarray(frame[top:bottom, left:right])
+                found.append(self._detector(tile) + [left, top, left, top, 0])
+        people = np.concatenate(found)
+        return _without_parts(suppress(people[:, :4], people[:, 4], 0.0, _OVERLAP))
+
+
+def _spans(size: int, count: int) -> list[tuple[int, int]]:
+    """Start and end of each of `count` tiles along an axis."""
+    length = size / (count - (count - 1) * _SHARED)
+    starts = [i * length * (1 - _SHARED) for i in range(count)]
+    return [(round(start), round(start + length)) for start in starts]
+
+
+def _without_parts(people: np.ndarray) -> np.ndarray:
+    """Drops each box that is mostly inside a better one; the best come first."""
+    top_left = np.maximum(people[:, None, :2], people[None, :, :2])
+    bottom_right = np.minimum(people[:, None, 2:4], people[None, :, 2:4])
+    shared = np.clip(bottom_right - top_left, 0, None).prod(-1)
+    inside = shared / (people[:, 2:4] - people[:, :2]).prod(-1)[:, None]
+    kept: list[int] = []
+    for i in range(len(people)):
+        if not (inside[i, kept] > _INSIDE).any():
+            kept.append(i)
+    return people[kept]
