@@ -9,6 +9,7 @@ from ava_jax.people.auto import auto_detector
 from ava_jax.people.files import PeopleByTime, read_people
 from ava_jax.people.hog import HogDetector
 from ava_jax.people.onnx_detector import OnnxDetector
+from ava_jax.people.onnx_layouts import LAYOUTS
 from ava_jax.people.tiles import TiledDetector
 
 _MOST_TILES = 16  # a side
@@ -25,9 +26,10 @@ def open_detector(
 
     Args:
       name: 'hog', 'yolox' or another published detector, which is fetched, 'auto'
-        (yolox, or hog if that is not available), 'onnx:FILE' (or FILE.onnx), or a
-        file of boxes: FILE.csv, .pkl or .json. A detector may begin with a number of
-        tiles, columns first, on which it looks for small people: '3x2:hog'.
+        (yolox, or hog if that is not available), 'onnx:FILE' (or FILE.onnx),
+        'onnx:LAYOUT:FILE' with a name in `onnx_layouts.LAYOUTS`, or a file of boxes:
+        FILE.csv, .pkl or .json. A detector may begin with a number of tiles, columns
+        first, on which it looks for small people: '3x2:hog'.
       frame_size: width and height of the video in pixels; needed by files.
       video: name of the video in a file of boxes that is of several.
       threshold: boxes with a lower score are left out; 0 to 1.
@@ -51,6 +53,9 @@ def open_detector(
     if file is not None and file.kind == "person_detector":
         return OnnxDetector(published.fetch(file), threshold)
     if kind == "onnx" and path:
+        layout, _, file = path.partition(":")
+        if layout in LAYOUTS and file:
+            return OnnxDetector(file, threshold, layout)
         return OnnxDetector(path, threshold)
     if name.endswith(".onnx"):
         return OnnxDetector(name, threshold)

@@ -1,7 +1,8 @@
 """Person detectors that users have, as ONNX files."""
 
+import ast
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -9,7 +10,8 @@ import numpy as np
 
 from ava_jax.errors import UserError
 from ava_jax.people import onnx_layouts
-from ava_jax.people.onnx_layouts import Layout, Size
+from ava_jax.people.onnx_decoders import Size
+from ava_jax.people.onnx_layouts import LAYOUTS, Network
 from ava_jax.people.suppression import suppress
 
 _DEFAULT_SIDE = 640  # pixels, where the graph leaves its input's size open
@@ -21,49 +23,42 @@ _TYPES = {
     "tensor(float16)": np.float16,
     "tensor(uint8)": np.uint8,
 }
+# Inputs beside the picture, by the end of their names: they scale the boxes, here to
+# the size of the input, as the other networks do.
+_SCALE_FACTORS = "scale_factor"  # of PaddleDetection, height and width
+_PICTURE_SIZES = "im_shape"  # height and width
 
 
 class OnnxDetector:
-    """Finds people with any network of a known family, run by onnxruntime.
+    """Finds people with any network of a known layout, run by onnxruntime.
 
-    Known are the exports of YOLOX (decoded or not), YOLOv5, v8, v10 and v11,
-    RT-DETR and DETR, all with COCO's classes or with people first. Size and layout
-    of the input come from the graph, the family from the shapes of its outputs.
+    `onnx_layouts` has the layouts. Which one a file has is read off its inputs and
+    outputs and what it says of itself; where that is not certain, the user must say.
     """
 
-    def __init__(self, path: str | os.PathLike, threshold: float = 0.5):
+    def __init__(
+        self, path: str | os.PathLike, threshold: float = 0.5, layout: str = ""
+    ):
         """Loads the network and runs it once, to see what it gives.
 
         Args:
           path: the .onnx file.
           threshold: boxes with a lower score are left out; 0 to 1.
+          layout: a name in `onnx_layouts.LAYOUTS`; '': find out.
 
         Raises:
-          UserError: onnxruntime is missing, the file is no network, or its inputs
-            or outputs are of no known family.
+          UserError: onnxruntime is missing, the file is no network, none of its classes
+            is a person, or its layout is not known, or not certain.
         """
         self._path = os.fspath(path)
         self._threshold = threshold
         self._session = _open_session(self._path)
-        self._type, self._channels_last, self._size = self._read_input()
-        height, width = self._size[::-1]
-        try:
-            outputs = self._run(np.full((height, width, 3), _GREY, np.float32))
-        # onnxruntime has no public base class of its errors.
-        except Exception as error:
-            raise UserError(
-                f"{self._path}: cannot be run on a picture of {width} x {height} "
-                f"({error}); export the detector again, with this size or a fixed one"
-            ) from error
-        layout = onnx_layouts.recognise(outputs, self._size)
-        if layout is None:
-            raise UserError(
-                f"{self._path}: outputs that are not understood: "
-                f"{_told(self._session.get_outputs(), outputs)}. Expected are "
-                "those of YOLOX, YOLOv5/v8/v10/v11, RT-DETR or DETR; export the "
-                "network without other outputs, or give the boxes as a file."
-            )
-        self._layout: Layout = layout
+        self._picture, self._type, self._axes, self._size = self._read_input()
+        network = self._look(self._run_once())
+        self._check_numbers(network.outputs)
+        self._layout = LAYOUTS[self._recognise(network, layout)]
+        self._people = self._person_classes(network)
+        self._decode(network.outputs)
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """The people of one picture.
@@ -74,31 +69,97 @@ class OnnxDetector:
         Returns:
           (N, 5) float32: x1, y1, x2, y2 in pixels, inside the frame, and the
           network's score; the best first.
+
+        Raises:
+          UserError: the network gives NaN.
         """
         picture, scale, shift = _fit(frame, self._size, self._layout.fit)
-        outputs = self._run(self._prepare(picture))
-        boxes, scores = self._layout.decode(outputs, self._size)
+        boxes, scores = self._decode(self._run(self._prepare(picture)))
         boxes = (boxes - (shift * 2)) / (scale * 2)
         height, width = frame.shape[:2]
         boxes = np.clip(boxes, 0, (width, height) * 2)
         return suppress(boxes, scores, self._threshold, _OVERLAP)
 
-    def _read_input(self) -> tuple[type, bool, Size]:
-        """Number type, whether channels come last, and size of the picture."""
-        first, *others = self._session.get_inputs()
-        shape = [side if isinstance(side, int) else None for side in first.shape]
-        known = len(shape) == 4 and 3 in (shape[1], shape[3]) and first.type in _TYPES
-        sizes = [node.name for node in others if node.shape[-1:] == [2]]
-        if not known or len(others) != len(sizes) or len(sizes) > 1:
+    def _read_input(self) -> tuple[Any, type, str, Size]:
+        """The input of the picture, its number type, its axes, and its size."""
+        nodes = self._session.get_inputs()
+        pictures = [node for node in nodes if len(node.shape) > 2]
+        others = [node for node in nodes if len(node.shape) <= 2]
+        first = pictures[0] if len(pictures) == 1 else None
+        axes = _axes(first.shape) if first else ""
+        of_sizes = all(node.shape[-1:] == [2] for node in others)
+        if not axes or first.type not in _TYPES or not of_sizes:
             raise UserError(
-                f"{self._path}: inputs that are not understood: "
-                f"{_told(self._session.get_inputs())}. Expected is one picture "
-                "of 3 channels, (1, 3, height, width) or (1, height, width, 3)."
+                f"{self._path}: inputs that are not understood: {_told(nodes)}. "
+                "Expected is one picture of 3 channels, (1, 3, height, width) or (1, "
+                "height, width, 3)."
             )
-        channels_last = shape[1] != 3
-        height, width = shape[1:3] if channels_last else shape[2:]
-        size = (width or _DEFAULT_SIDE, height or _DEFAULT_SIDE)
-        return _TYPES[first.type], channels_last, size
+        sides = dict(zip(axes, first.shape, strict=True))
+        size = tuple(
+            sides[axis] if isinstance(sides[axis], int) else _DEFAULT_SIDE
+            for axis in "WH"
+        )
+        return first, _TYPES[first.type], axes, size
+
+    def _run_once(self) -> dict[str, np.ndarray]:
+        width, height = self._size
+        # Grey to networks that expect 0 to 1, black to the others: probabilities and
+        # fractions are in their ranges for both.
+        grey = _GREY if self._type == np.uint8 else _GREY / 255
+        try:
+            return self._run(np.full((height, width, 3), grey, np.float32))
+        # onnxruntime has no public base class of its errors.
+        except Exception as error:
+            raise UserError(
+                f"{self._path}: cannot be run on a picture of {width} x {height} "
+                f"({error}); export the detector again, with this size or a fixed one"
+            ) from error
+
+    def _look(self, outputs: Mapping[str, np.ndarray]) -> Network:
+        said = self._session.get_modelmeta().custom_metadata_map
+        return Network(
+            size=self._size,
+            inputs=[node.name for node in self._session.get_inputs()],
+            outputs=outputs,
+            class_names=_class_names(said.get("names", "")),
+            task=said.get("task"),
+        )
+
+    def _recognise(self, network: Network, layout: str) -> str:
+        """Name of the layout: the given one if it fits, or the one that is certain."""
+        certain, possible = onnx_layouts.recognise(network)
+        shapes = ", ".join(
+            f"{name} {list(output.shape)}" for name, output in network.outputs.items()
+        )
+        if layout and not LAYOUTS[layout].match(network):
+            raise UserError(
+                f"{self._path}: its outputs ({shapes}, without their batch axis) are "
+                f"not those of {layout}. Leave {layout} out, or export it again."
+            )
+        if layout or certain:
+            return layout or certain
+        if possible:
+            raise UserError(
+                f"{self._path}: its outputs ({shapes}) may be those of "
+                f"{', '.join(possible)}, and nothing in the file says which. Say it: "
+                f"onnx:{possible[0]}:FILE. Another one would find the wrong people."
+            )
+        raise UserError(
+            f"{self._path}: outputs that are not understood: {shapes} (without their "
+            f"batch axis). Known are {', '.join(LAYOUTS)}; export the network without "
+            "other outputs, name its layout (onnx:yolov8:FILE), or give the boxes as a "
+            "file."
+        )
+
+    def _person_classes(self, network: Network) -> tuple[int, ...]:
+        people = onnx_layouts.person_classes(network, self._layout)
+        if not people:
+            names = ", ".join(network.class_names[:20])
+            raise UserError(
+                f"{self._path}: none of its classes is a person (found: {names}). Give "
+                "a detector of people."
+            )
+        return people
 
     def _prepare(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, 3) RGB, 0..255, in the range and order of the layout."""
@@ -110,25 +171,78 @@ class OnnxDetector:
             return (values / 255 - _MEAN) / _STD
         return values / 255 if self._layout.unit else values
 
-    def _run(self, values: np.ndarray) -> list[np.ndarray]:
+    def _run(self, values: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs for (H, W, 3) prepared values, without their batch axis."""
-        batch = values[None] if self._channels_last else values.transpose(2, 0, 1)[None]
-        picture, *sizes = self._session.get_inputs()
-        feed = {picture.name: np.ascontiguousarray(batch, self._type)}
-        # RT-DETR scales its boxes itself: to the input's size, as the others do.
-        feed |= {node.name: np.array([self._size], np.int64) for node in sizes}
-        outputs = self._session.run(None, feed)
-        return [
-            np.asarray(output)[0] if np.ndim(output) else output for output in outputs
-        ]
+        if "C" in self._axes[:-1]:
+            values = values.transpose(2, 0, 1)
+        if len(self._axes) == 4:
+            values = values[None]
+        feed = {self._picture.name: np.ascontiguousarray(values, self._type)}
+        for node in self._session.get_inputs():
+            if node.name != self._picture.name:
+                feed[node.name] = self._sizes(node)
+        names = [node.name for node in self._session.get_outputs()]
+        outputs = map(np.asarray, self._session.run(None, feed))
+        return _without_batch(dict(zip(names, outputs, strict=True)))
+
+    def _sizes(self, node: Any) -> np.ndarray:
+        kind = np.float32 if "float" in node.type else np.int64
+        if node.name.endswith(_SCALE_FACTORS):
+            return np.ones((1, 2), kind)
+        in_rows = node.name.endswith(_PICTURE_SIZES)
+        return np.array([self._size[::-1] if in_rows else self._size], kind)
+
+    def _decode(self, outputs: Mapping[str, np.ndarray]):
+        """Boxes in pixels of the input, and scores of people."""
+        self._check_numbers(outputs)
+        try:
+            return self._layout.decode(outputs, self._size, self._people)
+        except UserError as error:
+            raise UserError(f"{self._path}: {error}") from None
+
+    def _check_numbers(self, outputs: Mapping[str, np.ndarray]) -> None:
+        for name, output in outputs.items():
+            if output.dtype.kind == "f" and np.isnan(output).any():
+                raise UserError(
+                    f"{self._path}: its output {name} is NaN, which exports in half "
+                    "precision may give. Export the network in float32."
+                )
 
 
-def _told(nodes: Sequence[Any], values: Sequence[np.ndarray] | None = None) -> str:
-    """Names and shapes of inputs or outputs, as declared or as found."""
-    shapes = [node.shape for node in nodes]
-    if values is not None:
-        shapes = [[1, *np.shape(value)] for value in values]
-    return ", ".join(f"{node.name} {shape}" for node, shape in zip(nodes, shapes))
+def _axes(shape: Sequence[int | str | None]) -> str:
+    """'NCHW', 'NHWC', 'CHW' or 'HWC' of a picture with three channels, otherwise ''."""
+    batch = "N" * (len(shape) == 4)
+    if len(shape) not in (3, 4):
+        return ""
+    if shape[-3] == 3:
+        return batch + "CHW"
+    return batch + "HWC" if shape[-1] == 3 else ""
+
+
+def _without_batch(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Drops the batch axis. Some exports have none: their boxes have two axes."""
+    if not any(out.ndim == 3 and len(out) == 1 for out in outputs.values()):
+        return outputs
+    return {
+        name: output[0] if output.ndim and len(output) == 1 else output
+        for name, output in outputs.items()
+    }
+
+
+def _class_names(text: str) -> list[str] | None:
+    """The class names that Ultralytics writes into a file, as "{0: 'person'}"."""
+    try:
+        names = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+        names = [names[i] for i in range(len(names))]
+    return list(map(str, names)) if isinstance(names, list) and names else None
+
+
+def _told(nodes: Sequence[Any]) -> str:
+    """Names and declared shapes of inputs."""
+    return ", ".join(f"{node.name} {node.shape}" for node in nodes)
 
 
 def _open_session(path: str):

@@ -33,10 +33,11 @@ def save(path, outputs, pixel=None, shape=(1, 3, HEIGHT, WIDTH), **options):
       outputs: name -> (values, gains): the output is values + gains * pixel.
       pixel: index into the input of the pixel that is looked at; None: the first.
       shape: of the input; text for sizes that are left open.
-      options: `kind` of the input's numbers; `sizes`: there is an input for them.
+      options: `kind` of the input's numbers; `sizes`: name of an input for them;
+        `batched`: whether outputs have a batch axis; `says`: the file's metadata.
     """
     kind = options.get("kind", TensorProto.FLOAT)
-    starts = np.array(pixel or (0, 0, 0, 0), np.int64)
+    starts = np.array(pixel or [0] * len(shape), np.int64)
     constants = [
         numpy_helper.from_array(starts, "starts"),
         numpy_helper.from_array(starts + 1, "ends"),
@@ -49,12 +50,13 @@ def save(path, outputs, pixel=None, shape=(1, 3, HEIGHT, WIDTH), **options):
     ]
     declared = []
     for name, (values, gains) in outputs.items():
-        values = np.asarray(values)[None]
+        batch = (slice(None),) if not options.get("batched", True) else (None,)
+        values = np.asarray(values)[batch]
         constants.append(numpy_helper.from_array(values, f"{name}_values"))
         if gains is None:
             nodes.append(helper.make_node("Identity", [f"{name}_values"], [name]))
         else:
-            gains = np.asarray(gains, np.float32)[None]
+            gains = np.asarray(gains, np.float32)[batch]
             constants.append(numpy_helper.from_array(gains, f"{name}_gains"))
             product = f"{name}_product"
             nodes += [
@@ -65,12 +67,14 @@ def save(path, outputs, pixel=None, shape=(1, 3, HEIGHT, WIDTH), **options):
         declared.append(helper.make_tensor_value_info(name, number, values.shape))
     inputs = [helper.make_tensor_value_info("images", kind, shape)]
     if options.get("sizes"):
-        inputs.append(helper.make_tensor_value_info("sizes", TensorProto.INT64, (1, 2)))
+        kind = TensorProto.FLOAT if "factor" in options["sizes"] else TensorProto.INT64
+        inputs.append(helper.make_tensor_value_info(options["sizes"], kind, (1, 2)))
     graph = helper.make_graph(nodes, "detector", inputs, declared, constants)
     # Versions that every onnxruntime of the last years reads.
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9
     )
+    helper.set_model_props(model, options.get("says", {}))
     onnx.checker.check_model(model)
     onnx.save(model, path)
     return str(path)
