@@ -1,6 +1,7 @@
 """Names of published files wherever a path of weights is expected."""
 
 import dataclasses
+import os
 import runpy
 import shutil
 
@@ -125,7 +126,11 @@ def test_a_half_converted_directory_is_not_taken(server, monkeypatch, variables)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(store, "save_variables", fail)
         load.read_detector("tiny")
+    # What a process leaves that is killed.
+    path = by_name.converted(published.find("tiny"))
+    shutil.move(path, f"{path}.partial")
     assert_same(load.read_detector("tiny")[1], variables)
+    assert not os.path.exists(f"{path}.partial")
 
 
 def test_a_configuration_of_ones_own(server, variables, recipe):
