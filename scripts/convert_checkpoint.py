@@ -40,14 +40,16 @@ def main(argv: Sequence[str]) -> None:
     from ava_jax.checkpoints import by_name
     from ava_jax.checkpoints.pytorch import convert_file
 
-    file, source = by_name.published_file(args.source), by_name.weights(args.source)
-    if args.config is None and file is not None and file.config:
-        args.config = ava_config.load(file.config)
+    file = by_name.published_file(args.source)
+    if args.config is None and file is not None:
+        file.check_supported()
+        args.config = ava_config.load(file.config) if file.config else None
     if args.config is None:
         parser.error(
-            f"{args.source} does not say how its clips are sampled: give --config "
-            "configs/FILE.py:VARIANT"
+            f"give --config configs/FILE.py:VARIANT, as {args.source} does not say how "
+            "its clips are sampled"
         )
+    source = by_name.weights(args.source)
     labels = read_labels(args.labels) if args.labels else None
     report = convert_file.convert_file(
         source, args.out, args.config, strict=args.strict, labels=labels

@@ -2,8 +2,9 @@
 
 python scripts/export.py CHECKPOINT OUT --format stablehlo|savedmodel|onnx
 
-CHECKPOINT is the working directory of a training, a directory written by
-scripts/convert_checkpoint.py, or a PyTorch file with its --config. OUT.json describes
+CHECKPOINT is the name of a published detector (scripts/published.py list), the working
+directory of a training, a directory written by scripts/convert_checkpoint.py, or a
+PyTorch file with its --config. OUT.json describes
 the inputs and outputs. All clips have the same --size; boxes are padded with zeros.
 
   stablehlo   a file for jax.export.deserialize; any number of clips
@@ -34,7 +35,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parses the command line."""
     parser = command_line.Parser(__doc__)
     add = parser.add_argument
-    add("checkpoint", metavar="CHECKPOINT", help="directory, or PyTorch file")
+    add("checkpoint", metavar="CHECKPOINT", help="name, directory, or PyTorch file")
     add("out", metavar="OUT", help="file or directory to write")
     add("--format", choices=_FORMATS, required=True, help="format of OUT")
     add(

@@ -1,9 +1,11 @@
 """Writes a checkpoint as a PyTorch file with MMAction2's keys.
 
-python scripts/export_pytorch.py CHECKPOINT_DIR OUT.pth
+python scripts/export_pytorch.py CHECKPOINT OUT.pth
 
-PyTorch is not needed. Read the file with torch.load(OUT, weights_only=True), or with
-MMAction2 (load_from=OUT, or tools/test.py CONFIG OUT).
+CHECKPOINT is a working directory, a converted one, or the name of a published detector
+(scripts/published.py list), such as PySlowFast's. PyTorch is not needed. Read the file
+with torch.load(OUT, weights_only=True), or with MMAction2 (load_from=OUT, or
+tools/test.py CONFIG OUT).
 """
 
 import os
@@ -17,13 +19,18 @@ def main(argv: Sequence[str]) -> None:
     """Reads the directory and writes the file."""
     parser = command_line.Parser(__doc__)
     add = parser.add_argument
-    add("checkpoint", metavar="CHECKPOINT_DIR", help="working or converted directory")
+    add(
+        "checkpoint", metavar="CHECKPOINT", help="directory, or name of a published one"
+    )
     add("out", metavar="OUT.pth", help="file to write")
     args = parser.parse_args(argv)
     # The CPU is enough, and JAX would reserve the memory of an accelerator.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    from ava_jax.checkpoints import by_name
     from ava_jax.checkpoints.pytorch.export import export_file
 
+    if file := by_name.published_detector(args.checkpoint):
+        args.checkpoint = by_name.converted(file)
     foreign = export_file(args.checkpoint, args.out)
     if foreign:
         print(

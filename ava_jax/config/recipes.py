@@ -18,16 +18,19 @@ CUSTOM_CLASSES = (3, 6, 10, 27, 29, 38, 41, 48, 51, 53, 54, 59, 61, 64, 70, 72)
 def load(path: str) -> ml_collections.ConfigDict:
     """The configuration of `FILE.py` or `FILE.py:VARIANT`.
 
-    `configs/FILE.py` is also found from outside of the clone.
+    `configs/FILE.py` is also found from another folder, and without a clone.
 
     Raises:
       UserError: there is no such file, or no such variant in it.
     """
     file, _, variant = path.partition(":")
-    path = pathlib.Path(file)
-    if not path.is_file() and path.parent == pathlib.Path("configs"):
-        path = pathlib.Path(__file__).parents[2] / "configs" / path.name
-    if not path.is_file():
+    places = [pathlib.Path(file)]
+    if places[0].parent == pathlib.Path("configs"):
+        # Of an installed package, and of a clone.
+        package = pathlib.Path(__file__).parents[1]
+        places += [package / file, package.parent / file]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
         raise UserError(
             f"There is no configuration file {file}. Those of this project are "
             "configs/mini.py, own.py, slowfast.py, slowonly.py, i3d.py and "

@@ -1,6 +1,8 @@
 """Names of published files wherever a path of weights is expected."""
 
 import dataclasses
+import os
+import pathlib
 import runpy
 import shutil
 
@@ -11,7 +13,7 @@ from made_up import made_up_variables
 from published_files import publish, serving, use_table
 
 from ava_jax import published
-from ava_jax.checkpoints import by_name, load, store
+from ava_jax.checkpoints import by_name, load, read_pytorch, store
 from ava_jax.checkpoints.pytorch.converter import to_state_dict
 from ava_jax.checkpoints.pytorch.writer import write_pytorch
 from ava_jax.errors import UserError
@@ -19,6 +21,7 @@ from ava_jax.people import HogDetector, open_detector
 from configs import mini as mini_config
 from configs import own, pyslowfast, slowfast, slowonly
 
+ROOT = pathlib.Path(__file__).parents[2]
 RECIPE = """
 from configs import mini
 
@@ -125,7 +128,11 @@ def test_a_half_converted_directory_is_not_taken(server, monkeypatch, variables)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(store, "save_variables", fail)
         load.read_detector("tiny")
+    # What a process leaves that is killed.
+    path = by_name.converted(published.find("tiny"))
+    shutil.move(path, f"{path}.partial")
     assert_same(load.read_detector("tiny")[1], variables)
+    assert not os.path.exists(f"{path}.partial")
 
 
 def test_a_configuration_of_ones_own(server, variables, recipe):
@@ -245,3 +252,31 @@ def test_a_person_detector_by_name(server, monkeypatch, tmp_path):
     assert isinstance(open_detector("hog"), HogDetector)
     with pytest.raises(UserError, match="no person detector 'start'"):
         open_detector("start")
+
+
+@pytest.mark.parametrize("source", ["name", "directory"])
+def test_scripts_take_names(server, tmp_path, monkeypatch, capsys, source):
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")  # set by the scripts, for good
+
+    def script(name, *arguments):
+        program = runpy.run_path(str(ROOT / f"scripts/{name}.py"))
+        program["main"](list(map(str, arguments)))
+
+    out = tmp_path / "out"
+    script("convert_checkpoint", "tiny", out, "--verify")
+    assert "equal to the source, bit by bit" in capsys.readouterr().out
+    checkpoint = "tiny" if source == "name" else out
+    script("export_pytorch", checkpoint, tmp_path / "back.pth")
+    served = read_pytorch(published.fetch("tiny"))
+    back = read_pytorch(tmp_path / "back.pth")
+    assert back.keys() == served.keys()
+    for key, value in served.items():
+        np.testing.assert_array_equal(back[key], value)
+
+
+def test_a_conversion_needs_a_configuration(server, tmp_path, capsys):
+    program = runpy.run_path(str(ROOT / "scripts/convert_checkpoint.py"))
+    with pytest.raises(SystemExit):
+        program["main"](["start", str(tmp_path / "out")])
+    assert "as start does not say how its clips are" in capsys.readouterr().err
+    assert server.files["/start.pth"].told == []

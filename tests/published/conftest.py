@@ -1,6 +1,8 @@
 """Published files on a server of this machine."""
 
 import hashlib
+import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +10,10 @@ from file_server import Served
 from published_files import serving
 
 from ava_jax.published import PublishedFile, cached_path, download
+
+# The reference weights are shared with the tests of models and checkpoints.
+TESTS = pathlib.Path(__file__).parents[1]
+sys.path += [str(TESTS / "models"), str(TESTS / "checkpoints")]
 
 
 @pytest.fixture
