@@ -4,7 +4,7 @@ Joins the tables of `ava_jax.annotations` with `ava_jax.metrics`, which knows
 arrays alone.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -59,10 +59,40 @@ def _detected(table: BoxTable, frame: np.ndarray) -> ava_map.Boxes:
     return ava_map.Boxes(frame, table.box, table.label, score)
 
 
+def mean_interval(
+    ground_truth: BoxTable,
+    detections: BoxTable,
+    class_names: Mapping[int, str],
+    *,
+    exclusions: Iterable[tuple[str, float]] = (),
+    protocol: str = DEFAULT,
+    resamples: int = 300,
+    seed: int = 0,
+) -> dict:
+    """The mAP with its 95 % bootstrap interval over videos; see `compare_tables`.
+
+    Returns:
+      {"protocol", "resamples", "videos", "mAP", "low", "high"}; "videos" counts those
+      with ground truth, and the last three are None where the mAP is.
+    """
+    runs, labels = _runs_and_labels(
+        ground_truth, [detections], class_names, exclusions, protocol
+    )
+    found = bootstrap.mean_interval(runs[0], labels, resamples=resamples, seed=seed)
+    return {
+        "protocol": protocol,
+        "resamples": resamples,
+        "videos": len(np.unique(labels[0])),
+        "mAP": found.value,
+        "low": found.low,
+        "high": found.high,
+    }
+
+
 def compare_tables(
     ground_truth: BoxTable,
-    first: BoxTable,
-    second: BoxTable,
+    first: BoxTable | Sequence[BoxTable],
+    second: BoxTable | Sequence[BoxTable],
     class_names: Mapping[int, str],
     *,
     exclusions: Iterable[tuple[str, float]] = (),
@@ -74,41 +104,26 @@ def compare_tables(
 
     Args:
       ground_truth: boxes with labels.
-      first: detections.
-      second: other detections for the same ground truth.
+      first: detections; several tables are runs of one method, such as seeds, whose
+        APs are averaged.
+      second: other detections for the same ground truth, one table or several.
       class_names: the actions to score.
       exclusions: (video, seconds) of key frames to leave out.
       protocol: a name in `metrics.protocols.PROTOCOLS`.
-      resamples: number of bootstrap draws of the videos.
+      resamples: number of bootstrap draws, of the videos and of a side's runs.
       seed: of the bootstrap.
 
     Returns:
       {"protocol", "resamples", "mAP": {"difference", "low", "high"},
       "per_class": {id: the same}}; values are None where a side has none.
     """
-    frames = index_frames(ground_truth, first, second)
-    truth = _truth(ground_truth, frames.rows[0])
-    excluded = frames.numbers(exclusions)
-    rankings = [
-        ava_map.rank(
-            truth,
-            _detected(table, rows),
-            sorted(class_names),
-            excluded_frames=excluded,
-            keyframes=frames.keyframes[0],
-            protocols=[PROTOCOLS[protocol]],
-        )[protocol]
-        for table, rows in zip((first, second), frames.rows[1:], strict=True)
-    ]
-    counts = np.isin(truth.label, list(class_names))
-    if not PROTOCOLS[protocol].counts_excluded:
-        counts &= ~np.isin(truth.frame, excluded)
+    sides = [[x] if isinstance(x, BoxTable) else list(x) for x in (first, second)]
+    runs, labels = _runs_and_labels(
+        ground_truth, sides[0] + sides[1], class_names, exclusions, protocol
+    )
+    count = len(sides[0])
     result = bootstrap.compare(
-        *rankings,
-        (frames.video[frames.rows[1]], frames.video[frames.rows[2]]),
-        (frames.video[truth.frame[counts]], truth.label[counts]),
-        resamples=resamples,
-        seed=seed,
+        runs[:count], runs[count:], labels, resamples=resamples, seed=seed
     )
 
     def entry(difference):
@@ -120,6 +135,34 @@ def compare_tables(
         "mAP": entry(result.mean),
         "per_class": {str(k): entry(v) for k, v in result.per_class.items()},
     }
+
+
+def _runs_and_labels(
+    ground_truth: BoxTable,
+    tables: Sequence[BoxTable],
+    class_names: Mapping[int, str],
+    exclusions: Iterable[tuple[str, float]],
+    protocol: str,
+) -> tuple[list[bootstrap.Run], tuple[np.ndarray, np.ndarray]]:
+    """The tables as `bootstrap` wants them, and videos and actions of the labels."""
+    frames = index_frames(ground_truth, *tables)
+    truth = _truth(ground_truth, frames.rows[0])
+    excluded = frames.numbers(exclusions)
+    runs = []
+    for table, rows in zip(tables, frames.rows[1:], strict=True):
+        ranking = ava_map.rank(
+            truth,
+            _detected(table, rows),
+            sorted(class_names),
+            excluded_frames=excluded,
+            keyframes=frames.keyframes[0],
+            protocols=[PROTOCOLS[protocol]],
+        )[protocol]
+        runs.append(bootstrap.Run(ranking, frames.video[rows]))
+    counts = np.isin(truth.label, list(class_names))
+    if not PROTOCOLS[protocol].counts_excluded:
+        counts &= ~np.isin(truth.frame, excluded)
+    return runs, (frames.video[truth.frame[counts]], truth.label[counts])
 
 
 def analyse_tables(

@@ -1,12 +1,14 @@
-"""How sure a difference in mAP is: bootstrap over videos.
+"""How sure an mAP or a difference in mAP is: bootstrap over videos.
 
 The key frames of a video are alike, so videos are what is drawn (with
-replacement), not key frames; both sets of detections are scored on the same
-draws. Efron and Tibshirani, An Introduction to the Bootstrap (1993), ch. 13:
+replacement), not key frames; all sets of detections are scored on the same
+draws. Where a side has several runs, they are drawn with replacement, too.
+Efron and Tibshirani, An Introduction to the Bootstrap (1993), ch. 13:
 percentile intervals.
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +18,11 @@ from ava_jax.metrics.ava_map import Ranking
 _INTERVAL = (0.025, 0.975)  # 95 % of the draws
 
 
-class Difference(NamedTuple):
-    """What the second set of detections scores above the first.
+class Estimate(NamedTuple):
+    """A mean average precision, or a difference of two, with its interval.
 
     Attributes:
-      value: on the data as it is; None where either has no value.
+      value: on the data as it is; None if it has no value.
       low, high: ends of the interval; None likewise.
     """
 
@@ -32,72 +34,106 @@ class Difference(NamedTuple):
 class Comparison(NamedTuple):
     """Differences of mAP and of each action's AP, by action id."""
 
-    mean: Difference
-    per_class: dict[int, Difference]
+    mean: Estimate
+    per_class: dict[int, Estimate]
+
+
+class Run(NamedTuple):
+    """Ranked detections.
+
+    Attributes:
+      ranking: from `ava_map.rank`.
+      video: (R,) video number of each row of the detections that it ranks.
+    """
+
+    ranking: Ranking
+    video: np.ndarray
+
+
+def mean_interval(
+    run: Run,
+    label_videos: tuple[np.ndarray, np.ndarray],
+    *,
+    resamples: int = 300,
+    seed: int = 0,
+) -> Estimate:
+    """The mAP of a run with its interval; arguments as of `compare`."""
+    return compare([], [run], label_videos, resamples=resamples, seed=seed).mean
 
 
 def compare(
-    first: Ranking,
-    second: Ranking,
-    detection_videos: tuple[np.ndarray, np.ndarray],
+    first: Sequence[Run],
+    second: Sequence[Run],
     label_videos: tuple[np.ndarray, np.ndarray],
     *,
     resamples: int = 300,
     seed: int = 0,
 ) -> Comparison:
-    """Differences between two rankings of the same ground truth, with intervals.
+    """Differences between two sides of the same ground truth, with intervals.
 
-    An action counts in a draw if both rankings average it and the draw holds
+    An action counts in a draw if all rankings average it and the draw holds
     ground truth of it.
 
     Args:
-      first: ranked detections (`ava_map.rank`).
-      second: others, ranked under the same protocol and options.
-      detection_videos: for each ranking, (R,) video number of each row of the
-        detections that it ranks.
+      first: runs of one method, such as several seeds; none: nothing is subtracted.
+      second: runs of another, under the same protocol and options.
       label_videos: (G,) video number and (G,) action id of each row of ground
         truth that counts.
       resamples: number of draws.
       seed: of the draws.
 
     Returns:
-      Second minus first.
+      The mean of the second side minus that of the first.
     """
-    class_ids = first.class_ids
+    runs = [*first, *second]
+    class_ids = runs[0].ranking.class_ids
     videos, labels = label_videos
-    num_videos = 1 + max(
-        (int(part.max()) for part in (*detection_videos, videos) if len(part)),
-        default=0,
-    )
-    weights = _draw(np.unique(videos), num_videos, resamples, seed)
+    parts = [videos, *(run.video for run in runs)]
+    num_videos = 1 + max((int(part.max()) for part in parts if len(part)), default=0)
+    rng = np.random.default_rng(seed)
+    weights = _draw(np.unique(videos), num_videos, resamples, rng)
     truth = np.zeros((num_videos, len(class_ids)))
     np.add.at(truth, (videos, np.searchsorted(class_ids, labels)), 1)
     truth = weights @ truth
-    precisions = [
-        _weighted_precisions(ranking, video[ranking.row], weights, truth)
-        for ranking, video in zip((first, second), detection_videos, strict=True)
-    ]
+    sides = [_mean_of_runs(side, weights, truth, rng) for side in (first, second)]
     averaged = [
-        first.is_averaged(i) and second.is_averaged(i) for i in range(len(class_ids))
+        all(run.ranking.is_averaged(i) for run in runs) for i in range(len(class_ids))
     ]
     # (draws, classes); draw 0 is the data as it is.
-    change = np.where(averaged, precisions[1] - precisions[0], np.nan)
+    change = np.where(averaged, sides[1] - sides[0], np.nan)
     return Comparison(
-        mean=_difference(_mean(change)),
+        mean=_estimate(_mean(change)),
         per_class={
-            label: _difference(change[:, i])
-            for i, label in enumerate(class_ids.tolist())
+            label: _estimate(change[:, i]) for i, label in enumerate(class_ids.tolist())
         },
     )
 
 
-def _draw(present: np.ndarray, num_videos: int, resamples: int, seed: int):
-    """(1 + resamples, videos): how often each draw has a video; once in row 0."""
-    weights = np.ones((1 + resamples, num_videos))
-    drawn = np.random.default_rng(seed).choice(present, (resamples, len(present)))
+def _draw(present: np.ndarray, num: int, resamples: int, rng: np.random.Generator):
+    """(1 + resamples, num): how often each draw has a video or run; once in row 0."""
+    weights = np.ones((1 + resamples, num))
+    drawn = rng.choice(present, (resamples, len(present)))
     for row, draw in zip(weights[1:], drawn, strict=True):
-        row[:] = np.bincount(draw, minlength=num_videos)
+        row[:] = np.bincount(draw, minlength=num)
     return weights
+
+
+def _mean_of_runs(
+    runs: Sequence[Run],
+    weights: np.ndarray,
+    truth: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """(draws, classes) mean AP of runs, which are drawn, too; 0 without any."""
+    total = np.zeros(truth.shape)
+    if not runs:
+        return total
+    counts = _draw(np.arange(len(runs)), len(runs), len(weights) - 1, rng)
+    for run, count in zip(runs, counts.T, strict=True):
+        video = run.video[run.ranking.row]
+        precisions = _weighted_precisions(run.ranking, video, weights, truth)
+        total += count[:, None] * precisions
+    return total / len(runs)
 
 
 def _weighted_precisions(
@@ -110,17 +146,35 @@ def _weighted_precisions(
     precisions = np.full(truth.shape, np.nan)
     for i, (start, end) in enumerate(itertools.pairwise(ranking.offset)):
         true = np.flatnonzero(ranking.taken[start:end] >= 0)
-        part = video[start:end]
-        for draw, weight in enumerate(weights):
-            if not truth[draw, i]:
-                continue
-            found = weight[part[true]]
-            seen = np.cumsum(weight[part])[true]
-            # A draw may lack the video of a first true detection: 0 / 0.
-            precision = np.cumsum(found) / np.maximum(seen, 1)
-            envelope = np.maximum.accumulate(precision[::-1])[::-1]
-            precisions[draw, i] = np.dot(found, envelope) / truth[draw, i]
+        found, seen = _found_and_seen(video[start:end], true, weights)
+        # A draw may lack the video of a first true detection: 0 / 0.
+        precision = np.cumsum(found, axis=1) / np.maximum(seen, 1)
+        envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        areas = np.einsum("dh,dh->d", found, envelope)
+        has_truth = truth[:, i] > 0
+        precisions[has_truth, i] = areas[has_truth] / truth[has_truth, i]
     return precisions
+
+
+def _found_and_seen(
+    video: np.ndarray, true: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of H true detections, (draws, H): each one's weight, and that of all up to it.
+
+    Args:
+      video: (D,) of an action's detections, best first.
+      true: (H,) places of the true ones.
+      weights: (draws, V).
+    """
+    # Detections by video, counted from one true detection to the next: a product of
+    # matrices then weighs them in all draws, which is several times faster than a
+    # cumulative sum over all detections for each draw.
+    num_videos = weights.shape[1]
+    interval = np.searchsorted(true, np.arange(len(video)))
+    cell = interval * num_videos + video
+    counts = np.bincount(cell, minlength=(len(true) + 1) * num_videos)
+    counts = counts.reshape(-1, num_videos)[: len(true)].astype(np.float64)
+    return weights[:, video[true]], weights @ np.cumsum(counts, axis=0).T
 
 
 def _mean(change: np.ndarray) -> np.ndarray:
@@ -134,9 +188,9 @@ def _mean(change: np.ndarray) -> np.ndarray:
     )
 
 
-def _difference(values: np.ndarray) -> Difference:
+def _estimate(values: np.ndarray) -> Estimate:
     drawn = values[1:][~np.isnan(values[1:])]
     if np.isnan(values[0]) or not len(drawn):
-        return Difference(None, None, None)
+        return Estimate(None, None, None)
     low, high = np.quantile(drawn, _INTERVAL)
-    return Difference(float(values[0]), float(low), float(high))
+    return Estimate(float(values[0]), float(low), float(high))

@@ -33,13 +33,18 @@ def rank(truth, detected):
 
 
 def compare(truth, first, second, **options):
-    return bootstrap.compare(
-        rank(truth, first),
-        rank(truth, second),
-        (first.frame % VIDEOS, second.frame % VIDEOS),
-        (truth.frame % VIDEOS, truth.label),
-        **options,
-    )
+    return compare_runs(truth, [first], [second], **options)
+
+
+def runs_of(truth, detections):
+    return [
+        bootstrap.Run(rank(truth, boxes), boxes.frame % VIDEOS) for boxes in detections
+    ]
+
+
+def compare_runs(truth, first, second, **options):
+    sides = runs_of(truth, first), runs_of(truth, second)
+    return bootstrap.compare(*sides, (truth.frame % VIDEOS, truth.label), **options)
 
 
 def test_values_are_the_differences_of_the_metric():
@@ -99,13 +104,11 @@ def test_the_interval_is_that_of_all_draws():
         parts = [repeated(boxes, sorted(set(draw))) for boxes in (truth, first, second)]
         means = [ava_map.average(rank(parts[0], boxes)).mean for boxes in parts[1:]]
         values.append(means[1] - means[0])
-    comparison = bootstrap.compare(
-        rank(two[0], two[1]),
-        rank(two[0], two[2]),
-        (two[1].frame // FRAMES, two[2].frame // FRAMES),
-        (two[0].frame // FRAMES, two[0].label),
-        resamples=200,
-    )
+    sides = [
+        [bootstrap.Run(rank(two[0], boxes), boxes.frame // FRAMES)] for boxes in two[1:]
+    ]
+    labels = two[0].frame // FRAMES, two[0].label
+    comparison = bootstrap.compare(*sides, labels, resamples=200)
     assert comparison.mean.low == pytest.approx(min(values), abs=ROUNDING)
     assert comparison.mean.high == pytest.approx(max(values), abs=ROUNDING)
 
@@ -121,11 +124,11 @@ def test_the_interval_holds_95_percent_of_the_draws():
     truth = ava_map.Boxes(frame, box, label)
     second = ava_map.Boxes(frame, box, label, np.linspace(0.9, 0.6, 4))
     first = ava_map.Boxes(*(column[1:] for column in second))
-    rankings = [ava_map.rank(truth, x, [1])["pyslowfast"] for x in (first, second)]
-    comparison = bootstrap.compare(
-        *rankings, (first.frame, second.frame), (frame, label), resamples=4000
-    )
-    found = comparison.mean
+    sides = [
+        [bootstrap.Run(ava_map.rank(truth, x, [1])["pyslowfast"], x.frame)]
+        for x in (first, second)
+    ]
+    found = bootstrap.compare(*sides, (frame, label), resamples=4000).mean
     assert (found.value, found.low, found.high) == pytest.approx((0.25, 0, 0.75))
 
 
@@ -152,3 +155,41 @@ def test_without_ground_truth_there_is_no_difference():
     comparison = compare(truth, detected, detected, resamples=5)
     assert comparison.per_class[2] == (None, None, None)
     assert comparison.mean.value == 0
+
+
+def test_the_mean_of_a_run_has_an_interval():
+    truth, detected = make(2, 0.7)
+    (run,) = runs_of(truth, [detected])
+    labels = truth.frame % VIDEOS, truth.label
+    found = bootstrap.mean_interval(run, labels, resamples=200)
+    value = ava_map.average(run.ranking).mean
+    assert found.value == pytest.approx(value, abs=ROUNDING)
+    assert found.low < value < found.high
+    # Detections that find nothing are the other side of the same difference.
+    nothing = detected._replace(box=detected.box + 9)
+    assert compare(truth, nothing, detected, resamples=200).mean == found
+
+
+def test_several_runs_of_a_side_are_averaged():
+    truth, _ = make(0, 0.5)
+    first = [make(0, quality)[1] for quality in (0.4, 0.5, 0.6)]
+    second = [make(0, quality)[1] for quality in (0.7, 0.9)]
+    means = [
+        np.mean([ava_map.average(rank(truth, boxes)).mean for boxes in side])
+        for side in (first, second)
+    ]
+    found = compare_runs(truth, first, second, resamples=100).mean
+    assert found.value == pytest.approx(means[1] - means[0], abs=ROUNDING)
+
+
+def test_runs_are_drawn_like_videos():
+    """One video, so only the runs differ between draws."""
+    truth, _ = make(4, 0.5)
+    runs = [make(4, quality)[1] for quality in (0.3, 0.9)]
+    one = [repeated(boxes, [2]) for boxes in (truth, *runs)]
+    values = [ava_map.average(rank(one[0], boxes)).mean for boxes in one[1:]]
+    worst = one[1]._replace(box=one[1].box + 9)
+    found = compare_runs(one[0], [worst], one[1:], resamples=200).mean
+    # A quarter of the draws have one run twice.
+    expected = np.mean(values), min(values), max(values)
+    assert found == pytest.approx(expected, abs=ROUNDING)
