@@ -52,7 +52,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             status = served.statuses.pop(0) if served.statuses else 0
         time.sleep(served.stays_silent)
         if status:
-            self.send_error(status)
+            self.send_response(status)
+            self._end({"Content-Length": "0"} | served.headers)
             return
         with contextlib.suppress(ConnectionError):
             self._answer(served, asked)

@@ -6,6 +6,8 @@ import re
 import resource
 import subprocess
 import sys
+import time
+import types
 
 import pytest
 from file_server import Served
@@ -212,10 +214,36 @@ def test_without_network_it_ends_at_once(publish, server, monkeypatch):
     file, _ = publish()
     server.shutdown()
     server.server_close()
-    # Waiting would be noticed.
-    monkeypatch.setattr("ava_jax.published.download.BACK_OFF", 1000)
+    waits = record_waits(monkeypatch)
     with pytest.raises(UserError, match="Connection refused.*HTTPS_PROXY"):
         published.fetch(file)
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "waits"),
+    [
+        ("", [0.01, 0.02, 0.04]),
+        ("3", [3, 3, 3]),
+        ("3000", [60, 60, 60]),
+        ("Thu, 01 Jan 2026 00:00:00 GMT", [0.01, 0.02, 0.04]),
+    ],
+)
+def test_waits_grow_or_are_those_that_the_server_asks_for(
+    publish, monkeypatch, asked, waits
+):
+    file, _ = publish(statuses=[503] * 3, headers={"Retry-After": asked})
+    found = record_waits(monkeypatch)
+    published.fetch(file)
+    assert found == pytest.approx(waits)
+
+
+def record_waits(monkeypatch):
+    """Seconds that a download waits, which it then does not."""
+    waits = []
+    clock = types.SimpleNamespace(sleep=waits.append, monotonic=time.monotonic)
+    monkeypatch.setattr("ava_jax.published.download.time", clock)
+    return waits
 
 
 @pytest.mark.parametrize("mirror", ["/data/mirror", "mirror.example"])

@@ -1,4 +1,8 @@
-"""From an empty cache to results, with full-size weights made from their names."""
+"""From an empty cache to results, with weights made from their names.
+
+The file of the video has its real size. The others are of smaller networks, which
+compile in a tenth of the time; `tests/checkpoints` reads all of them in full.
+"""
 
 import json
 import os
@@ -17,14 +21,16 @@ from ava_jax.annotations import read_boxes
 from ava_jax.checkpoints.pytorch import converter
 from ava_jax.checkpoints.pytorch.convert_file import read_variables
 from ava_jax.checkpoints.pytorch.writer import write_pytorch
+from configs import slowfast
 
 pytestmark = pytest.mark.slow
 
 WORKER = pathlib.Path(__file__).with_name("program_worker.py")
 DETECTOR = "slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
-# A training step of SlowOnly compiles in a third of the time.
-RECIPE = "slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
-START = "slowonly_r50_4x16x1"  # of Kinetics-400
+SMALL = "slowfast_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb"
+RECIPE = "configs/slowfast.py"  # of both
+START = published.find(DETECTOR).init_from
+SMALL_NETWORK = ("--config.model.depth=10", "--config.model.width=8")
 # Small pictures of the miniature in place of AVA.
 DATA = (
     "--config.data.labels=annotations/mini_action_list.pbtxt",
@@ -53,19 +59,27 @@ def patch():
         yield patch
 
 
+def small_config():
+    config = slowfast.get_config()
+    config.model.depth, config.model.width = 10, 8
+    return config
+
+
 @pytest.fixture(scope="module")
 def server(patch, tmp_path_factory):
-    """Serves a detector, and what a recipe starts from, under their URLs."""
+    """Serves two detectors, and what their training starts from."""
     folder = tmp_path_factory.mktemp("served")
-    detector = published.find(DETECTOR)
-    start = published.find(published.find(RECIPE).init_from)
+    small = checkpoint_data.state_of(small_config().model)
+    head = "roi_head.bbox_head."
+    start = {k.replace(head, "cls_head."): value for k, value in small.items()}
     states = {
-        detector: checkpoint_data.mmaction2_state(DETECTOR),
-        start: checkpoint_data.pretrain_state(START),
+        DETECTOR: checkpoint_data.mmaction2_state(DETECTOR),
+        SMALL: small,
+        START: start,
     }
     with serving(patch, folder / "cache") as server:
         rows = []
-        for file, state in states.items():
+        for file, state in zip(map(published.find, states), states.values()):
             path = folder / file.file_name
             write_pytorch(path, state, {})
             rows.append(vars(publish(server, file, path.read_bytes())))
@@ -85,7 +99,7 @@ def run(server, *command):
 
 
 def requests(server):
-    """For the detector, and for what the recipe starts from."""
+    """How often each of the three files was asked for."""
     return [len(served.told) for served in server.files.values()]
 
 
@@ -105,40 +119,39 @@ def test_a_video_by_the_name_of_a_detector(server, tmp_path):
     found = read_boxes(out.with_suffix(".csv"), kind="detections")
     # With these weights every action passes the threshold.
     assert found.label.tolist() == list(range(1, 81))
-    assert requests(server) == [1, 0]
+    assert requests(server) == [1, 0, 0]
 
 
 def test_evaluation_of_a_published_detector(server, tiny_root, tmp_path):
     workdir = tmp_path / "eval"
     done = run(
         server,
-        *("main", "--mode=eval", "--config=configs/slowfast.py", *DATA),
-        *(f"--config.data.root={tiny_root}", f"--config.init_from={DETECTOR}"),
+        *("main", "--mode=eval", f"--config={RECIPE}", *SMALL_NETWORK, *DATA),
+        *(f"--config.data.root={tiny_root}", f"--config.init_from={SMALL}"),
         f"--workdir={workdir}",
     )
     assert done.returncode == 0, done.stderr
     assert 0 <= json.loads((workdir / "metrics.json").read_text())["mAP"] < 1
-    # What the video needed was still there.
-    assert requests(server) == [1, 0]
+    assert requests(server)[1:] == [1, 0]
 
 
 def test_training_begins_from_the_kinetics_weights(server, tiny_root, tmp_path):
     workdir = tmp_path / "run"
     done = run(
         server,
-        *("main", f"--config=configs/slowonly.py:{RECIPE}", *DATA),
+        *("main", f"--config={RECIPE}", *SMALL_NETWORK, *DATA),
         *(f"--config.data.root={tiny_root}", f"--workdir={workdir}"),
         # One epoch that changes nothing.
         *("--config.train.batch=4", "--config.train.epochs=1", "--config.optim.lr=0"),
     )
     assert done.returncode == 0, done.stderr
-    start = published.find(published.find(RECIPE).init_from)
-    assert f"Initial weights: {start.name} (Kinetics-400)" in done.stderr
+    assert f"Initial weights: {START} (Kinetics-400)" in done.stderr
     assert "it starts untrained" in done.stderr
-    assert requests(server)[1] == 1
-    _, variables = read_variables(workdir)
+    assert requests(server)[2] == 1
+    config, variables = read_variables(workdir)
     trained = converter.to_state_dict(variables)
-    for key, value in checkpoint_data.pretrain_state(START).items():
+    assert config.init_from == START
+    for key, value in checkpoint_data.state_of(small_config().model).items():
         # Statistics follow the data.
         if key.startswith("backbone.") and key.endswith((".weight", ".bias")):
             np.testing.assert_array_equal(trained[key], value)
