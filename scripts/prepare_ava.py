@@ -1,6 +1,7 @@
-"""Prepares a data set in AVA's format; docs/data.md describes the steps.
+"""Prepares AVA, or a data set in its format; docs/data.md describes the steps.
 
-    python scripts/prepare_ava.py extract --config configs/own.py --videos DIR
+    python scripts/prepare_ava.py download --config configs/slowfast.py --videos
+    python scripts/prepare_ava.py extract --config configs/slowfast.py
 
 For the flags of a step: python scripts/prepare_ava.py extract --help
 """
@@ -22,26 +23,31 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
             name, help=text, description=f"{text[0].upper()}{text[1:]}."
         )
         parser.set_defaults(step=step)
-        if step is not _list:
-            parser.add_config("configuration that training uses")
+        parser.add_config("configuration that training uses")
         return parser.add_argument
 
-    add = add_step("list", _list, "print a script that downloads AVA's videos")
+    add = add_step("download", _download, "download AVA and MMAction2's proposals")
+    add("--videos", action="store_true", help="download the movies, too")
     add(
-        "--names",
-        required=True,
-        metavar="FILE",
-        help="file with one name of a video per line",
+        "--workers",
+        type=command_line.at_least(1),
+        default=4,
+        metavar="N",
+        help="number of movies that are downloaded at a time",
     )
 
     add = add_step("extract", _extract, "write the frames of videos as JPEG files")
-    add("--videos", required=True, metavar="DIR", help="directory of the videos")
+    add(
+        "--videos",
+        metavar="DIR",
+        help="directory of the videos (default: videos/ in config.data.root)",
+    )
     add(
         "--end",
         type=float,
-        default=0,
         metavar="SECONDS",
-        help="timestamp at which to stop; 0: the end of the video",
+        help="timestamp at which to stop; 0: the end of the video (default: 1801 if "
+        "the configuration reads AVA, otherwise 0)",
     )
     add(
         "--short-side",
@@ -96,18 +102,37 @@ def main(argv: Sequence[str]) -> int | None:
 # Every step has its own imports, so that --help does not wait for them.
 
 
-def _list(args: argparse.Namespace) -> None:
-    from ava_jax.prepare.download import download_script
+def _download(args: argparse.Namespace) -> int:
+    from ava_jax.prepare import ava_annotations, ava_movies
 
-    print(download_script(args.names), end="")
+    data = args.config.data
+    print(ava_annotations.text(ava_annotations.download_annotations(data)))
+    if not args.videos:
+        return 0
+    names = os.path.join(data.root, "annotations", ava_annotations.NAMES)
+    plan = ava_movies.plan(_videos(data), ava_movies.read_names(names))
+    print(plan.text(), flush=True)
+    failures = {}
+    for name, error in ava_movies.download_movies(plan, args.workers):
+        if error:
+            failures[name] = error
+    print(ava_movies.text(plan, failures))
+    return int(bool(failures))
+
+
+def _videos(data) -> str:
+    return os.path.join(data.root, "videos")
 
 
 def _extract(args: argparse.Namespace) -> int:
-    from ava_jax.prepare import extract, extract_movie
+    from ava_jax.prepare import ava_annotations, extract, extract_movie
 
     data = args.config.data
-    recipe = extract_movie.recipe_of(data, args.end, args.short_side, args.quality)
-    videos = extract.find_videos(args.videos)
+    end = args.end
+    if end is None:
+        end = ava_annotations.END if ava_annotations.is_ava(data) else 0
+    recipe = extract_movie.recipe_of(data, end, args.short_side, args.quality)
+    videos = extract.find_videos(args.videos or _videos(data))
     root = os.path.join(data.root, data.frames)
     movies = extract.extract_movies(
         videos, root, recipe, workers=args.workers, progress=_bar("movies")

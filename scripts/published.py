@@ -15,7 +15,14 @@ from collections.abc import Callable, Sequence
 from ava_jax import command_line, published
 from ava_jax.published import zoo_page
 
-_KINDS = ("detector", "pretrained", "person_detector", "proposals", "annotations")
+_KINDS = (
+    "detector",
+    "pretrained",
+    "person_detector",
+    "proposals",
+    "annotations",
+    "video",
+)
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:

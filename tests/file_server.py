@@ -86,6 +86,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.end_headers()
 
+    def do_HEAD(self):
+        served = self.server.files.get(self.path)
+        self.close_connection = True
+        self.send_response(200 if served else 404)
+        length = len(served.content) if served else 0
+        self._end({"Content-Length": str(length)} | (served.headers if served else {}))
+
     def log_message(self, *arguments):
         pass
 

@@ -29,7 +29,7 @@ PROGRAMS = {
     "export_pytorch": ("", ["{tmp}", "{tmp}/out.pth"]),
     "plot_run": ("", ["{tmp}"]),
     "launch_local": ("", None),  # makes no files
-    "list": ("prepare_ava", ["--names=none"]),
+    "download": ("prepare_ava", [CONFIG]),
     "extract": ("prepare_ava", [CONFIG, "--videos=none"]),
     "proposals": ("prepare_ava", [CONFIG, "--config.data.root={tmp}"]),
     "pack": ("prepare_ava", [CONFIG, "--out={tmp}", "--config.data.root={tmp}"]),

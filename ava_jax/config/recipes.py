@@ -101,7 +101,7 @@ def use_sample_files(config: ml_collections.ConfigDict, name: str) -> None:
 def use_vtest(config: ml_collections.ConfigDict) -> None:
     """Makes the data set of OpenCV's street video `vtest.avi`."""
     use_sample_files(config, "vtest")
-    config.data.video = ""  # path of vtest.avi
+    config.data.video = ""  # path of vtest.avi; empty: it is downloaded
     config.data.fps = 10
     config.data.timestamp_start = 0
     config.data.class_ids = (12, 14, 17)

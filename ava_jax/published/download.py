@@ -24,7 +24,7 @@ from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.published.checksum import mismatch
 from ava_jax.published.lock import only_process
-from ava_jax.published.mirror import mirrored
+from ava_jax.published.mirror import is_offline, mirrored
 
 # Seconds to connect, and between two pieces: a silent server is given up.
 TIMEOUT = (10, 20)
@@ -65,7 +65,7 @@ def download(
     """
     path = pathlib.Path(path)
     request = _Request(mirrored(url), path, sha256, size, name or path.name)
-    if os.environ.get("AVA_JAX_OFFLINE", "0") not in ("", "0"):
+    if is_offline():
         raise UserError(
             f"{request.name} is not in the cache, and AVA_JAX_OFFLINE="
             f"{os.environ['AVA_JAX_OFFLINE']} forbids to download {request.url}. "

@@ -1,4 +1,4 @@
-"""Other servers with the same files: `AVA_JAX_MIRROR=URL`."""
+"""Where to download from: `AVA_JAX_MIRROR=URL`, `AVA_JAX_OFFLINE=1`."""
 
 import os
 import urllib.parse
@@ -21,3 +21,8 @@ def mirrored(url: str) -> str:
             "http://mirror.example, to which the path of each published URL is added."
         )
     return mirror.rstrip("/") + urllib.parse.urlsplit(url).path
+
+
+def is_offline() -> bool:
+    """Whether nothing may be downloaded."""
+    return os.environ.get("AVA_JAX_OFFLINE", "0") not in ("", "0")

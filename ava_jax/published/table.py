@@ -19,7 +19,7 @@ class PublishedFile:
       name: its name here. A detector has the name of its configuration in MMAction2
         (0.x and 1.x are different files) or of its file in PySlowFast.
       kind: 'detector', 'pretrained' (a recogniser to start from), 'person_detector',
-        'proposals' or 'annotations'.
+        'proposals', 'annotations' or 'video'.
       url: where it was published.
       dataset: what it was trained on, or is part of.
       release: who published it.

@@ -1,4 +1,4 @@
-"""Making a data set: downloads, frames, proposals; stopped, damaged, repeated."""
+"""Making a data set: frames, proposals; stopped, damaged, repeated."""
 
 import errno
 import hashlib
@@ -18,7 +18,6 @@ import video_files
 from ava_jax import annotations, people
 from ava_jax.errors import UserError
 from ava_jax.prepare import detect_people, extract
-from ava_jax.prepare.download import download_script
 from ava_jax.prepare.extract_movie import Recipe, recipe_of
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -39,66 +38,6 @@ def shown(folder):
     """The numbers of the source frames that the frames of a folder show."""
     files = sorted(folder.iterdir())
     return {file.name: round(cv2.imread(str(file)).mean() / 4) for file in files}
-
-
-# Downloads
-
-
-FAKE_CURL = """#!/bin/sh
-# Fails for the file that $BROKEN names; else writes the address.
-while [ $# -gt 1 ]; do
-  [ "$1" = --output ] && out=$2
-  shift
-done
-[ "$out" = "./$BROKEN.part" ] && exit 22
-echo "$1" > "$out"
-"""
-
-
-def download(folder, script, broken=""):
-    (folder / "bin").mkdir(exist_ok=True)
-    (folder / "bin/curl").write_text(FAKE_CURL)
-    (folder / "bin/curl").chmod(0o755)
-    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
-        ["sh", "-c", script],
-        cwd=folder,
-        env={**os.environ, "PATH": path, "BROKEN": broken},
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_downloads_go_on_where_they_stopped(tmp_path):
-    names = tmp_path / "names.txt"
-    names.write_text("-5KQ66BBWC4.mkv\n_7oWZq_s_Sk.mkv\n\n1j20qq1JyX4.mp4\n")
-    script = download_script(names)
-    result = download(tmp_path, script, broken="_7oWZq_s_Sk.mkv")
-    assert result.returncode == 1
-    assert "1 of 3 videos are missing" in result.stderr
-    there = {path.name for path in tmp_path.iterdir()} - {"bin", "names.txt"}
-    assert there == {"-5KQ66BBWC4.mkv", "1j20qq1JyX4.mp4"}
-    result = download(tmp_path, script)
-    assert result.returncode == 0
-    assert result.stdout == "_7oWZq_s_Sk.mkv\n"  # the others were not fetched again
-    assert (tmp_path / "-5KQ66BBWC4.mkv").read_text() == (
-        "https://s3.amazonaws.com/ava-dataset/trainval/-5KQ66BBWC4.mkv\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("a.mp4\n$(reboot).mp4\n", r"names\.txt, line 2: '\$\(reboot\)\.mp4'"),
-        ("a b.mp4\n", r"line 1: 'a b\.mp4'"),
-        ("\n", r"empty"),
-    ],
-)
-def test_a_list_that_is_none_is_refused(tmp_path, content, message):
-    path = tmp_path / "names.txt"
-    path.write_text(content)
-    with pytest.raises(UserError, match=message):
-        download_script(path)
 
 
 # Frames
@@ -388,10 +327,6 @@ def test_command_line(tmp_path):
     assert result.returncode == 1, result.stderr
     assert "2 movies, 60 frames, 1 failed" in result.stdout
     assert len(shown(tmp_path / "rawframes/good")) == 60
-    (tmp_path / "names.txt").write_text("a.mkv\n")
-    result = run("list", f"--names={tmp_path / 'names.txt'}")
-    assert result.returncode == 0
-    assert result.stdout == download_script(tmp_path / "names.txt")
 
 
 @pytest.mark.parametrize(
@@ -399,11 +334,13 @@ def test_command_line(tmp_path):
     [
         ([], "required: STEP"),
         (["--config=configs/own.py", "extract"], "must come after the command"),
-        (["extrac"], "'list', 'extract', 'proposals', 'pack'"),
-        (["extract"], "required: --config, --videos"),
-        (["list"], "required: --names"),
+        (["extrac"], "'download', 'extract', 'proposals', 'pack'"),
+        (["extract"], "required: --config"),
         (["pack", "--config=configs/own.py"], "required: --out"),
-        (["list", "--names=none", "pack"], "unrecognized arguments: pack".capitalize()),
+        (
+            ["download", "--config=configs/slowfast.py", "pack"],
+            "Unrecognized arguments: pack",
+        ),
     ],
     ids=str,
 )

@@ -1,5 +1,6 @@
 """OpenCV's street video as a data set, where the video is at hand."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -7,10 +8,13 @@ import cv2
 import from_config
 import host_processes
 import numpy as np
+import published_files
 import pytest
 
+from ava_jax import published
 from ava_jax.errors import UserError
 from ava_jax.prepare import vtest
+from ava_jax.published.checksum import mismatch
 from configs import mini as mini_config
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -102,7 +106,10 @@ def no_video(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda _: "", r"made from OpenCV's vtest.avi.*opencv-doc"),
+        (
+            lambda _: "",
+            r"made from OpenCV's vtest.avi\. .*AVA_JAX_OFFLINE.*opencv-doc",
+        ),
         (lambda path: path / "missing.avi", r"there is no file .*missing.avi"),
         (no_video, r"text\.avi cannot be read as a video"),
         (other_size, r"other\.avi is 64x48, not 768x576"),
@@ -114,3 +121,22 @@ def test_a_wrong_video_is_refused(make, message, tmp_path):
     with pytest.raises(UserError, match=message):
         vtest.prepare(root, make(tmp_path))
     assert not root.exists()
+
+
+def test_without_a_path_the_video_is_downloaded(monkeypatch, tmp_path):
+    content = other_size(tmp_path).read_bytes()
+    with published_files.serving(monkeypatch, tmp_path / "cache") as server:
+        row = published.find("vtest.avi")
+        file = published_files.publish(
+            server, dataclasses.replace(row, size=0), content
+        )
+        published_files.use_table(monkeypatch, [file])
+        # Any other video is refused, as one from a user is.
+        with pytest.raises(UserError, match=r"published/vtest.avi is 64x48, not 768"):
+            vtest.prepare(tmp_path / "root", "")
+    assert published.cached_path(file).read_bytes() == content
+
+
+def test_the_published_video_is_the_annotated_one(video):
+    row = published.find("vtest.avi")
+    assert mismatch(video, row.sha256, row.size) == ""

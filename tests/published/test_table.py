@@ -27,9 +27,12 @@ def test_every_name_and_place_is_of_one_file():
 
 @pytest.mark.parametrize("file", published.all_files(), ids=lambda file: file.name)
 def test_a_row_is_complete(file):
-    kinds = ("detector", "pretrained", "person_detector", "proposals", "annotations")
+    kinds = ("detector", "pretrained", "person_detector")
+    kinds += ("proposals", "annotations", "video")
     assert file.kind in kinds and file.release and file.dataset
-    assert re.fullmatch(r"https://[\w./-]+\.(pth|pkl|onnx|zip|txt)", file.url)
+    assert re.fullmatch(
+        r"https://[\w./-]+\.(pth|pkl|onnx|zip|tar\.gz|txt|avi)", file.url
+    )
     assert re.fullmatch(r"|[0-9a-f]{8}|[0-9a-f]{64}", file.sha256)
     if file.release.startswith("MMAction2") and file.kind != "proposals":
         assert file.url.endswith(f"{file.sha256}.pth")  # OpenMMLab's file names
