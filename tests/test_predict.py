@@ -386,8 +386,13 @@ def test_what_is_no_detector_is_refused(
         (np.zeros((4, 8, 0, 3), np.uint8), BOXES, "at least one pixel"),
         (np.zeros((4, 8, 8, 3), np.uint8), BOXES[0], r"shape \(4,\)"),
         (np.zeros((4, 8, 8, 3), np.uint8), [[0, 0, 1, np.nan]], r"boxes\[0\].*nan"),
+        (
+            np.zeros((4, 50, 9, 3), np.uint8),
+            [[20, 0, 40, 9]],
+            "not on .* 9 x 50 pixels",
+        ),
     ],
-    ids=["length", "axes", "type", "empty", "boxes", "nan"],
+    ids=["length", "axes", "type", "empty", "boxes", "nan", "off"],
 )
 def test_what_cannot_be_scored_is_refused(model, frames, boxes, message):
     with pytest.raises(UserError, match=message):
@@ -403,6 +408,11 @@ def test_options_that_make_no_sense_are_refused(model, video, options):
 def test_an_error_of_the_person_detector_arrives(model, video):
     with pytest.raises(UserError, match=r"shape \(2, 3\)"):
         next(model.predict_video(video, lambda _: np.zeros((2, 3))))
+
+
+def test_a_detector_may_return_boxes_and_scores(model, video):
+    found = next(model.predict_video(video, lambda _: (BOXES, np.full(3, 0.5))))
+    np.testing.assert_array_equal(found.boxes, BOXES)
 
 
 def test_tensorflow_is_not_needed():

@@ -238,11 +238,11 @@ def _check_split(
     """What is wrong with boxes and proposals."""
     table, key_frames = split.table, split.key_frames
     findings = [
-        *box_checks.check_units(table, split=name),
+        *split_checks.check_units_and_corners(table, name),
         *box_checks.check_extent(table, split=name),
-        *box_checks.check_corners(table, split=name),
         *box_checks.check_area(table, split=name),
         *annotation_rows.check_duplicates(table, name),
+        *annotation_rows.check_near_duplicates(table, name),
     ]
     if name == "train":
         findings += split_checks.check_room(

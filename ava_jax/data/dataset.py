@@ -49,6 +49,7 @@ def load_split(data: ml_collections.ConfigDict, name: str, num_classes: int) -> 
     raise_problems(
         label_checks.check_labels(table, labels, ids, num_classes, data.labels)
     )
+    raise_problems(split_checks.check_units_and_corners(table, name))
     excluded = set()
     if files.exclusions:
         excluded = annotations.read_exclusions(root / files.exclusions)
@@ -95,6 +96,8 @@ def _key_frames(
     """The key frames of a split, with proposals or what stands in for them."""
     path = str(pathlib.Path(data.root, data[name].proposals))
     proposals = annotations.read_proposals(path)
+    proposed = BoxTable.from_frames(proposals, path)
+    raise_problems(split_checks.check_units_and_corners(proposed, name, "proposals"))
     join = functools.partial(
         grouping.join,
         table,

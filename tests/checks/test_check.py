@@ -294,6 +294,21 @@ CASES = {
         Found("missing files", 1, r"nowhere\.csv \(config\.data\.val\.exclusions\)"),
     ),
     "no annotations": (text("mini_val.csv", b""), Found("no annotations", 1, None)),
+    "two nearly equal boxes": (
+        # Half a pixel apart, as when every action was drawn for itself.
+        rows(
+            "mini_train_00,0101,0.1,0.1,0.5,0.5,12,9",
+            "mini_train_00,0101,0.105,0.1,0.505,0.5,14,9",
+        ),
+        Found("people in two nearly equal boxes", 1, r"mini_train\.csv:\d+$"),
+    ),
+    "two people at one place": (
+        rows(
+            "mini_train_00,0101,0.1,0.1,0.5,0.5,12,8",
+            "mini_train_00,0101,0.105,0.1,0.505,0.5,14,9",
+        ),
+        Found("people in two nearly equal boxes", 1, r"mini_train\.csv:\d+$", False),
+    ),
     "damaged labels": (
         text("mini_action_list.pbtxt", b"walk\n"),
         Found("label map", 1, None),
@@ -344,6 +359,29 @@ CASES = {
     "percent scores": (
         proposals(lambda key, boxes: (key, boxes * (1, 1, 1, 1, 100))),
         Found("proposals with scores outside 0 to 1", None, r"\.pkl: 'mini"),
+    ),
+    "person ids for scores": (
+        proposals(
+            lambda key, boxes: (
+                key,
+                np.hstack([boxes[:, :4], np.arange(len(boxes))[:, None] % 2]),
+            )
+        ),
+        Found(
+            "proposals with person ids for scores",
+            None,
+            r"\.pkl: 'mini",
+            others=(_MISSED,),
+        ),
+    ),
+    "proposals off the frame": (
+        proposals(
+            lambda key, boxes: (
+                key,
+                np.vstack([boxes, [1.2, 0.1, 1.5, 0.5, 0.99]]).astype(np.float32),
+            )
+        ),
+        Found("proposals off the frame", None, r"\.pkl: 'mini"),
     ),
     "low scores": (
         proposals(lambda key, boxes: (key, boxes * (1, 1, 1, 1, 0.5))),

@@ -74,6 +74,38 @@ def break_label(config):
     return rf"action ids outside the label map: 1\n.*mini_train\.csv:{line}\n.* is 93"
 
 
+def boxes_in_pixels(config):
+    row = "mini_train_00,0101,10,20,50,60,12,0\n"
+    append(annotations(config, "mini_train.csv"), row)
+    return r"boxes in pixels: 1\n.*mini_train\.csv:\d+\n.*10 20 50 60"
+
+
+def inverted_boxes(config):
+    row = "mini_train_00,0101,0.5,0.2,0.1,0.6,12,0\n"
+    append(annotations(config, "mini_train.csv"), row)
+    return r"inverted boxes: 1\n.*mini_train\.csv:\d+\n.*0\.5 0\.2 0\.1 0\.6"
+
+
+def _proposals(config, *boxes):
+    """Gives the first training key frame these proposals."""
+    path = annotations(config, "mini_proposals_train.pkl")
+    with open(path, "rb") as file:
+        content = pickle.load(file)
+    content[min(content)] = np.array(boxes)
+    with open(path, "wb") as file:
+        pickle.dump(content, file)
+
+
+def proposals_in_pixels(config):
+    _proposals(config, [10, 20, 50, 60, 0.9])
+    return r"proposals in pixels: 1\n.*\.pkl: 'mini_train_00,"
+
+
+def inverted_proposals(config):
+    _proposals(config, [0.5, 0.2, 0.1, 0.6, 0.9])
+    return r"inverted proposals: 1\n.*\.pkl: 'mini_train_00,"
+
+
 def break_columns(config):
     append(annotations(config, "mini_train.csv"), "mini_train_00,0101,0.1\n")
     return r"mini_train\.csv:\d+\nThe first: 3 columns"
@@ -157,6 +189,10 @@ def unpadded_keys(config):
 
 BREAKAGES = [
     break_label,
+    boxes_in_pixels,
+    inverted_boxes,
+    proposals_in_pixels,
+    inverted_proposals,
     break_columns,
     empty_file,
     missing_file,
