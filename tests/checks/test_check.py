@@ -14,6 +14,7 @@ import from_config
 import numpy as np
 import pytest
 import video_files
+from PIL import Image
 
 from ava_jax.checks import check
 from ava_jax.checks.page import render
@@ -53,6 +54,23 @@ def rename_frames(config, movie, name, step=0):
     for index in range(1, 61):
         old = frame(config, movie, index)
         old.rename(old.with_name(name.format(index + step)))
+
+
+def saved_as(movie, index, **options):
+    """Writes a frame again, in another format or with another orientation."""
+
+    def change(config):
+        path = frame(config, movie, index)
+        with Image.open(path) as image:
+            image.save(path, **options)
+
+    return change
+
+
+def orientation(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
 
 
 # What breaks the data set: each of these gives a function of the configuration, which
@@ -179,6 +197,14 @@ CASES = {
             others=(_LATE,),
         ),
     ),
+    "WebP": (
+        saved_as("mini_train_00", 1, format="WEBP"),
+        Found("frames in another format", 1, f"{_FIRST}1.jpg: WEBP$"),
+    ),
+    "turned by EXIF": (
+        saved_as("mini_train_00", 60, format="JPEG", exif=orientation(6)),
+        Found("frames that are to be turned", 1, r"mini_train_00/img_00060\.jpg$"),
+    ),
     "rate too high": (
         setting(data__fps=30),
         Found("wrong frame rate", 3, "mini_train_00: 60 frames"),
@@ -194,6 +220,13 @@ CASES = {
     "one movie counts from 0": (
         renamed("img_{:05}.jpg", "mini_train_00", step=-1),
         Found(_FROM_0, 1, f"{_FIRST}0"),
+    ),
+    "names of the first movie": (
+        in_turn(
+            *(renamed(f"{movie}_frame_{{:04}}.jpg", movie) for movie in MOVIES),
+            setting(data__frame_name="mini_train_00_frame_{:04}.jpg"),
+        ),
+        Found(f"movies whose {_OTHER_NAMES}", 2, "rawframes/mini_train_01$"),
     ),
     "all movies count from 0": (
         renamed("img_{:05}.jpg", *MOVIES, step=-1),
@@ -434,6 +467,16 @@ def test_clean_data_is_clean(tiny_config, class_ids):
         assert told["proposals"] == len(split.proposal_boxes)
         samples = split.truth_classes[:, 1:].sum(0).astype(int).tolist()
         assert list(told["samples"].values()) == samples
+
+
+def test_names_by_movie_need_no_template(own):
+    for movie in MOVIES:
+        rename_frames(own, movie, movie + "_frame_{:04}.jpg")
+    assert check.examine(own).verdict.is_clean
+    own.data.frame_name = "mini_train_00_frame_{:04}.jpg"
+    findings = {f.name: f for f in check.examine(own).verdict.findings}
+    remedy = "--config.data.frame_name='{video}_frame_{:04}.jpg' reads them"
+    assert remedy in findings[f"movies whose {_OTHER_NAMES}"].found
 
 
 def test_recall_is_that_of_plain_loops(tiny_config):
