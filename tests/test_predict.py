@@ -206,6 +206,13 @@ def test_boxes_by_name(model, video, tmp_path):
     assert all(len(r.scores) == 0 for r in model.predict_video(video))
 
 
+def test_a_file_of_other_times_is_warned_of(model, video, tmp_path, caplog):
+    path = tmp_path / "boxes.csv"
+    path.write_text("a,900,0.25,0.25,0.5,0.75,12,0.9\n")
+    assert all(len(r.boxes) == 0 for r in model.predict_video(video, str(path)))
+    assert "boxes.csv has boxes from second 900 to 900, but the video" in caplog.text
+
+
 def test_smoothed_scores_lag_behind(model, video):
     raw, smooth = (
         np.stack([r.scores for r in model.predict_video(video, BOXES, smooth=s)])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from ava_jax import people
 from ava_jax.people.boxes import checked_boxes
@@ -29,13 +30,28 @@ def as_person_source(boxes: Any, video: VideoReader) -> PersonSource:
         boxes = people.HogDetector()
     elif isinstance(boxes, str | os.PathLike):
         size, name = (video.width, video.height), pathlib.Path(video.name).stem
-        boxes = people.open_detector(os.fspath(boxes), size, name)
+        path, boxes = boxes, people.open_detector(os.fspath(boxes), size, name)
+        _warn_of_times(path, boxes, video.duration)
     if callable(getattr(boxes, "at", None)):  # `at` of JAX's arrays is a property
         return lambda frame, time: _boxes(boxes.at(time), frame)
     if callable(boxes):
         return lambda frame, time: _boxes(boxes(frame), frame)
     fixed = checked_boxes(boxes, (video.width, video.height))[:, :4]
     return lambda frame, time: fixed
+
+
+def _warn_of_times(path, who: Any, duration: float | None) -> None:
+    """Logs if the times of a file are all after the end of the video."""
+    if isinstance(who, people.PeopleByTime) and duration and who.times[0] > duration:
+        logging.warning(
+            "%s has boxes from second %g to %g, but the video ends after %.1f s: "
+            "nobody is found in it. Seconds count from the video's first frame; for "
+            "others, give people.read_people(...) with its `times` shifted.",
+            path,
+            who.times[0],
+            who.times[-1],
+            duration,
+        )
 
 
 def _boxes(boxes: Any, frame: np.ndarray) -> np.ndarray:

@@ -179,12 +179,29 @@ def _found(stream: AnnotatedStream) -> str:
 
 
 def _advice(stream: AnnotatedStream, options: Options) -> list[str]:
-    """What to try if HOG has found nobody."""
-    if options.people != "hog" or _numbers(stream.results):
+    """What to try if nobody was found."""
+    if _numbers(stream.results):
+        return []
+    if stream.file_times and stream.results:
+        return _advice_on_times(stream, options)
+    if options.people != "hog":
         return []
     return [
         "HOG finds only people who are seen whole and upright; --detector "
         "onnx:FILE.onnx takes a better detector, --person-score a lower score."
+    ]
+
+
+def _advice_on_times(stream: AnnotatedStream, options: Options) -> list[str]:
+    """How to shift the times of a file of boxes, if none is in the video."""
+    first, last = stream.file_times
+    begin, end = (options.start + stream.results[i].time for i in (0, -1))
+    if first <= end and begin <= last:
+        return []
+    return [
+        f"{options.people} has boxes from second {first:g} to {last:g}, and the key "
+        f"frames of the video are at {begin:g} to {end:g}. If its first box is at the "
+        f"beginning of the video: --start {first:g}"
     ]
 
 

@@ -66,6 +66,7 @@ class AnnotatedStream:
       duration: in seconds; None if unknown.
       live: the source is a camera or an endless address.
       sound_of: the file whose sound track is copied; None for no sound.
+      file_times: first and last second in the file of boxes; None if there is no file.
       size: width and height in pixels, set with the first frame.
       start: time of the first frame in seconds.
     """
@@ -76,6 +77,7 @@ class AnnotatedStream:
     duration: float | None
     live: bool
     sound_of: str | None
+    file_times: tuple[float, float] | None = None
     size: tuple[int, int] = (0, 0)
     start: float = 0.0
 
@@ -97,9 +99,10 @@ def open_stream(
     """
     live = is_live(source)
     video = None if live else stack.enter_context(VideoReader(source))
+    who = _open_people(options, source, video)
     predicted = detector.predict_video(
         source,
-        _open_people(options, source, video),
+        _shifted(who, options.start),
         every=options.every,
         batch=options.batch,
         smooth=options.smooth,
@@ -114,11 +117,18 @@ def open_stream(
     joined = interpolate(video, results)
     # The next frame is decoded while this one is drawn and encoded.
     frames = prefetch(
-        (AnnotatedFrame(f.time, f.rgb, who) for f, who in joined), _WAITING
+        (AnnotatedFrame(f.time, f.rgb, result) for f, result in joined), _WAITING
     )
     frames = stack.enter_context(contextlib.closing(frames))
+    is_file = isinstance(who, people.PeopleByTime)
     return AnnotatedStream(
-        frames, found, video.fps or _FPS, video.duration, False, source
+        frames,
+        found,
+        video.fps or _FPS,
+        video.duration,
+        False,
+        source,
+        (float(who.times[0]), float(who.times[-1])) if is_file else None,
     )
 
 
@@ -138,9 +148,13 @@ def _open_people(options: Options, source: str, video: VideoReader | None):
             f"{options.people}: a file of boxes needs a video file. For a live "
             "source give a detector: hog or onnx:FILE.onnx"
         )
-    who = people.open_detector(
+    return people.open_detector(
         options.people, size, pathlib.Path(source).stem, options.person_score
     )
+
+
+def _shifted(who, start: float):
+    """A file's boxes by seconds after the video's first frame; others as they are."""
     if isinstance(who, people.PeopleByTime):
-        return dataclasses.replace(who, times=who.times - options.start)
+        return dataclasses.replace(who, times=who.times - start)
     return who
