@@ -18,6 +18,7 @@ from ava_jax.annotations.label_checks import check_unlabeled, check_unnamed
 
 _FEW = 0.01
 _MOST = 0.5
+_ALL = 0.99
 
 
 def check_detections(
@@ -51,7 +52,36 @@ def check_detections(
         "Write the scores of the detector.",
         is_problem=False,
     )
+    findings += _check_for_truth(ground_truth, detections)
     return findings + _check_frames(ground_truth, detections)
+
+
+def _check_for_truth(ground_truth: BoxTable, detections: BoxTable) -> list[Finding]:
+    """Ground truth that is given as detections.
+
+    Its column 8 has person ids, which for one or two people are 0 and 1 as scores may
+    be. (Of higher ones `check_scores` says that they are no scores.)
+    """
+    score = detections.score
+    if not (np.isnan(score) | (score == 0) | (score == 1)).all():
+        return []
+    frames = index_frames(ground_truth, detections).rows
+    rows = [
+        np.column_stack([frame, table.box, table.label])
+        for frame, table in zip(frames, (ground_truth, detections), strict=True)
+    ]
+    _, number = np.unique(np.concatenate(rows), axis=0, return_inverse=True)
+    annotated, detected = np.split(number, [len(ground_truth)])
+    share = np.isin(detected, annotated).mean()
+    return row_findings(
+        detections,
+        "detections that seem to be ground truth",
+        np.full(len(detections), share >= _ALL or bool((score == 0).any())),
+        f"Column 8 has no other numbers than 0 and 1, as person ids; {share:.1%} of "
+        "the rows have box and action of a row of the ground truth.",
+        "Give the file that the detector wrote.",
+        is_problem=False,
+    )
 
 
 def _check_labels(table: BoxTable, class_names: Mapping[int, str]) -> list[Finding]:
