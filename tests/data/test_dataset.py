@@ -160,6 +160,12 @@ def wrong_rate(config):
     return r"(?s)after the end of their movie.*Check config\.data\.fps"
 
 
+def extracted_at_another_rate(config):
+    manifest = pathlib.Path(config.data.root, "rawframes/manifest.json")
+    manifest.write_text('{"recipe": {"fps": 25}}')
+    return r"extracted at another rate: 1\n.*manifest\.json\n.*--config\.data\.fps=25"
+
+
 def crowded(config):
     config.data.max_boxes = 1
     return r"config\.data\.max_boxes is 1"
@@ -203,6 +209,7 @@ BREAKAGES = [
     other_frame_name,
     bad_frame_name,
     wrong_rate,
+    extracted_at_another_rate,
     crowded,
     class_count,
     unknown_class,
@@ -225,6 +232,14 @@ def test_what_is_wrong_is_said(own, breakage):
     message = breakage(own)
     with pytest.raises(UserError, match=message):
         from_config.load_split(own, "train")
+
+
+def test_a_rate_that_is_too_low_is_warned_of(own, caplog):
+    # 12 s of frames, it would seem, for annotations that end after 4 s.
+    own.data.fps = 5
+    from_config.load_split(own, "train")
+    assert "wrong frame rate: 2" in caplog.text
+    assert "config.data.fps is 5, but every movie would continue" in caplog.text
 
 
 def test_key_frames_without_proposals(own):

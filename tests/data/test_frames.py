@@ -467,6 +467,15 @@ def test_movies_that_were_not_packed(packed):
         open_frames(tiny_configuration(packed, "packed").data, ["elsewhere", MOVIES[0]])
 
 
+def test_packed_frames_have_a_rate(packed):
+    config = tiny_configuration(packed, "packed")
+    config.data.fps = 25
+    with pytest.raises(
+        UserError, match=r"packed at 10 frames .*config\.data\.fps is 25"
+    ):
+        open_frames(config.data, [MOVIES[0]])
+
+
 def test_packing_with_beam(tiny_root, packed, tmp_path, monkeypatch):
     """Beam's workers write the same files."""
     pytest.importorskip("apache_beam", reason="apache-beam is not installed")

@@ -253,8 +253,9 @@ def _frame_size(paths) -> tuple[int, int]:
         if image is not None and not _other_format(path):
             return image.shape[:2]
         first = first or path
-    reason = _other_format(first) or "it is not a readable JPEG"
-    raise UserError(f"{first} cannot be read ({reason}). Extract its movie again.")
+    found = _other_format(first)
+    wrong = f"cannot be read ({found})" if found else "is not a readable JPEG"
+    raise UserError(f"{first} {wrong}. Extract its movie again.")
 
 
 def _other_format(path: str | os.PathLike) -> str:
