@@ -19,6 +19,7 @@ BOX = [10, 20, 110, 320]
         ([], np.zeros((0, 5))),
         # Detectors with outputs of one size fill up with zeros.
         ([BOX, [0, 0, 0, 0]], [[*BOX, 1], [0, 0, 0, 0, 1]]),
+        ([BOX, [0, 0, 1, 2]], [[*BOX, 1], [0, 0, 1, 2, 1]]),
         # A person who is partly seen.
         ([[-30, 20, 700, 400]], [[-30, 20, 700, 400, 1]]),
     ],
@@ -41,7 +42,7 @@ def test_boxes_of_all_forms(given, expected):
         ([BOX, [0, np.nan, 1, 1]], r"boxes\[1\] is .*nan.*; expected finite"),
         ([[*BOX, np.inf]], "expected finite"),
         ([BOX, [110, 20, 10, 320]], r"boxes\[1\] is \[110.*x, y, width, height"),
-        ([BOX, [0.1, 0.2, 0.5, 1.0]], r"boxes\[1\] is .*fractions.*640.*360"),
+        ([[0] * 4, [0.1, 0.2, 0.5, 1.0]], r"boxes\[1\] is .*fractions.*640.*360"),
         ([[700, 20, 800, 320]], "not on the picture of 640 x 360"),
         ([[10, -90, 110, -5]], "not on the picture"),
     ],
