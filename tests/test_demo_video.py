@@ -133,7 +133,7 @@ def test_nobody_is_a_result(tmp_path, film):
 @pytest.mark.parametrize(
     ("start", "advice"),
     [
-        (0, "from second 900 to 904, and the key frames of the video are at 0 to 4"),
+        (0, "seconds 900 to 904, and the key frames of the video are at 0 to 4"),
         (1000, "the key frames of the video are at 1000 to 1004"),
         (902, ""),
     ],

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.inference.video_predictor import KeyFrameResult
+from ava_jax.people.files import PeopleByTime
+from ava_jax.people.hog import HogDetector
 from ava_jax.predict import Detector
 from ava_jax.report import video_page
 from ava_jax.runtime import preemption
@@ -182,9 +184,9 @@ def _advice(stream: AnnotatedStream, options: Options) -> list[str]:
     """What to try if nobody was found."""
     if _numbers(stream.results):
         return []
-    if stream.file_times and stream.results:
-        return _advice_on_times(stream, options)
-    if options.people != "hog":
+    if isinstance(stream.people, PeopleByTime):
+        return _advice_on_times(stream, options.start)
+    if not isinstance(stream.people, HogDetector):
         return []
     return [
         "HOG finds only people who are seen whole and upright; --detector "
@@ -192,14 +194,16 @@ def _advice(stream: AnnotatedStream, options: Options) -> list[str]:
     ]
 
 
-def _advice_on_times(stream: AnnotatedStream, options: Options) -> list[str]:
+def _advice_on_times(stream: AnnotatedStream, start: float) -> list[str]:
     """How to shift the times of a file of boxes, if none is in the video."""
-    first, last = stream.file_times
-    begin, end = (options.start + stream.results[i].time for i in (0, -1))
+    if not stream.results:
+        return []
+    first, last = (float(stream.people.times[i] + start) for i in (0, -1))
+    begin, end = (stream.results[i].time + start for i in (0, -1))
     if first <= end and begin <= last:
         return []
     return [
-        f"{options.people} has boxes from second {first:g} to {last:g}, and the key "
+        f"The file of boxes is of the seconds {first:g} to {last:g}, and the key "
         f"frames of the video are at {begin:g} to {end:g}. If its first box is at the "
         f"beginning of the video: --start {first:g}"
     ]

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -62,22 +62,22 @@ class AnnotatedStream:
     Attributes:
       frames: to be used once, in order.
       results: of the key frames up to now, without their images.
+      people: where the boxes come from; see `people.open_detector`.
       fps: average frames a second.
       duration: in seconds; None if unknown.
       live: the source is a camera or an endless address.
       sound_of: the file whose sound track is copied; None for no sound.
-      file_times: first and last second in the file of boxes; None if there is no file.
       size: width and height in pixels, set with the first frame.
       start: time of the first frame in seconds.
     """
 
     frames: Iterator[AnnotatedFrame]
     results: list[KeyFrameResult]
+    people: Any
     fps: float
     duration: float | None
     live: bool
     sound_of: str | None
-    file_times: tuple[float, float] | None = None
     size: tuple[int, int] = (0, 0)
     start: float = 0.0
 
@@ -99,10 +99,10 @@ def open_stream(
     """
     live = is_live(source)
     video = None if live else stack.enter_context(VideoReader(source))
-    who = _open_people(options, source, video)
+    found_by = _open_people(options, source, video)
     predicted = detector.predict_video(
         source,
-        _shifted(who, options.start),
+        found_by,
         every=options.every,
         batch=options.batch,
         smooth=options.smooth,
@@ -113,22 +113,17 @@ def open_stream(
         frames = (
             AnnotatedFrame(result.time, result.frame, result) for result in results
         )
-        return AnnotatedStream(frames, found, 1 / options.every, None, True, None)
+        return AnnotatedStream(
+            frames, found, found_by, 1 / options.every, None, True, None
+        )
     joined = interpolate(video, results)
     # The next frame is decoded while this one is drawn and encoded.
     frames = prefetch(
-        (AnnotatedFrame(f.time, f.rgb, result) for f, result in joined), _WAITING
+        (AnnotatedFrame(f.time, f.rgb, who) for f, who in joined), _WAITING
     )
     frames = stack.enter_context(contextlib.closing(frames))
-    is_file = isinstance(who, people.PeopleByTime)
     return AnnotatedStream(
-        frames,
-        found,
-        video.fps or _FPS,
-        video.duration,
-        False,
-        source,
-        (float(who.times[0]), float(who.times[-1])) if is_file else None,
+        frames, found, found_by, video.fps or _FPS, video.duration, False, source
     )
 
 
@@ -148,13 +143,9 @@ def _open_people(options: Options, source: str, video: VideoReader | None):
             f"{options.people}: a file of boxes needs a video file. For a live "
             "source give a detector: hog or onnx:FILE.onnx"
         )
-    return people.open_detector(
+    who = people.open_detector(
         options.people, size, pathlib.Path(source).stem, options.person_score
     )
-
-
-def _shifted(who, start: float):
-    """A file's boxes by seconds after the video's first frame; others as they are."""
     if isinstance(who, people.PeopleByTime):
-        return dataclasses.replace(who, times=who.times - start)
+        return dataclasses.replace(who, times=who.times - options.start)
     return who
