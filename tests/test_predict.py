@@ -14,7 +14,7 @@ import tensorflow as tf
 from made_up import made_up_variables
 from video_files import pictures, write_video
 
-from ava_jax.checkpoints import load
+from ava_jax.checkpoints import load, store
 from ava_jax.checkpoints.pytorch import convert_file
 from ava_jax.checkpoints.pytorch.converter import to_state_dict
 from ava_jax.checkpoints.pytorch.writer import write_pytorch
@@ -325,6 +325,16 @@ def test_a_pytorch_file_is_the_same_detector(file, directory, config):
     expected = load.read_detector(directory)
     assert found[2] == expected[2]
     jax.tree.map(np.testing.assert_array_equal, found[1], expected[1])
+
+
+def test_weights_that_are_not_finite_are_refused(directory, variables, tmp_path):
+    broken = jax.tree.map(np.array, variables)
+    leaf = jax.tree.leaves(broken)[0]
+    leaf[...] = np.nan
+    shutil.copy(directory / "config.json", tmp_path)
+    store.save_variables(tmp_path, broken)
+    with pytest.raises(UserError, match="newest checkpoint hold NaN or infinity"):
+        Detector.from_checkpoint(tmp_path)
 
 
 def test_type_of_the_computation(directory, model):
