@@ -129,7 +129,11 @@ FOUND = "v,0902,.1,.2,.3,.4,5,.5\nv,0903,.1,.2,.3,.4,6,.5\n"
         (TRUTH, TRUTH.replace(",0\n", ",1\n"), "seem to be ground truth", 1, 2, 0),
         (TRUTH, TRUTH.replace(",0\n", "\n"), "seem to be ground truth", 1, 2, 0),
         (TRUTH, TRUTH.replace(",.1,", ",.11,"), "seem to be ground truth", 1, 2, 0),
-        # Action ids from 0.
+        (
+            TRUTH,
+            FOUND.replace("4,5,", "4,0,").replace("4,6,", "4,5,"),
+            *("from 0", 1, 1, 1),
+        ),
         (TRUTH, FOUND + "v,902,.1,.2,.3,.4,0,.5\n", "without an action id", 3, 1, 0),
         (TRUTH, FOUND + "v,902,10,20,30,40,5,.5\n", "pixel", 3, 1, 1),
         (TRUTH, FOUND * 200 + "v,902,10,20,30,40,5,.5\n", "pixel", 401, 1, 0),

@@ -12,7 +12,7 @@ from ava_jax.annotations.box_checks import (
     check_units,
     row_findings,
 )
-from ava_jax.annotations.box_table import BoxTable, index_frames
+from ava_jax.annotations.box_table import NO_LABEL, BoxTable, index_frames
 from ava_jax.annotations.findings import Finding, as_notes
 from ava_jax.annotations.label_checks import check_unlabeled, check_unnamed
 
@@ -35,6 +35,7 @@ def check_detections(
     findings = [*ground_truth.problems, *detections.problems]
     for table in (ground_truth, detections):
         findings += _check_labels(table, class_names)
+    findings += _check_first_id(detections, class_names)
     if any(finding.is_problem for finding in findings):
         return findings
     findings += _check_boxes(ground_truth, detections)
@@ -81,6 +82,25 @@ def _check_for_truth(ground_truth: BoxTable, detections: BoxTable) -> list[Findi
         "the rows have box and action of a row of the ground truth.",
         "Give the file that the detector wrote.",
         is_problem=False,
+    )
+
+
+def _check_first_id(
+    detections: BoxTable, class_names: Mapping[int, str]
+) -> list[Finding]:
+    """Action ids that are one lower than in the label map, from 0 to the last but one.
+
+    Where class 0 is a background class, the last id is that of the label map.
+    """
+    label, last = detections.label, max(class_names)
+    return row_findings(
+        detections,
+        "action ids that count from 0",
+        (label == NO_LABEL) & (label.max(initial=0) == last - 1),
+        f"The ids are from 0 to {last - 1}, those of the label map from "
+        f"{min(class_names)} to {last}: every score would count for the action before "
+        "its own.",
+        "Add 1 to the ids. If 0 stands for no action, leave these rows out.",
     )
 
 
