@@ -11,7 +11,7 @@ from ava_jax.annotations.box_checks import row_findings
 from ava_jax.annotations.findings import Finding, listed
 from ava_jax.metrics.iou import iou
 
-# IoU. Of 220,000 annotated people in AVA's files, 7 have such a neighbour.
+# IoU. Of 210,000 annotated people in files of AVA, 7 have such a neighbour.
 _NEARLY_EQUAL = 0.9
 
 

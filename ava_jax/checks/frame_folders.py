@@ -217,7 +217,7 @@ def _check_pictures(
     store, frames: Sequence[Sequence[int]], progress=lambda items, total: items
 ) -> list[Finding]:
     """Opens some frames of each movie."""
-    damaged, movies, other_size, other_format, turned = [], set(), [], [], []
+    damaged, movies, other_size, other_format, rotated = [], set(), [], [], []
     sizes: dict[int, tuple[int, int]] = {}
     total = sum(map(len, frames))
     for movie, path, result in progress(_results(store, frames), total):
@@ -229,8 +229,8 @@ def _check_pictures(
             continue
         if result.format not in READ_FORMATS:
             other_format.append(f"{path}: {result.format}")
-        if result.is_turned:
-            turned.append(str(path))
+        if result.is_rotated:
+            rotated.append(str(path))
         if sizes.setdefault(movie, result.size) != result.size:
             here, there = (f"{w}x{h}" for w, h in (result.size, sizes[movie]))
             other_size.append(f"{path}: {here}, others {there}")
@@ -249,12 +249,11 @@ def _check_pictures(
             "Convert them to JPEG, or extract these movies again.",
         ),
         *listed(
-            "frames that are to be turned",
-            turned,
-            "Their EXIF orientation says so. Training reads them as they are stored; "
-            "programs for annotation, and MMAction2, turn them first, and then the "
-            "boxes are elsewhere.",
-            "Store them upright and without an orientation, for example with "
+            "frames with an EXIF orientation",
+            rotated,
+            "Training reads them as they are stored. Programs for annotation, and "
+            "MMAction2, rotate them first: boxes then refer to the rotated picture.",
+            "Store the pictures upright and without an orientation, for example with "
             "`mogrify -auto-orient`.",
         ),
         *listed(
@@ -272,12 +271,12 @@ class _Picture(NamedTuple):
     Attributes:
       size: width and height as stored.
       format: Pillow's name of it.
-      is_turned: whether it is to be shown turned or mirrored.
+      is_rotated: whether its EXIF orientation rotates or mirrors it.
     """
 
     size: tuple[int, int]
     format: str
-    is_turned: bool
+    is_rotated: bool
 
 
 def _results(store, frames):
@@ -294,11 +293,11 @@ def _open(path: pathlib.Path) -> _Picture | str | None:
     try:
         with Image.open(path) as image:
             size = image.size
-            is_turned = image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
+            is_rotated = image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
             # All of the file is read and decoded, at an eighth of the size.
             image.draft("RGB", (size[0] // 8, size[1] // 8))
             image.load()
-            return _Picture(size, image.format, is_turned)
+            return _Picture(size, image.format, is_rotated)
     except FileNotFoundError:
         return None  # a gap, which is told of elsewhere
     except OSError as error:

@@ -201,9 +201,9 @@ CASES = {
         saved_as("mini_train_00", 1, format="WEBP"),
         Found("frames in another format", 1, f"{_FIRST}1.jpg: WEBP$"),
     ),
-    "turned by EXIF": (
+    "rotated by EXIF": (
         saved_as("mini_train_00", 60, format="JPEG", exif=orientation(6)),
-        Found("frames that are to be turned", 1, r"mini_train_00/img_00060\.jpg$"),
+        Found("frames with an EXIF orientation", 1, r"mini_train_00/img_00060\.jpg$"),
     ),
     "rate too high": (
         setting(data__fps=30),
