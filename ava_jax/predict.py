@@ -21,9 +21,9 @@ from ava_jax.checkpoints import load
 from ava_jax.errors import UserError
 from ava_jax.inference.clip_sampler import VideoSampling
 from ava_jax.inference.clip_scorer import ClipScorer
-from ava_jax.inference.person_source import checked_boxes
 from ava_jax.inference.video_predictor import KeyFrameResult, key_frame_results
 from ava_jax.models.preprocessing import Normalization
+from ava_jax.people.boxes import checked_boxes
 from ava_jax.video.clip_sampling import ClipSampling
 from ava_jax.video.reader import Source
 from ava_jax.video.resize import resize_frame
@@ -107,11 +107,11 @@ class Detector:
           what the network gives there means nothing.
 
         Raises:
-          UserError: frames or boxes of another shape or type; a coordinate that is
-            not finite.
+          UserError: frames or boxes of another shape or type; a box that is not
+            finite, is inverted, in fractions, or not on the frames.
         """
         frames = self._checked_frames(frames)
-        boxes = checked_boxes(boxes)
+        boxes = checked_boxes(boxes, frames.shape[2:0:-1])[:, :4]
         short_side = self.config.data.test_short_side
         clip = np.stack([resize_frame(frame, short_side) for frame in frames])
         rows = self._scorer.rows(clip, boxes, frames.shape[1:3])

@@ -14,7 +14,6 @@ from absl import logging
 from clu import metric_writers
 
 from ava_jax import config as ava_config
-from ava_jax.annotations.label_map import class_names
 from ava_jax.checkpoints import by_name, store
 from ava_jax.data import dataset, pipeline
 from ava_jax.data.dataset import check_data
@@ -72,9 +71,8 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         train_split = dataset.load_split(config.data, "train", config.model.num_classes)
     check_data("training", train_split)
     if first_host:
-        names = class_names(
-            config.data.class_ids, config.model.num_classes, train_split.labels
-        )
+        ids = train_split.class_ids[1:].tolist()
+        names = {str(i): train_split.labels.get(i, str(i)) for i in ids}
         write_json(workdir / "labels.json", names)
     steps_per_epoch = pipeline.steps_per_epoch(train_split, config.train.batch)
     total = optimizer.total_steps(config.train.epochs, steps_per_epoch)

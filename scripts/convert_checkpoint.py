@@ -31,12 +31,18 @@ def main(argv: Sequence[str]) -> None:
     )
     add("--verify", action="store_true", help="read the result back and compare it")
     add("--labels", metavar="FILE", help="label map (default: AVA's 80 actions)")
+    add(
+        "--background-class",
+        action=argparse.BooleanOptionalAction,
+        help="--no-background-class: the head of MMAction2 has no output for class 0 "
+        "(background_class=False); num_classes counts class 0 all the same (default: "
+        "what the configuration in the file says)",
+    )
     args = parser.parse_args(argv)
     # The CPU is enough, and JAX would reserve the memory of an accelerator.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     # Imported here, so that --help and errors in flags do not wait for JAX.
     from ava_jax import config as ava_config
-    from ava_jax.annotations.label_map import read_labels
     from ava_jax.checkpoints import by_name
     from ava_jax.checkpoints.pytorch import convert_file
 
@@ -50,15 +56,19 @@ def main(argv: Sequence[str]) -> None:
             "its clips are sampled"
         )
     source = by_name.weights(args.source)
-    labels = read_labels(args.labels) if args.labels else None
     report = convert_file.convert_file(
-        source, args.out, args.config, strict=args.strict, labels=labels
+        source,
+        args.out,
+        args.config,
+        strict=args.strict,
+        labels=args.labels,
+        background_class=args.background_class,
     )
     print(convert_file.report_table(report))
     for note in report.notes:
         print(f"note: {note}")
     if args.verify:
-        count = convert_file.verify(source, args.out)
+        count = convert_file.verify(source, args.out, args.background_class)
         print(f"{count} tensors read back: equal to the source, bit by bit.")
     print(f"{args.out}: ready for --config.init_from={args.out}")
 

@@ -37,7 +37,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--label-map",
         required=True,
         metavar="FILE",
-        help="actions to score: pbtxt, or lines of 'id: name'",
+        help="actions to score: pbtxt, lines of 'id: name', or JSON of names to ids",
     )
     add("--exclusions", metavar="FILE", help="CSV of video,timestamp to leave out")
     add(

@@ -154,6 +154,27 @@ def test_nobody_is_a_result(tmp_path, film):
     assert (tmp_path / "result.csv").read_text() == ""
 
 
+@pytest.mark.parametrize(
+    ("start", "advice"),
+    [
+        (0, "seconds 900 to 904, and the key frames of the video are at 0 to 4"),
+        (1000, "the key frames of the video are at 1000 to 1004"),
+        (902, ""),
+    ],
+)
+def test_boxes_at_other_times_are_hinted_at(tmp_path, film, start, advice):
+    boxes = ROOT / "tests/data/cases/people_files/from_second_900.csv"
+    options = Options(people=str(boxes), start=float(start))
+    told = annotate_video(
+        FakeDetector(people=False), film, tmp_path / "result.mp4", options
+    )
+    assert "Nobody was found at 5 key frames." in told
+    page = (tmp_path / "result.html").read_text()
+    for text in (told, page):
+        assert advice in text
+        assert ("--start 900" in text) == bool(advice)
+
+
 @pytest.mark.parametrize("size", [(48, 64), (47, 63), (400, 226)])
 def test_one_frame(tmp_path, size):
     film = write_video(tmp_path / "film.mov", np.full((1, *size, 3), 90, np.uint8))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ava_jax import annotations
@@ -124,6 +125,16 @@ FOUND = "v,0902,.1,.2,.3,.4,5,.5\nv,0903,.1,.2,.3,.4,6,.5\n"
         (TRUTH, FOUND + "v,902,.1,.2,.3,.4,5,1.5\n", "scores outside", 3, 1, 0),
         (TRUTH, FOUND + "v,902,.1,.2,.3,.4,5,-.5\n", "scores outside", 3, 1, 0),
         (TRUTH, "v,902,.1,.2,.3,.4,5\n", "without a score", 1, 1, 0),
+        (TRUTH, TRUTH, "seem to be ground truth", 1, 2, 0),
+        (TRUTH, TRUTH.replace(",0\n", ",1\n"), "seem to be ground truth", 1, 2, 0),
+        (TRUTH, TRUTH.replace(",0\n", "\n"), "seem to be ground truth", 1, 2, 0),
+        (TRUTH, TRUTH.replace(",.1,", ",.11,"), "seem to be ground truth", 1, 2, 0),
+        (
+            TRUTH,
+            FOUND.replace("4,5,", "4,0,").replace("4,6,", "4,5,"),
+            *("from 0", 1, 1, 1),
+        ),
+        (TRUTH, FOUND + "v,902,.1,.2,.3,.4,0,.5\n", "without an action id", 3, 1, 0),
         (TRUTH, FOUND + "v,902,10,20,30,40,5,.5\n", "pixel", 3, 1, 1),
         (TRUTH, FOUND * 200 + "v,902,10,20,30,40,5,.5\n", "pixel", 401, 1, 0),
         (TRUTH, FOUND * 20 + "v,902,10,20,30,40,5,.5\n", "pixel", 41, 1, 1),
@@ -156,6 +167,22 @@ def test_what_is_doubtful(tmp_path, truth, found, name, line, count, fatal):
     )
     assert (finding.count, finding.is_problem) == (count, bool(fatal))
     assert finding.places[0].endswith(f".csv:{line}" if line else ".csv")
+
+
+def test_certain_detections_are_no_ground_truth():
+    """Other boxes, all with a score of 1."""
+    truth, found = (
+        annotations.BoxTable.from_columns(
+            ["v"],
+            np.zeros(2),
+            [902, 903],
+            np.array([[0, 0, 0.5, end]] * 2),
+            label=[5, 6],
+            score=np.ones(2),
+        )
+        for end in (0.5, 0.6)
+    )
+    assert detection_checks.check_detections(truth, found, LABELS) == []
 
 
 def test_nothing_is_doubtful_about_good_files(tmp_path):

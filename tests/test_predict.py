@@ -14,7 +14,7 @@ import tensorflow as tf
 from made_up import made_up_variables
 from video_files import pictures, write_video
 
-from ava_jax.checkpoints import load
+from ava_jax.checkpoints import load, store
 from ava_jax.checkpoints.pytorch import convert_file
 from ava_jax.checkpoints.pytorch.converter import to_state_dict
 from ava_jax.checkpoints.pytorch.writer import write_pytorch
@@ -206,6 +206,13 @@ def test_boxes_by_name(model, video, tmp_path):
     assert all(len(r.scores) == 0 for r in model.predict_video(video))
 
 
+def test_a_file_of_other_times_is_warned_of(model, video, tmp_path, caplog):
+    path = tmp_path / "boxes.csv"
+    path.write_text("a,900,0.25,0.25,0.5,0.75,12,0.9\n")
+    assert all(len(r.boxes) == 0 for r in model.predict_video(video, str(path)))
+    assert "boxes.csv has boxes from second 900 to 900, but the video" in caplog.text
+
+
 def test_smoothed_scores_lag_behind(model, video):
     raw, smooth = (
         np.stack([r.scores for r in model.predict_video(video, BOXES, smooth=s)])
@@ -320,6 +327,16 @@ def test_a_pytorch_file_is_the_same_detector(file, directory, config):
     jax.tree.map(np.testing.assert_array_equal, found[1], expected[1])
 
 
+def test_weights_that_are_not_finite_are_refused(directory, variables, tmp_path):
+    broken = jax.tree.map(np.array, variables)
+    leaf = jax.tree.leaves(broken)[0]
+    leaf[...] = np.nan
+    shutil.copy(directory / "config.json", tmp_path)
+    store.save_variables(tmp_path, broken)
+    with pytest.raises(UserError, match="newest checkpoint hold NaN or infinity"):
+        Detector.from_checkpoint(tmp_path)
+
+
 def test_type_of_the_computation(directory, model):
     found = Detector.from_checkpoint(directory, dtype="bfloat16")
     assert found.config.model.dtype == "bfloat16"
@@ -386,8 +403,13 @@ def test_what_is_no_detector_is_refused(
         (np.zeros((4, 8, 0, 3), np.uint8), BOXES, "at least one pixel"),
         (np.zeros((4, 8, 8, 3), np.uint8), BOXES[0], r"shape \(4,\)"),
         (np.zeros((4, 8, 8, 3), np.uint8), [[0, 0, 1, np.nan]], r"boxes\[0\].*nan"),
+        (
+            np.zeros((4, 50, 9, 3), np.uint8),
+            [[20, 0, 40, 9]],
+            "not on .* 9 x 50 pixels",
+        ),
     ],
-    ids=["length", "axes", "type", "empty", "boxes", "nan"],
+    ids=["length", "axes", "type", "empty", "boxes", "nan", "off"],
 )
 def test_what_cannot_be_scored_is_refused(model, frames, boxes, message):
     with pytest.raises(UserError, match=message):
@@ -403,6 +425,11 @@ def test_options_that_make_no_sense_are_refused(model, video, options):
 def test_an_error_of_the_person_detector_arrives(model, video):
     with pytest.raises(UserError, match=r"shape \(2, 3\)"):
         next(model.predict_video(video, lambda _: np.zeros((2, 3))))
+
+
+def test_a_detector_may_return_boxes_and_scores(model, video):
+    found = next(model.predict_video(video, lambda _: (BOXES, np.full(3, 0.5))))
+    np.testing.assert_array_equal(found.boxes, BOXES)
 
 
 def test_tensorflow_is_not_needed():

@@ -24,7 +24,7 @@ def write_video(
     """Writes a video; by default without loss, in RGB.
 
     Args:
-      path: ends in .mov, .avi, or in .mkv or .mp4 with a codec that these have.
+      path: ends in .mov, .avi, or in .mkv, .mp4 or .ts with a codec that these have.
       frames: (T, H, W, 3) uint8.
       fps: frames a second, unless there are
       times: of the frames, in seconds.

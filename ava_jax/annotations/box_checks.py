@@ -80,8 +80,19 @@ def in_pixels(box: np.ndarray) -> np.ndarray:
     return (np.abs(box) > _LARGEST_FRACTION).any(axis=1)
 
 
-def _is_inverted(box: np.ndarray) -> np.ndarray:
+def is_inverted(box: np.ndarray) -> np.ndarray:
+    """(R,) bool: in which of (R, 4) boxes the first corner is not the upper left."""
     return (box[:, :2] > box[:, 2:]).any(axis=1)
+
+
+def is_off_frame(box: np.ndarray, size: tuple[float, float] = (1, 1)) -> np.ndarray:
+    """(R,) bool: which of (R, 4) boxes share no point with the frame.
+
+    Args:
+      box: in the unit of `size`.
+      size: width and height of the frame; by default boxes are fractions.
+    """
+    return ((box[:, 2:] < 0) | (box[:, :2] > size)).any(axis=1)
 
 
 def check_units(table: BoxTable, noun: str = "boxes", **fields: Any) -> list[Finding]:
@@ -110,12 +121,26 @@ def check_extent(table: BoxTable, noun: str = "boxes", **fields: Any) -> list[Fi
     )
 
 
+def check_position(
+    table: BoxTable, noun: str = "boxes", **fields: Any
+) -> list[Finding]:
+    """Boxes no part of which is in the frame."""
+    return row_findings(
+        table,
+        f"{noun} off the frame",
+        is_off_frame(table.box) & ~in_pixels(table.box),
+        "The first is {box}; expected fractions of the frame, 0 to 1.",
+        "Look for what shifted the boxes.",
+        **fields,
+    )
+
+
 def check_corners(table: BoxTable, noun: str = "boxes", **fields: Any) -> list[Finding]:
     """Boxes whose first corner is not the upper left one."""
     return row_findings(
         table,
         f"inverted {noun}",
-        _is_inverted(table.box),
+        is_inverted(table.box),
         "The first is {box}; expected x1 y1 x2 y2 with x1 < x2 and y1 < y2. Nothing "
         "can match such a box.",
         "Order the corners. Is it x y width height? Then write x y x+width y+height.",
@@ -131,7 +156,7 @@ def check_area(
     return row_findings(
         table,
         f"{noun} without area",
-        flat & ~_is_inverted(table.box),
+        flat & ~is_inverted(table.box),
         f"The first is {{box}}: {effect or 'nothing can match it'}.",
         "Delete these rows, or correct the boxes.",
         **fields,

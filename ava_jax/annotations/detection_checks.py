@@ -12,12 +12,13 @@ from ava_jax.annotations.box_checks import (
     check_units,
     row_findings,
 )
-from ava_jax.annotations.box_table import BoxTable, index_frames
+from ava_jax.annotations.box_table import NO_LABEL, BoxTable, index_frames
 from ava_jax.annotations.findings import Finding, as_notes
 from ava_jax.annotations.label_checks import check_unlabeled, check_unnamed
 
 _FEW = 0.01
 _MOST = 0.5
+_ALL = 0.99
 
 
 def check_detections(
@@ -34,6 +35,7 @@ def check_detections(
     findings = [*ground_truth.problems, *detections.problems]
     for table in (ground_truth, detections):
         findings += _check_labels(table, class_names)
+    findings += _check_first_id(detections, class_names)
     if any(finding.is_problem for finding in findings):
         return findings
     findings += _check_boxes(ground_truth, detections)
@@ -51,7 +53,55 @@ def check_detections(
         "Write the scores of the detector.",
         is_problem=False,
     )
+    findings += _check_for_truth(ground_truth, detections)
     return findings + _check_frames(ground_truth, detections)
+
+
+def _check_for_truth(ground_truth: BoxTable, detections: BoxTable) -> list[Finding]:
+    """Ground truth that is given as detections.
+
+    Its column 8 has person ids, which for one or two people are 0 and 1 as scores may
+    be. (Of higher ones `check_scores` says that they are no scores.)
+    """
+    score = detections.score
+    if not (np.isnan(score) | (score == 0) | (score == 1)).all():
+        return []
+    frames = index_frames(ground_truth, detections).rows
+    rows = [
+        np.column_stack([frame, table.box, table.label])
+        for frame, table in zip(frames, (ground_truth, detections), strict=True)
+    ]
+    _, number = np.unique(np.concatenate(rows), axis=0, return_inverse=True)
+    annotated, detected = np.split(number, [len(ground_truth)])
+    share = np.isin(detected, annotated).mean()
+    return row_findings(
+        detections,
+        "detections that seem to be ground truth",
+        np.full(len(detections), share >= _ALL or bool((score == 0).any())),
+        f"Column 8 has no other numbers than 0 and 1, as person ids; {share:.1%} of "
+        "the rows have box and action of a row of the ground truth.",
+        "Give the file that the detector wrote.",
+        is_problem=False,
+    )
+
+
+def _check_first_id(
+    detections: BoxTable, class_names: Mapping[int, str]
+) -> list[Finding]:
+    """Action ids that are one lower than in the label map, from 0 to the last but one.
+
+    Where class 0 is a background class, the last id is that of the label map.
+    """
+    label, last = detections.label, max(class_names)
+    return row_findings(
+        detections,
+        "action ids that count from 0",
+        (label == NO_LABEL) & (label.max(initial=0) == last - 1),
+        f"The ids are from 0 to {last - 1}, those of the label map from "
+        f"{min(class_names)} to {last}: every score would count for the action before "
+        "its own.",
+        "Add 1 to the ids. If 0 stands for no action, leave these rows out.",
+    )
 
 
 def _check_labels(table: BoxTable, class_names: Mapping[int, str]) -> list[Finding]:

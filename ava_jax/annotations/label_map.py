@@ -1,13 +1,14 @@
 """Label maps: the names of the actions by their ids, and their groups."""
 
+import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ava_jax.annotations.ava_actions import AVA_ACTIONS, action_type
 from ava_jax.annotations.text_files import read_lines
-from ava_jax.errors import UserError
+from ava_jax.errors import UserError, join_first
 
 _LABEL_TOKEN = re.compile(
     r"""(?P<brace>[{}])
@@ -42,7 +43,10 @@ def read_labels(path: str | os.PathLike) -> dict[int, str]:
 
     Args:
       path: `item { name id }` or `label { name label_id label_type }` blocks
-        with any line breaks or none, or lines `id: name`.
+        with any line breaks or none; lines `id: name`; or a JSON object of names to
+        ids, as PySlowFast has it, or of ids to names, as `labels.json` of a working
+        directory. PySlowFast's own file of AVA's actions counts from 0; its ids
+        are one higher here, as in AVA's annotations.
 
     Returns:
       The names by id; ids are 1 or more.
@@ -80,9 +84,8 @@ def read_action_groups(path: str | os.PathLike) -> dict[str, list[int]]:
 
 def _read(path: str) -> list[_Label]:
     text = "".join(read_lines(path))
-    parse = _parse_label_blocks if "{" in text else _parse_label_lines
     labels: dict[int, _Label] = {}
-    for label in parse(path, text):
+    for label in _parser(text)(path, text):
         if label.id < 1:
             raise UserError(
                 f"{path}, line {label.line}: action id {label.id}, expected 1 or more "
@@ -98,9 +101,47 @@ def _read(path: str) -> list[_Label]:
     if not labels:
         raise UserError(
             f'{path}: no labels found, expected blocks like \'item {{ name: "stand" '
-            "id: 12 }' or lines like '12: stand'"
+            "id: 12 }', lines like '12: stand', or JSON like '{\"stand\": 12}'"
         )
     return list(labels.values())
+
+
+def _parser(text: str) -> Callable[[str, str], Iterator[_Label]]:
+    if text.lstrip().startswith(("{", "[")):
+        return _parse_json
+    return _parse_label_blocks if "{" in text else _parse_label_lines
+
+
+def _parse_json(path: str, text: str) -> Iterator[_Label]:
+    try:
+        # As pairs: of a name that is given twice, an object would hold the last id.
+        pairs = json.loads(text, object_pairs_hook=tuple)
+    except ValueError as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+    members = pairs if isinstance(pairs, tuple) else ("a list",)
+    entries = [_json_entry(member) for member in members]
+    if None in entries:
+        raise UserError(
+            f"{path}: found {members[entries.index(None)]!s:.60}, expected an object "
+            "of names to ids like '{\"stand\": 12}', or of ids to names like "
+            '\'{"12": "stand"}\''
+        )
+    # The names prove it; ids of other actions from 0 can be a mistake.
+    if all(0 <= i < len(AVA_ACTIONS) and AVA_ACTIONS[i] == name for i, name in entries):
+        entries = [(i + 1, name) for i, name in entries]
+    for i, name in entries:
+        position = max(text.find(json.dumps(name)), 0)
+        yield _Label(text.count("\n", 0, position) + 1, i, name)
+
+
+def _json_entry(pair: Any) -> tuple[int, str] | None:
+    """Id and name of a member of a JSON object; None if it is neither form."""
+    match pair:
+        case (str(name), int(i)) if not isinstance(i, bool):
+            return i, name
+        case (str(i), str(name)) if i.isdecimal():
+            return int(i), name
+    return None
 
 
 def _parse_label_blocks(path: str, text: str) -> Iterator[_Label]:
@@ -151,16 +192,62 @@ def scored_ids(class_ids: Sequence[int], num_classes: int) -> tuple[int, ...]:
 
 
 def class_names(
-    class_ids: Sequence[int], num_classes: int, labels: Mapping[int, str] | None = None
+    class_ids: Sequence[int],
+    num_classes: int,
+    labels: Mapping[int, str] | None = None,
+    path: str = "The label map",
 ) -> dict[str, str]:
     """Action id -> name of classes 1, 2, ..., in this order.
 
     Args:
       class_ids: see `scored_ids`.
       num_classes: see `scored_ids`.
-      labels: action id -> name; None: AVA's names. Ids that it lacks are their
-        own names.
+      labels: action id -> name; None: AVA's names. Ids that these lack are their own
+        names.
+      path: of the labels, for messages.
+
+    Raises:
+      UserError: the labels are those of other classes.
     """
     if labels is None:
         labels = dict(enumerate(AVA_ACTIONS, 1))
+    else:
+        _check_names(class_ids, num_classes - 1, labels, path)
     return {str(i): labels.get(i, str(i)) for i in scored_ids(class_ids, num_classes)}
+
+
+def _check_names(class_ids, last, labels, path) -> None:
+    missing = sorted(set(class_ids) - set(labels))
+    if missing:
+        raise UserError(
+            f"{path} has no name for the actions {missing}, which the model scores."
+        )
+    # AVA's own label maps leave out ids, but not the last one.
+    if not class_ids and max(labels) != last:
+        hint = (
+            " Does the head have no output for class 0 (MMAction2's "
+            "background_class=False)? Then it is read with "
+            f"--config.model.num_classes={last + 2} --no-background-class."
+            if max(labels) == last + 1
+            else ""
+        )
+        raise UserError(
+            f"{path} names actions up to {max(labels)}, but the model scores 1 to "
+            f"{last}: config.model.num_classes is {last + 1}, class 0 included. Give "
+            f"the label map that the model was trained with.{hint}"
+        )
+
+
+def assumed_names(class_ids: Sequence[int], num_classes: int) -> str:
+    """What to say where `class_names` has no labels and gives AVA's names.
+
+    Args:
+      class_ids: see `scored_ids`.
+      num_classes: see `scored_ids`.
+    """
+    names = list(class_names(class_ids, num_classes).values())
+    return (
+        f"No label map was given: the {len(names)} actions have AVA's names "
+        f"({join_first(names)}). If they are other actions, give their names: "
+        "--labels FILE"
+    )

@@ -145,5 +145,7 @@ def converted(file: published.PublishedFile) -> pathlib.Path:
         with only_process(path, f"converting {file.name}"):
             if not path.is_dir():
                 with files.beside(path) as new:
-                    convert_file.convert_file(source, new, config)
+                    report = convert_file.convert_file(source, new, config)
+                for note in report.notes:
+                    logging.warning("%s: %s", source, note)
     return path

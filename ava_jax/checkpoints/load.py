@@ -5,17 +5,20 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import ml_collections
+import numpy as np
+from absl import logging
 
 from ava_jax import config as ava_config
 from ava_jax import published, workdir
-from ava_jax.annotations.label_map import class_names, read_labels
+from ava_jax.annotations.label_map import assumed_names, class_names, read_labels
 from ava_jax.checkpoints import by_name
 from ava_jax.checkpoints.pytorch import (
     architecture,
+    background_class,
     convert_file,
     converter,
-    reader,
     source_state,
 )
 from ava_jax.errors import UserError
@@ -64,6 +67,8 @@ def read_detector(
         raise UserError(by_name.missing(path))
     if labels is not None:
         names = _names(config, labels)
+    elif names is None:
+        names = _names_of_ava(path, config)
     if dtype is not None:
         config = config.copy_and_resolve_references()  # it may be the caller's
         config.model.dtype = dtype
@@ -71,7 +76,7 @@ def read_detector(
 
 
 def _read_directory(path, config):
-    """(configuration, variables, names) of a directory with a checkpoint."""
+    """(configuration, variables, names or None) of a directory with a checkpoint."""
     if config is not None:
         raise UserError(
             f"{path} holds its own configuration, so config must not be given; it is "
@@ -86,13 +91,15 @@ def _read_directory(path, config):
     if source.is_file() and workdir.read_json(source)["initialised"]:
         _refuse_untrained_head(path)
     config, variables = convert_file.read_variables(path)
+    if not all(np.isfinite(value).all() for value in jax.tree.leaves(variables)):
+        raise UserError(
+            f"{path}: the weights of its newest checkpoint hold NaN or infinity. Take "
+            "an earlier checkpoint, or convert the file from its source again."
+        )
     recorded = path / "labels.json"
-    is_named = recorded.is_file()
-    names = (
-        workdir.read_json(recorded)
-        if is_named
-        else class_names(config.data.class_ids, config.model.num_classes)
-    )
+    if not recorded.is_file():
+        return config, variables, None
+    names = workdir.read_json(recorded)
     if len(names) != config.model.num_classes - 1:
         raise UserError(
             f"{recorded} names {len(names)} actions, but the model scores "
@@ -102,8 +109,8 @@ def _read_directory(path, config):
 
 
 def _read_file(path, config):
-    """(configuration, variables, names) of a PyTorch file."""
-    tensors = reader.read_pytorch(path)
+    """(configuration, variables, None) of a PyTorch file."""
+    tensors = background_class.read_tensors(path)
     if config is None:
         shapes = source_state.rename(tensors).shapes
         found = architecture.name(architecture.read_architecture(shapes))
@@ -117,8 +124,15 @@ def _read_file(path, config):
     variables, report = converter.convert_state_dict(tensors, config.model)
     if report.initialised:
         _refuse_untrained_head(path)
-    names = class_names(config.data.class_ids, config.model.num_classes)
-    return config, variables, {int(i): name for i, name in names.items()}
+    return config, variables, None
+
+
+def _names_of_ava(path, config):
+    """Action id -> name of the classes, if nothing names them."""
+    ids, classes = config.data.class_ids, config.model.num_classes
+    if not convert_file.is_published_ava(path):
+        logging.warning("%s: %s", path, assumed_names(ids, classes))
+    return {int(i): name for i, name in class_names(ids, classes).items()}
 
 
 def _refuse_untrained_head(path):
@@ -134,18 +148,5 @@ def _names(config, labels):
     where = "labels"
     if not isinstance(labels, Mapping):
         where, labels = os.fspath(labels), read_labels(labels)
-    ids = tuple(config.data.class_ids)
-    last = config.model.num_classes - 1
-    missing = sorted(set(ids) - set(labels))
-    if missing:
-        raise UserError(
-            f"{where} has no name for the actions {missing}, which the model scores."
-        )
-    # AVA's own label maps leave out ids, but not the last one.
-    if not ids and max(labels) != last:
-        raise UserError(
-            f"{where} names actions up to {max(labels)}, but the model scores 1 to "
-            f"{last}. Give the label map that the model was trained with."
-        )
-    names = class_names(ids, config.model.num_classes, labels)
+    names = class_names(config.data.class_ids, config.model.num_classes, labels, where)
     return {int(i): name for i, name in names.items()}

@@ -23,7 +23,7 @@ from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from ava_jax.checkpoints import checksums
-from ava_jax.checkpoints.pytorch import converter, reader
+from ava_jax.checkpoints.pytorch import background_class, converter
 from ava_jax.errors import UserError
 from ava_jax.runtime import multihost, sharding
 from ava_jax.training.train_state import TrainState
@@ -194,7 +194,7 @@ def load_variables(
     """
     whole = any(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(like))
     if pathlib.Path(path).is_file():
-        tensors = reader.read_pytorch(path)
+        tensors = background_class.read_tensors(path)
         _check_conventions(path, tensors, model, whole)
         return _convert(path, tensors, like, whole)
     folder = pathlib.Path(path).absolute() / FOLDER

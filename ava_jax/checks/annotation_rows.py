@@ -9,6 +9,10 @@ from ava_jax import annotations
 from ava_jax.annotations import BoxTable
 from ava_jax.annotations.box_checks import row_findings
 from ava_jax.annotations.findings import Finding, listed
+from ava_jax.metrics.iou import iou
+
+# IoU. Of 210,000 annotated people in files of AVA, 7 have such a neighbour.
+_NEARLY_EQUAL = 0.9
 
 
 def check_duplicates(table: BoxTable, split: str) -> list[Finding]:
@@ -30,6 +34,41 @@ def check_duplicates(table: BoxTable, split: str) -> list[Finding]:
         "as several, of whom the evaluation finds one at most.",
         "Delete the repetitions.",
         split=split,
+    )
+
+
+def check_near_duplicates(table: BoxTable, split: str) -> list[Finding]:
+    """People who have two boxes that are nearly equal.
+
+    A problem, unless the person ids say that these are two people.
+    """
+    frame = annotations.index_frames(table).rows[0]
+    # In file order, so that the later box of a pair is marked.
+    _, first = np.unique(np.column_stack([frame, table.box]), axis=0, return_index=True)
+    first = first[np.lexsort((first, frame[first]))]
+    later, same_person = [], []
+    for step in range(1, len(first)):
+        # People of a frame are neighbours here: compared with the first, the second,
+        # ... one after them.
+        pairs = np.flatnonzero(frame[first[step:]] == frame[first[:-step]])
+        if not len(pairs):
+            break
+        one, other = first[pairs], first[pairs + step]
+        near = iou(table.box[one], table.box[other]) >= _NEARLY_EQUAL
+        later.append(other[near])
+        same_person.append(table.entity[one[near]] == table.entity[other[near]])
+    marked = np.zeros(len(table), bool)
+    marked[np.concatenate([[], *later]).astype(np.int64)] = True
+    return row_findings(
+        table,
+        "people in two nearly equal boxes",
+        marked,
+        f"The first is {{box}}, at second {{t}} of {{video}}: another box has an IoU "
+        f"of {_NEARLY_EQUAL} or more with it. Rows of one person must have exactly the "
+        "same box; otherwise they are two people, each with a part of the actions.",
+        "Write one box in all rows of a person.",
+        split=split,
+        is_problem=any(map(np.any, same_person)),
     )
 
 

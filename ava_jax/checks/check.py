@@ -24,10 +24,9 @@ from ava_jax.checks import (
     frame_folders,
     frame_stores,
     proposals,
-    timing,
 )
 from ava_jax.checks.verdict import Verdict
-from ava_jax.data import clips, dataset, frames, grouping, split_checks
+from ava_jax.data import clips, dataset, frames, grouping, split_checks, timing_checks
 from ava_jax.data.frames.open import open_store
 from ava_jax.data.frames.store import FrameStore
 from ava_jax.errors import UserError
@@ -238,11 +237,11 @@ def _check_split(
     """What is wrong with boxes and proposals."""
     table, key_frames = split.table, split.key_frames
     findings = [
-        *box_checks.check_units(table, split=name),
+        *split_checks.check_units_and_corners(table, name),
         *box_checks.check_extent(table, split=name),
-        *box_checks.check_corners(table, split=name),
         *box_checks.check_area(table, split=name),
         *annotation_rows.check_duplicates(table, name),
+        *annotation_rows.check_near_duplicates(table, name),
     ]
     if name == "train":
         findings += split_checks.check_room(
@@ -281,7 +280,9 @@ def _check_frames(
         is_excused = data.on_bad_frame == "nearest" and finding.name in _BAD_FRAMES
         findings += as_notes([finding]) if is_excused else [finding]
     if store:
-        findings += timing.check_timing(splits, store, data.fps, data.timestamp_start)
+        findings += timing_checks.check_timing(
+            splits, store, data.fps, data.timestamp_start
+        )
     return store
 
 
@@ -292,7 +293,7 @@ def _look_at_folders(data, root, videos, every_frame, progress):
         found += frame_folders.check_every_frame(store, progress)
     elif store:
         found += frame_folders.check_ends(store)
-    return store, found + timing.check_recipe(root, data.fps)
+    return store, found + timing_checks.check_recipe(root, data.fps)
 
 
 def _look_at_store(data, root, videos, every_frame, progress):

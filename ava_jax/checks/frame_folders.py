@@ -6,18 +6,25 @@ import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent import futures
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ava_jax.annotations.findings import PLACES, Finding, listed
-from ava_jax.data.frames.folders import FrameFolders, FrameName, detect_frame_name
+from ava_jax.data.frames.folders import (
+    READ_FORMATS,
+    FrameFolders,
+    FrameName,
+    detect_frame_name,
+)
 from ava_jax.errors import UserError, join_first
 
 # What `config.data.on_bad_frame` is about.
 MISSING_FRAMES, DAMAGED_FRAMES = "missing frames", "damaged frames"
 # How many folders are listed together: on network storage it is all waiting.
 _PARALLEL = 16
+_ORIENTATION, _UPRIGHT = 0x0112, 1  # EXIF
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -210,15 +217,22 @@ def _check_pictures(
     store, frames: Sequence[Sequence[int]], progress=lambda items, total: items
 ) -> list[Finding]:
     """Opens some frames of each movie."""
-    damaged, movies, other_size = [], set(), []
+    damaged, movies, other_size, other_format, rotated = [], set(), [], [], []
     sizes: dict[int, tuple[int, int]] = {}
     total = sum(map(len, frames))
     for movie, path, result in progress(_results(store, frames), total):
+        if result is None:
+            continue
         if isinstance(result, str):
             damaged.append(f"{path}: {result}")
             movies.add(store.videos[movie])
-        elif result and sizes.setdefault(movie, result) != result:
-            here, there = (f"{w}x{h}" for w, h in (result, sizes[movie]))
+            continue
+        if result.format not in READ_FORMATS:
+            other_format.append(f"{path}: {result.format}")
+        if result.is_rotated:
+            rotated.append(str(path))
+        if sizes.setdefault(movie, result.size) != result.size:
+            here, there = (f"{w}x{h}" for w, h in (result.size, sizes[movie]))
             other_size.append(f"{path}: {here}, others {there}")
     return [
         *listed(
@@ -229,12 +243,40 @@ def _check_pictures(
             "--config.data.on_bad_frame=nearest",
         ),
         *listed(
+            "frames in another format",
+            other_format,
+            "Training reads JPEG (also PNG and GIF), whatever the files are called.",
+            "Convert them to JPEG, or extract these movies again.",
+        ),
+        *listed(
+            "frames with an EXIF orientation",
+            rotated,
+            "Training reads them as they are stored. Programs for annotation, and "
+            "MMAction2, rotate them first: boxes then refer to the rotated picture.",
+            "Store the pictures upright and without an orientation, for example with "
+            "`mogrify -auto-orient`.",
+        ),
+        *listed(
             "frames of another size than their movie",
             other_size,
             "The frames of a clip must have one size.",
             "Extract these movies again.",
         ),
     ]
+
+
+class _Picture(NamedTuple):
+    """A frame that can be decoded.
+
+    Attributes:
+      size: width and height as stored.
+      format: Pillow's name of it.
+      is_rotated: whether its EXIF orientation rotates or mirrors it.
+    """
+
+    size: tuple[int, int]
+    format: str
+    is_rotated: bool
 
 
 def _results(store, frames):
@@ -246,15 +288,16 @@ def _results(store, frames):
                 yield movie, path, result
 
 
-def _open(path: pathlib.Path) -> tuple[int, int] | str | None:
-    """Width and height; what is wrong with the file; None: there is none."""
+def _open(path: pathlib.Path) -> _Picture | str | None:
+    """The picture; what is wrong with the file; None: there is none."""
     try:
         with Image.open(path) as image:
             size = image.size
+            is_rotated = image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
             # All of the file is read and decoded, at an eighth of the size.
             image.draft("RGB", (size[0] // 8, size[1] // 8))
             image.load()
-            return size
+            return _Picture(size, image.format, is_rotated)
     except FileNotFoundError:
         return None  # a gap, which is told of elsewhere
     except OSError as error:

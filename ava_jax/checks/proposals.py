@@ -3,10 +3,14 @@
 import numpy as np
 
 from ava_jax.annotations import BoxTable
-from ava_jax.annotations.box_checks import check_corners, check_scores, check_units
+from ava_jax.annotations.box_checks import (
+    check_position,
+    check_scores,
+    row_findings,
+)
 from ava_jax.annotations.findings import PLACES, Finding, listed
 from ava_jax.data.grouping import RECALL_IOUS, KeyFrames, Proposals, key_text, recall
-from ava_jax.data.split_checks import suspects_of
+from ava_jax.data.split_checks import check_units_and_corners, suspects_of
 
 # Fewer people found than this, and something is wrong with the proposals.
 _LEAST_RECALL = 0.5
@@ -27,11 +31,12 @@ def check_padding(keys: list[str], path: str, split: str) -> list[Finding]:
 
 
 def check_boxes(proposals: Proposals, path: str, split: str) -> list[Finding]:
-    """Proposals in pixels, inverted, or with scores that are none."""
+    """Proposals in pixels, inverted, off the frame, or with scores that are none."""
     table = BoxTable.from_frames(proposals, path)
     return [
-        *check_units(table, "proposals", split=split),
-        *check_corners(table, "proposals", split=split),
+        *check_units_and_corners(table, split, "proposals"),
+        *check_position(table, "proposals", split=split),
+        *_check_for_ids(table, split),
         *check_scores(
             table,
             "Write the person detector's confidence as the fifth number.",
@@ -39,6 +44,24 @@ def check_boxes(proposals: Proposals, path: str, split: str) -> list[Finding]:
             split=split,
         ),
     ]
+
+
+def _check_for_ids(table: BoxTable, split: str) -> list[Finding]:
+    """Person ids where scores should be: the file is ground truth."""
+    score = table.score
+    # Higher ids are no probabilities, which is a finding of its own; and where all are
+    # 1, the file may well say that it has no scores.
+    are_ids = np.isin(score, (0, 1)).all() and (score == 0).any()
+    return row_findings(
+        table,
+        "proposals with person ids for scores",
+        np.full(len(table), are_ids),
+        "All scores are 0 or 1, as the person ids of column 8 in ground truth: the "
+        "person 0 would be the least likely one.",
+        "Give the file of a person detector: python scripts/prepare_ava.py proposals "
+        "--help. To use the annotated boxes as proposals, leave column 8 empty.",
+        split=split,
+    )
 
 
 def check_low_scores(

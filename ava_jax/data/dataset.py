@@ -18,6 +18,7 @@ from ava_jax.data import (
     frames,
     grouping,
     split_checks,
+    timing_checks,
 )
 from ava_jax.data.split import Split
 from ava_jax.runtime import consistency
@@ -49,6 +50,7 @@ def load_split(data: ml_collections.ConfigDict, name: str, num_classes: int) -> 
     raise_problems(
         label_checks.check_labels(table, labels, ids, num_classes, data.labels)
     )
+    raise_problems(split_checks.check_units_and_corners(table, name))
     excluded = set()
     if files.exclusions:
         excluded = annotations.read_exclusions(root / files.exclusions)
@@ -57,7 +59,13 @@ def load_split(data: ml_collections.ConfigDict, name: str, num_classes: int) -> 
     key_frames = _key_frames(data, name, table, class_ids, excluded)
     store = frames.open_frames(data, key_frames.videos)
     clock = data.fps, data.timestamp_start
+    if data.frame_store == "folder":
+        folder = pathlib.Path(data.root, data.frames)
+        raise_problems(timing_checks.check_recipe(folder, data.fps))
     raise_problems(split_checks.check_timestamps(key_frames, store, *clock, name))
+    # Movies may continue for long after their last key frame: no reason to stop.
+    for finding in timing_checks.check_rate(key_frames, store, *clock):
+        logging.warning("%s", finding)
     split = Split(
         frames=store,
         labels=labels,
@@ -95,6 +103,8 @@ def _key_frames(
     """The key frames of a split, with proposals or what stands in for them."""
     path = str(pathlib.Path(data.root, data[name].proposals))
     proposals = annotations.read_proposals(path)
+    proposed = BoxTable.from_frames(proposals, path)
+    raise_problems(split_checks.check_units_and_corners(proposed, name, "proposals"))
     join = functools.partial(
         grouping.join,
         table,

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 import ml_collections
 import numpy as np
 
+from ava_jax.annotations import BoxTable
+from ava_jax.annotations.box_checks import check_corners, check_units
 from ava_jax.annotations.findings import PLACES, Finding, Suspect, listed
 from ava_jax.data import clips
 from ava_jax.data.frames.store import FrameStore
@@ -99,6 +101,16 @@ def check_proposals(
         is_problem=no_proposals == "error" or (no_proposals == "skip" and all_missing),
         suspects=suspects_of(key_frames, shown),
     )
+
+
+def check_units_and_corners(
+    table: BoxTable, split: str, noun: str = "boxes"
+) -> list[Finding]:
+    """Annotated or proposed boxes that are in pixels or inverted."""
+    return [
+        *check_units(table, noun, split=split),
+        *check_corners(table, noun, split=split),
+    ]
 
 
 def _why_missing(key: tuple[str, float], proposals: Proposals) -> str:

@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 
 from ava_jax.annotations import BoxTable, raise_problems
-from ava_jax.annotations.box_checks import check_units
+from ava_jax.annotations.box_checks import (
+    check_corners,
+    check_position,
+    check_units,
+)
 from ava_jax.annotations.proposals import read_proposals
 from ava_jax.errors import UserError, join_first
+from ava_jax.people.boxes import checked_boxes
 
+_PERSON_NAMES = ("person", "people", "pedestrian", "human")
 _LONE_SPACING = 1.0  # seconds; of a file with one time, as AVA's key frames
 
 
@@ -63,7 +69,8 @@ def read_people(
       threshold: boxes with a lower score are left out.
 
     Raises:
-      UserError: the file cannot be read, has no boxes, or none of this video.
+      UserError: the file cannot be read, has no boxes, or none of this video; a box
+        is inverted, off the frame, or in the wrong unit.
     """
     path = os.fspath(path)
     is_json = path.endswith(".json")
@@ -98,7 +105,9 @@ def _choose(path: str, by_video: _ByVideo, video: str | None) -> dict:
 
 def _read_ava(path: str) -> _ByVideo:
     proposals = read_proposals(path)
-    raise_problems(check_units(BoxTable.from_frames(proposals, path)))
+    table = BoxTable.from_frames(proposals, path)
+    for check in (check_units, check_corners, check_position):
+        raise_problems(check(table))
     by_video: _ByVideo = {}
     for (video, seconds), boxes in proposals.items():
         by_video.setdefault(video, {})[seconds] = boxes
@@ -123,7 +132,7 @@ def _read_coco(path: str) -> _ByVideo:
 
 
 def _coco_boxes(path: str, content: Mapping[str, Any]) -> _ByVideo:
-    people = _person_ids(content)
+    people = _person_ids(path, content)
     videos = {video["id"]: video for video in content.get("videos", ())}
     rows: dict[Any, list[list[float]]] = {
         image["id"]: [] for image in content["images"]
@@ -136,21 +145,31 @@ def _coco_boxes(path: str, content: Mapping[str, Any]) -> _ByVideo:
     by_video: _ByVideo = {}
     for image in content["images"]:
         video = videos.get(image.get("video_id"), {})
+        size = image["width"], image["height"]
         boxes = np.array(rows[image["id"]], np.float64).reshape(-1, 5)
-        boxes /= [image["width"], image["height"]] * 2 + [1]
+        checked_boxes(boxes, size, f"{path}: image {image['id']}: boxes")
+        boxes /= [*size, *size, 1]
         times = by_video.setdefault(str(video.get("name", "")), {})
         times[_seconds(path, image, video)] = boxes
     return by_video
 
 
-def _person_ids(content: Mapping[str, Any]) -> set[int]:
+def _person_ids(path: str, content: Mapping[str, Any]) -> set[int]:
     """Category ids of people: those of that name, else COCO's own."""
     categories = content.get("categories") or [{"id": 1, "name": "person"}]
-    return {
+    people = {
         category["id"]
         for category in categories
-        if category["name"].lower() in ("person", "people", "pedestrian", "human")
+        if category["name"].strip().lower() in _PERSON_NAMES
     }
+    if not people:
+        names = join_first([category["name"] for category in categories])
+        raise UserError(
+            f"{path}: none of its {len(categories)} categories is a person ({names}); "
+            f"call that of people {_PERSON_NAMES[0]!r}. If they are people's actions, "
+            "write the boxes in a file of their own, with that category."
+        )
+    return people
 
 
 def _seconds(path: str, image: Mapping[str, Any], video: Mapping[str, Any]) -> float:

@@ -11,6 +11,7 @@ from ava_jax import annotations, people
 from ava_jax.annotations import BoxTable
 from ava_jax.data import clips, frames
 from ava_jax.errors import UserError
+from ava_jax.people.boxes import checked_boxes
 
 # RGB uint8 (H, W, 3) -> (N, 5) float32: x1, y1, x2, y2 in pixels, score.
 Detector = Callable[[np.ndarray], np.ndarray]
@@ -98,8 +99,9 @@ def propose(
             )
         image = store.read(movie, frame)
         height, width = image.shape[:2]
-        boxes = np.asarray(detector(image), np.float64).reshape(-1, 5)
-        found.append(boxes / (width, height, width, height, 1))
+        name = f"Second {second:g} of {names[movie]}: boxes"
+        boxes = checked_boxes(detector(image), (width, height), name)
+        found.append(boxes.astype(np.float64) / (width, height, width, height, 1))
     return _table(names, video, index.timestamp, found)
 
 

@@ -18,9 +18,9 @@ import cv2
 from ava_jax import files, workdir
 from ava_jax.errors import UserError
 from ava_jax.prepare.extract_movie import Movie, Recipe, try_movie
+from ava_jax.video.manifest import MANIFEST
 from ava_jax.video.reader import SUFFIXES, import_av
 
-MANIFEST = "manifest.json"
 _RULE = (
     "Frame i is the decoded frame whose time is nearest to start + (i - 1) / fps "
     "seconds behind the first one, the earlier one of two."

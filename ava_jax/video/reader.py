@@ -213,9 +213,14 @@ class VideoReader:
             return float(stream.duration * stream.time_base)
         # The duration of the container is that of its longest stream, so with sound it
         # may not be that of the video.
-        if self._container.duration is not None and not self._container.streams.audio:
-            return self._container.duration / self._av.time_base
-        return None
+        if self._container.duration is None or self._container.streams.audio:
+            return None
+        end = self._container.duration / self._av.time_base
+        if "matroska" not in self._container.format.name:
+            return end
+        # Matroska has the time of the end, whatever the time of the first frame is.
+        start = (self._container.start_time or 0) / self._av.time_base
+        return end - start if start < end else end
 
 
 def video_stream(container: Any) -> Any | None:

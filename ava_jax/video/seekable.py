@@ -12,6 +12,8 @@ from ava_jax.errors import BadFrame
 from ava_jax.video.reader import VideoFrame, import_av, video_stream
 from ava_jax.video.resample import TOLERANCE, middle
 
+# Seconds that are tried, one after the other, to find a place before a frame.
+_STEPS_BACK = (0, 1, 4, 16, 64, 256, 1024, math.inf)
 _NO_TIMES = (
     "does not say when its frames are shown. Extract them: "
     "python scripts/prepare_ava.py extract --help"
@@ -82,10 +84,15 @@ class SeekableVideo:
     def last(self) -> int:
         """The number of the last frame, which is shown as long as others."""
         duration = (self._container.duration or 0) / 1e6
-        self._seek(duration)
         stream = self._stream
-        times = [packet.pts for packet in self._container.demux(stream)]
-        end = max((time for time in times if time is not None), default=None)
+        # Not from the very end: of frames that are stored out of order, the last one
+        # may come before another.
+        for back in _STEPS_BACK[1:]:
+            self._seek(duration - back)
+            times = [packet.pts for packet in self._container.demux(stream)]
+            end = max((time for time in times if time is not None), default=None)
+            if end is not None:
+                break
         if end is None or not stream.average_rate:
             raise BadFrame(f"{self._path} {_NO_TIMES}")
         length = float(end * stream.time_base + 1 / stream.average_rate) - self._start
@@ -93,18 +100,21 @@ class SeekableVideo:
 
     def _frames_from(self, time: float) -> Iterator[VideoFrame]:
         """Frames in order, from one that is not after `time` (or from the first)."""
-        for back in (0, 1, 4, 16, 64, 256, 1024, math.inf):
-            before = max(time - back, 0)
-            self._seek(before)
+        for back in _STEPS_BACK:
+            self._seek(time - back)
             frames = self._decode()
             first = next(frames, None)
-            # Some formats find a place behind the one that was asked for.
-            if not before or (first and first.time <= time + TOLERANCE):
+            # Some formats (MPEG-TS) find a place after the one that was asked for, even
+            # where that is the beginning.
+            if first and first.time <= time + TOLERANCE:
                 break
         return itertools.chain([first] if first else [], frames)
 
     def _seek(self, time: float) -> None:
-        offset = int((self._start + time) / self._stream.time_base)
+        """Seeks to a time after the first frame; -inf: to the beginning."""
+        beginning = min(self._start, 0.0)
+        time = max(self._start + time, beginning)
+        offset = int(time / self._stream.time_base)
         self._container.seek(offset, stream=self._stream)
 
     def _decode(self) -> Iterator[VideoFrame]:

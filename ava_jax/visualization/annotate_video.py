@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.inference.video_predictor import KeyFrameResult
+from ava_jax.people.files import PeopleByTime
 from ava_jax.people.hog import HogDetector
 from ava_jax.predict import Detector
 from ava_jax.report import video_page
@@ -73,7 +74,7 @@ def annotate_video(
     if signals.stop_requested:
         lines.append("Stopped: the files hold what was processed so far.")
     lines += [notice] if notice else []
-    lines += _summary(stream, length, seconds)
+    lines += _summary(stream, length, seconds, options)
     return "\n".join([*lines, *(f"  {path}" for path in [out, *files])])
 
 
@@ -149,7 +150,11 @@ def _write_data(
         every=options.every,
         threshold=options.threshold,
         colors={n: track_color(n) for n in _numbers(stream.results)},
-        notes=[_domain_notice(detector, options), _found(stream), *_advice(stream)],
+        notes=[
+            _domain_notice(detector, options),
+            _found(stream),
+            *_advice(stream, options),
+        ],
         poster=pictures.poster(),
         pictures=pictures.evenly_spread(),
     )
@@ -182,9 +187,13 @@ def _found(stream: AnnotatedStream) -> str:
     return f"{who} found at {moments} key frame{'s' if moments != 1 else ''}."
 
 
-def _advice(stream: AnnotatedStream) -> list[str]:
-    """What to try if HOG has found nobody."""
-    if not isinstance(stream.people, HogDetector) or _numbers(stream.results):
+def _advice(stream: AnnotatedStream, options: Options) -> list[str]:
+    """What to try if nobody was found."""
+    if _numbers(stream.results):
+        return []
+    if isinstance(stream.people, PeopleByTime):
+        return _advice_on_times(stream, options.start)
+    if not isinstance(stream.people, HogDetector):
         return []
     return [
         "HOG finds only people who are seen whole and upright; --detector "
@@ -199,7 +208,24 @@ def _domain_notice(detector: Detector, options: Options) -> str:
     return "This model knows drawn figures only: its scores mean nothing here."
 
 
-def _summary(stream: AnnotatedStream, length: float, seconds: float) -> list[str]:
-    lines = [_found(stream), *_advice(stream)]
+def _advice_on_times(stream: AnnotatedStream, start: float) -> list[str]:
+    """How to shift the times of a file of boxes, if none is in the video."""
+    if not stream.results:
+        return []
+    first, last = (float(stream.people.times[i] + start) for i in (0, -1))
+    begin, end = (stream.results[i].time + start for i in (0, -1))
+    if first <= end and begin <= last:
+        return []
+    return [
+        f"The file of boxes is of the seconds {first:g} to {last:g}, and the key "
+        f"frames of the video are at {begin:g} to {end:g}. If its first box is at the "
+        f"beginning of the video: --start {first:g}"
+    ]
+
+
+def _summary(
+    stream: AnnotatedStream, length: float, seconds: float, options: Options
+) -> list[str]:
+    lines = [_found(stream), *_advice(stream, options)]
     speed = f"{length / seconds:.2f}x real time"
     return [*lines, f"{length:.1f} s of video in {seconds:.1f} s, {speed}."]

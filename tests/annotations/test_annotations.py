@@ -12,6 +12,7 @@ import pytest
 
 from ava_jax import annotations
 from ava_jax.annotations import label_checks
+from ava_jax.annotations.ava_actions import AVA_ACTIONS
 from ava_jax.errors import UserError
 
 DATA = Path(__file__).parents[1] / "data" / "annotations"
@@ -435,6 +436,20 @@ def test_label_map_details(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        # PySlowFast's, and `labels.json` of a working directory.
+        ('{"walk": 2, "sit \\u00e0": 1}', {2: "walk", 1: "sit \u00e0"}),
+        ('{"14": "walk", "12": "stand"}', {14: "walk", 12: "stand"}),
+        # Its file of AVA's actions counts from 0, as its networks' outputs do.
+        ('{"crawl": 1, "bend/bow (at the waist)": 0}', {2: "crawl", 1: AVA_ACTIONS[0]}),
+    ],
+)
+def test_label_maps_in_json(tmp_path, text, labels):
+    assert annotations.read_labels(write(tmp_path, text, "labels.json")) == labels
+
+
+@pytest.mark.parametrize(
     ("name", "sizes"),
     [
         # With types, without, and with the line breaks lost.
@@ -479,6 +494,13 @@ def test_groups_of_an_own_label_map(tmp_path):
         ("0: a\n", "line 1: action id 0"),
         ("1: a\n2: b\n1: c\n", "line 3: action id 1 again"),
         ("1: a\nwalk\n", "line 2: 'walk'"),
+        ('{\n"walk": 1,\n"sit": 1}', "line 3: action id 1 again"),
+        ('{\n"walk": 1,\n"sit": 0}', "line 3: action id 0, expected 1 or more"),
+        ('{"walk": 1', "cannot be read as JSON"),
+        ('{"walk": true}', r"found \('walk', True\), expected an object of names"),
+        ('{"walk": {"id": 1}}', "expected an object of names"),
+        ('["walk", "sit"]', "found a list, expected an object of names"),
+        ("{}", "no labels"),
     ],
 )
 def test_label_maps_that_are_refused(tmp_path, text, message):

@@ -14,6 +14,7 @@ import from_config
 import numpy as np
 import pytest
 import video_files
+from PIL import Image
 
 from ava_jax.checks import check
 from ava_jax.checks.page import render
@@ -53,6 +54,23 @@ def rename_frames(config, movie, name, step=0):
     for index in range(1, 61):
         old = frame(config, movie, index)
         old.rename(old.with_name(name.format(index + step)))
+
+
+def saved_as(movie, index, **options):
+    """Writes a frame again, in another format or with another orientation."""
+
+    def change(config):
+        path = frame(config, movie, index)
+        with Image.open(path) as image:
+            image.save(path, **options)
+
+    return change
+
+
+def orientation(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
 
 
 # What breaks the data set: each of these gives a function of the configuration, which
@@ -179,6 +197,14 @@ CASES = {
             others=(_LATE,),
         ),
     ),
+    "WebP": (
+        saved_as("mini_train_00", 1, format="WEBP"),
+        Found("frames in another format", 1, f"{_FIRST}1.jpg: WEBP$"),
+    ),
+    "rotated by EXIF": (
+        saved_as("mini_train_00", 60, format="JPEG", exif=orientation(6)),
+        Found("frames with an EXIF orientation", 1, r"mini_train_00/img_00060\.jpg$"),
+    ),
     "rate too high": (
         setting(data__fps=30),
         Found("wrong frame rate", 3, "mini_train_00: 60 frames"),
@@ -194,6 +220,13 @@ CASES = {
     "one movie counts from 0": (
         renamed("img_{:05}.jpg", "mini_train_00", step=-1),
         Found(_FROM_0, 1, f"{_FIRST}0"),
+    ),
+    "names of the first movie": (
+        in_turn(
+            *(renamed(f"{movie}_frame_{{:04}}.jpg", movie) for movie in MOVIES),
+            setting(data__frame_name="mini_train_00_frame_{:04}.jpg"),
+        ),
+        Found(f"movies whose {_OTHER_NAMES}", 2, "rawframes/mini_train_01$"),
     ),
     "all movies count from 0": (
         renamed("img_{:05}.jpg", *MOVIES, step=-1),
@@ -294,6 +327,21 @@ CASES = {
         Found("missing files", 1, r"nowhere\.csv \(config\.data\.val\.exclusions\)"),
     ),
     "no annotations": (text("mini_val.csv", b""), Found("no annotations", 1, None)),
+    "two nearly equal boxes": (
+        # Half a pixel apart, as when every action was drawn for itself.
+        rows(
+            "mini_train_00,0101,0.1,0.1,0.5,0.5,12,9",
+            "mini_train_00,0101,0.105,0.1,0.505,0.5,14,9",
+        ),
+        Found("people in two nearly equal boxes", 1, r"mini_train\.csv:\d+$"),
+    ),
+    "two people at one place": (
+        rows(
+            "mini_train_00,0101,0.1,0.1,0.5,0.5,12,8",
+            "mini_train_00,0101,0.105,0.1,0.505,0.5,14,9",
+        ),
+        Found("people in two nearly equal boxes", 1, r"mini_train\.csv:\d+$", False),
+    ),
     "damaged labels": (
         text("mini_action_list.pbtxt", b"walk\n"),
         Found("label map", 1, None),
@@ -344,6 +392,29 @@ CASES = {
     "percent scores": (
         proposals(lambda key, boxes: (key, boxes * (1, 1, 1, 1, 100))),
         Found("proposals with scores outside 0 to 1", None, r"\.pkl: 'mini"),
+    ),
+    "person ids for scores": (
+        proposals(
+            lambda key, boxes: (
+                key,
+                np.hstack([boxes[:, :4], np.arange(len(boxes))[:, None] % 2]),
+            )
+        ),
+        Found(
+            "proposals with person ids for scores",
+            None,
+            r"\.pkl: 'mini",
+            others=(_MISSED,),
+        ),
+    ),
+    "proposals off the frame": (
+        proposals(
+            lambda key, boxes: (
+                key,
+                np.vstack([boxes, [1.2, 0.1, 1.5, 0.5, 0.99]]).astype(np.float32),
+            )
+        ),
+        Found("proposals off the frame", None, r"\.pkl: 'mini"),
     ),
     "low scores": (
         proposals(lambda key, boxes: (key, boxes * (1, 1, 1, 1, 0.5))),
@@ -396,6 +467,16 @@ def test_clean_data_is_clean(tiny_config, class_ids):
         assert told["proposals"] == len(split.proposal_boxes)
         samples = split.truth_classes[:, 1:].sum(0).astype(int).tolist()
         assert list(told["samples"].values()) == samples
+
+
+def test_names_by_movie_need_no_template(own):
+    for movie in MOVIES:
+        rename_frames(own, movie, movie + "_frame_{:04}.jpg")
+    assert check.examine(own).verdict.is_clean
+    own.data.frame_name = "mini_train_00_frame_{:04}.jpg"
+    findings = {f.name: f for f in check.examine(own).verdict.findings}
+    remedy = "--config.data.frame_name='{video}_frame_{:04}.jpg' reads them"
+    assert remedy in findings[f"movies whose {_OTHER_NAMES}"].found
 
 
 def test_recall_is_that_of_plain_loops(tiny_config):

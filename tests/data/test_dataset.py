@@ -74,6 +74,38 @@ def break_label(config):
     return rf"action ids outside the label map: 1\n.*mini_train\.csv:{line}\n.* is 93"
 
 
+def boxes_in_pixels(config):
+    row = "mini_train_00,0101,10,20,50,60,12,0\n"
+    append(annotations(config, "mini_train.csv"), row)
+    return r"boxes in pixels: 1\n.*mini_train\.csv:\d+\n.*10 20 50 60"
+
+
+def inverted_boxes(config):
+    row = "mini_train_00,0101,0.5,0.2,0.1,0.6,12,0\n"
+    append(annotations(config, "mini_train.csv"), row)
+    return r"inverted boxes: 1\n.*mini_train\.csv:\d+\n.*0\.5 0\.2 0\.1 0\.6"
+
+
+def _proposals(config, *boxes):
+    """Gives the first training key frame these proposals."""
+    path = annotations(config, "mini_proposals_train.pkl")
+    with open(path, "rb") as file:
+        content = pickle.load(file)
+    content[min(content)] = np.array(boxes)
+    with open(path, "wb") as file:
+        pickle.dump(content, file)
+
+
+def proposals_in_pixels(config):
+    _proposals(config, [10, 20, 50, 60, 0.9])
+    return r"proposals in pixels: 1\n.*\.pkl: 'mini_train_00,"
+
+
+def inverted_proposals(config):
+    _proposals(config, [0.5, 0.2, 0.1, 0.6, 0.9])
+    return r"inverted proposals: 1\n.*\.pkl: 'mini_train_00,"
+
+
 def break_columns(config):
     append(annotations(config, "mini_train.csv"), "mini_train_00,0101,0.1\n")
     return r"mini_train\.csv:\d+\nThe first: 3 columns"
@@ -128,6 +160,12 @@ def wrong_rate(config):
     return r"(?s)after the end of their movie.*Check config\.data\.fps"
 
 
+def extracted_at_another_rate(config):
+    manifest = pathlib.Path(config.data.root, "rawframes/manifest.json")
+    manifest.write_text('{"recipe": {"fps": 25}}')
+    return r"extracted at another rate: 1\n.*manifest\.json\n.*--config\.data\.fps=25"
+
+
 def crowded(config):
     config.data.max_boxes = 1
     return r"config\.data\.max_boxes is 1"
@@ -157,6 +195,10 @@ def unpadded_keys(config):
 
 BREAKAGES = [
     break_label,
+    boxes_in_pixels,
+    inverted_boxes,
+    proposals_in_pixels,
+    inverted_proposals,
     break_columns,
     empty_file,
     missing_file,
@@ -167,6 +209,7 @@ BREAKAGES = [
     other_frame_name,
     bad_frame_name,
     wrong_rate,
+    extracted_at_another_rate,
     crowded,
     class_count,
     unknown_class,
@@ -189,6 +232,14 @@ def test_what_is_wrong_is_said(own, breakage):
     message = breakage(own)
     with pytest.raises(UserError, match=message):
         from_config.load_split(own, "train")
+
+
+def test_a_rate_that_is_too_low_is_warned_of(own, caplog):
+    # 12 s of frames, it would seem, for annotations that end after 4 s.
+    own.data.fps = 5
+    from_config.load_split(own, "train")
+    assert "wrong frame rate: 2" in caplog.text
+    assert "config.data.fps is 5, but every movie would continue" in caplog.text
 
 
 def test_key_frames_without_proposals(own):

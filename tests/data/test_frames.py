@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import video_files
+from PIL import Image
 
 from ava_jax import config as ava_config
 from ava_jax.data.frames import open_frames
-from ava_jax.data.frames.folders import open_folders
+from ava_jax.data.frames.folders import detect_frame_name, open_folders
 from ava_jax.data.frames.video_files import open_videos
 from ava_jax.errors import BadFrame, UserError
 from ava_jax.prepare import ava_builder
@@ -121,6 +122,8 @@ def make_folder(root, names, movie="a"):
         (["a_000001.jpg", "a_000002.jpg"], 1, 2, 1),
         (["a_000000.jpg", "a_000001.jpg"], 0, 1, 0),
         (["0007.JPG", "0008.JPG"], 7, 8, 1),
+        (["a_frame_0000.jpg", "a_frame_0001.jpg"], 0, 1, 0),
+        (["a-1.jpg", "a-2.jpg"], 1, 2, 1),
         # Optical flow, which MMAction2 keeps in the same folder.
         (["flow_x_00001.jpg", "img_00001.jpg"], 1, 1, 1),
         (["img_99999.jpg", "img_100000.jpg"], 99999, 100000, 1),
@@ -147,6 +150,23 @@ def test_frames_that_count_from_0_show_the_same(own):
     after = from_config.load_split(own, "val")
     np.testing.assert_array_equal(before.centre - 1, after.centre)
     assert after.frames.path(0, 3).name == f"{before.frames.videos[0]}_000003.jpg"
+
+
+@pytest.mark.parametrize(
+    ("movies", "files", "template"),
+    [
+        (["clip_a", "clip_b"], "{}_frame_{:04}.jpg", "{video}_frame_{:04}.jpg"),
+        (["v1", "v2"], "{}_{:06}.jpg", "{video}_{:06}.jpg"),
+        (["x(1)", "x(2)"], "{}.{:03}.jpeg", "{video}.{:03}.jpeg"),
+        # Beginnings of words are no names of movies.
+        (["i", "im"], "img_{1:05}.jpg", "img_{:05}.jpg"),
+    ],
+)
+def test_templates_hold_for_all_movies(tmp_path, movies, files, template):
+    for movie in movies:
+        make_folder(tmp_path, [files.format(movie, i) for i in (1, 2)], movie)
+        assert detect_frame_name(tmp_path, movie) == template
+    assert open_folders(tmp_path, movies).last.tolist() == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -232,8 +252,14 @@ def empty(path):
     path.write_bytes(b"")
 
 
+def to_webp(path):
+    with Image.open(path) as image:
+        image.save(path, "WEBP")
+
+
 @pytest.mark.parametrize(
-    ("name", "damage"), [("train", remove), ("train", truncate), ("val", empty)]
+    ("name", "damage"),
+    [("train", remove), ("train", truncate), ("val", empty), ("val", to_webp)],
 )
 def test_bad_frames(own, damage, name, caplog):
     split = from_config.load_split(own, name)
@@ -266,6 +292,29 @@ def test_bad_frames(own, damage, name, caplog):
     assert mended.frames.replaced == {(0, index): index - 1}
     shutil.copyfile(path.with_name(f"img_{index - 1:05}.jpg"), path)
     np.testing.assert_array_equal(after, clips(split))
+
+
+def test_other_formats_are_refused_at_once(own):
+    split = from_config.load_split(own, "val")
+    path = split.frames.path(0, 1)
+    to_webp(path)
+    message = rf"{path} cannot be read \(its format is WEBP, expected JPEG\)"
+    with pytest.raises(BadFrame, match=message):
+        split.frames.read(0, 1)
+    with pytest.raises(UserError, match=message):
+        from_config.load_split(own, "val")
+    own.data.on_bad_frame = "nearest"
+    mended = from_config.load_split(own, "val").frames
+    np.testing.assert_array_equal(mended.read(0, 1), split.frames.read(0, 2))
+
+
+def test_png_is_read_under_any_name(own):
+    split = from_config.load_split(own, "val")
+    path = split.frames.path(0, 1)
+    before = split.frames.read(0, 1)
+    Image.fromarray(before).save(path, "PNG")
+    np.testing.assert_array_equal(split.frames.read(0, 1), before)
+    np.testing.assert_array_equal(clip(split.frames, 0, [1])[0], before)
 
 
 def test_bad_frames_are_counted_in_the_log(own, caplog):
@@ -416,6 +465,15 @@ def test_half_packed_data_is_not_taken_for_whole(tiny_root, packed, tmp_path):
 def test_movies_that_were_not_packed(packed):
     with pytest.raises(UserError, match="lacks 1 of 2 movies: elsewhere"):
         open_frames(tiny_configuration(packed, "packed").data, ["elsewhere", MOVIES[0]])
+
+
+def test_packed_frames_have_a_rate(packed):
+    config = tiny_configuration(packed, "packed")
+    config.data.fps = 25
+    with pytest.raises(
+        UserError, match=r"packed at 10 frames .*config\.data\.fps is 25"
+    ):
+        open_frames(config.data, [MOVIES[0]])
 
 
 def test_packing_with_beam(tiny_root, packed, tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import json
+import pathlib
 import pickle
 
 import numpy as np
@@ -21,13 +22,13 @@ def write(tmp_path, name, content):
     return str(path)
 
 
-def coco(**image):
+def coco(bbox=(80, 90, 80, 90), **image):
     return {
         "images": [
             {"id": 7, "width": 320, "height": 180, **({"timestamp": 902} | image)}
         ],
         "annotations": [
-            {"image_id": 7, "category_id": 3, "bbox": [80, 90, 80, 90], "score": 0.8},
+            {"image_id": 7, "category_id": 3, "bbox": list(bbox), "score": 0.8},
             {"image_id": 7, "category_id": 4, "bbox": [0, 0, 80, 90], "score": 0.9},
             {"image_id": 7, "category_id": 3, "bbox": [0, 0, 9, 9], "iscrowd": 1},
         ],
@@ -114,7 +115,13 @@ def test_nobody_in_the_video(tmp_path):
     ("name", "content", "message"),
     [
         ("boxes.csv", "movie,0902,160,180,320,360,12,0.8\n", "fractions of the frame"),
+        ("boxes.csv", "movie,0902,0.5,0.1,0.2,0.6,12,0.8\n", "inverted boxes: 1"),
+        ("boxes.csv", "movie,0902,1.2,0.1,1.5,0.6,12,0.8\n", "boxes off the frame: 1"),
         ("boxes.csv", "", "no boxes"),
+        ("boxes.json", coco(bbox=[0.1, 0.2, 0.5, 0.3]), "image 7: .*fractions"),
+        ("boxes.json", coco(bbox=[80, 90, -20, 90]), "image 7: boxes.*x1 <= x2"),
+        ("boxes.json", coco(bbox=[400, 90, 20, 90]), "image 7: .*not on the picture"),
+        ("boxes.json", coco(bbox=[80, 90, np.nan, 90]), "image 7: .*finite"),
         ("boxes.json", "{", "cannot be read as JSON"),
         ("boxes.json", [{"image_id": 1}], "not COCO's format"),
         ("boxes.json", {"images": []}, "not COCO's format .*annotations"),
@@ -128,6 +135,19 @@ def test_files_that_are_no_boxes(tmp_path, name, content, message):
     with pytest.raises(errors.UserError, match=message) as caught:
         open_detector(path, (640, 360))
     assert path in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("categories_are_actions.json", r"none of its 2 .* a person \(walk, stand\)"),
+        ("corners_swapped.csv", r"inverted boxes: 3\n.*'film1,0000'"),
+    ],
+)
+def test_cases_that_gave_wrong_boxes(name, message):
+    path = pathlib.Path(__file__).parents[1] / "data/cases/people_files" / name
+    with pytest.raises(errors.UserError, match=message):
+        open_detector(str(path), (200, 100))
 
 
 def test_images_without_a_time(tmp_path):

@@ -296,6 +296,11 @@ def test_the_detector_sees_the_key_frame(tiny_config):
         np.testing.assert_array_equal(picture, expected)
 
 
+def test_a_detectors_boxes_are_checked(tiny_config):
+    with pytest.raises(UserError, match=r"Second \d+ of mini_val_00: boxes\[0\].*frac"):
+        detect_people.propose(tiny_config.data, "val", lambda _: [[0, 0, 0.5, 1]])
+
+
 def test_proposals_are_written_as_csv(tiny_config):
     with pytest.raises(UserError, match=r"a CSV file is written here"):
         detect_people.write_proposals(tiny_config.data, "train", "hog")

@@ -106,6 +106,37 @@ def test_a_whole_file_gives_no_warning(tmp_path, caplog):
     assert not caplog.messages
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts", "a.flv"])
+def test_a_file_that_starts_late_is_whole(tmp_path, name, caplog):
+    times = 5 + np.arange(20) / 10
+    path = write_video(
+        tmp_path / name, pictures(20), times=times, codec="libx264", pix_fmt="yuv420p"
+    )
+    with VideoReader(path) as video:
+        found = [frame.time for frame in video]
+        # FLV has the first frame's time in its length, too.
+        assert video.duration == pytest.approx(2.0, abs=0.3)
+    np.testing.assert_allclose(found, np.arange(20) / 10, rtol=0, atol=1e-9)
+    assert not caplog.records
+
+
+def test_a_late_start_hides_no_damage(tmp_path, caplog):
+    times = 5 + np.arange(40) / 10
+    path = write_video(
+        tmp_path / "a.mkv",
+        pictures(40),
+        times=times,
+        codec="libx264",
+        pix_fmt="yuv420p",
+    )
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with VideoReader(path) as video:
+        assert video.duration == pytest.approx(4.0)
+        assert len(list(video)) < 30
+    assert "is damaged after" in caplog.text or "may be truncated" in caplog.text
+
+
 def test_a_network_stream_is_live():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))

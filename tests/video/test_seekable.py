@@ -23,6 +23,36 @@ def test_frames_are_those_that_the_reader_gives(tmp_path):
     video.close()
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.mov", "a.ts"])
+@pytest.mark.parametrize("start", [0, 5])
+def test_files_that_do_not_start_at_0(tmp_path, name, start):
+    # Three groups of pictures, so that there are places to seek to.
+    times = start + np.arange(600) / 10
+    path = write_video(
+        tmp_path / name, pictures(600), times=times, codec="libx264", pix_fmt="yuv420p"
+    )
+    with VideoReader(path) as reader:
+        expected = [frame.rgb for _, frame in at_rate(reader, 10)]
+    assert len(expected) == 600
+    video = SeekableVideo(path, 10)
+    assert video.last() == 599
+    numbers = [0, 5, 19, 300, 599]
+    for number, found in zip(numbers, video.read(numbers), strict=True):
+        np.testing.assert_array_equal(found, expected[number])
+    video.close()
+
+
+def test_a_short_transport_stream_that_starts_late(tmp_path):
+    times = 5 + np.arange(20) / 10
+    path = write_video(
+        tmp_path / "a.ts", pictures(20), times=times, codec="libx264", pix_fmt="yuv420p"
+    )
+    video = SeekableVideo(path, 10)
+    assert video.last() == 19
+    assert len(video.read(range(20))) == 20
+    video.close()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

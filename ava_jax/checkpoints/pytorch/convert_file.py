@@ -17,10 +17,14 @@ import jax
 import ml_collections
 import numpy as np
 
-from ava_jax import files, workdir
-from ava_jax.annotations.label_map import class_names
+from ava_jax import files, published, workdir
+from ava_jax.annotations.label_map import assumed_names, class_names, read_labels
 from ava_jax.checkpoints import store
 from ava_jax.checkpoints.pytorch import reader, source_state
+from ava_jax.checkpoints.pytorch.background_class import (
+    read_tensors,
+    with_background_class,
+)
 from ava_jax.checkpoints.pytorch.converter import (
     Report,
     Variables,
@@ -37,7 +41,8 @@ def convert_file(
     config: ml_collections.ConfigDict,
     *,
     strict: bool = True,
-    labels: Mapping[int, str] | None = None,
+    labels: str | os.PathLike | Mapping[int, str] | None = None,
+    background_class: bool | None = None,
 ) -> Report:
     """Converts a checkpoint file into a directory that training and prediction read.
 
@@ -46,27 +51,29 @@ def convert_file(
       out: directory, which must not hold a checkpoint yet.
       config: the whole configuration of the detector.
       strict: see `convert_state_dict`.
-      labels: action id -> name; None: AVA's names.
+      labels: a label map, or action id -> name; None: AVA's names, with a note
+        unless the file is a published one of AVA.
+      background_class: whether a head of MMAction2 has an output for class 0; see
+        `background_class.read_tensors`.
 
     Raises:
-      UserError: the file cannot be read or is of another network; `out` is taken.
+      UserError: the file cannot be read, is of another network or has weights that
+        are not finite; the labels are those of other classes; `out` is taken.
     """
     out = pathlib.Path(out)
     # One that was stopped, or found the disk full, left none that is whole.
     if store.is_trained(out):
         raise UserError(f"{out} holds a checkpoint already; give another directory.")
     digest, note = _digest(path)
-    variables, report, layout = _convert(path, config, strict)
+    names, assumed = _names(path, config, labels)
+    variables, report, layout = _convert(path, config, strict, background_class)
     # Orbax copies NumPy's arrays, all of them at once, before it writes; not JAX's.
     variables = jax.device_put(variables, _device())
-    if note:
-        report = dataclasses.replace(report, notes=(*report.notes, note))
+    notes = (*report.notes, *filter(None, (note, assumed)))
+    report = dataclasses.replace(report, notes=notes)
     out.mkdir(parents=True, exist_ok=True)
     workdir.write_json(out / "config.json", workdir.as_dict(config))
-    workdir.write_json(
-        out / "labels.json",
-        class_names(config.data.class_ids, config.model.num_classes, labels),
-    )
+    workdir.write_json(out / "labels.json", names)
     source = {
         "file": pathlib.Path(path).name,
         "sha256": digest,
@@ -78,24 +85,52 @@ def convert_file(
     return report
 
 
-def _convert(path, config, strict):
+def _names(path, config, labels) -> tuple[dict[str, str], str]:
+    """Action id -> name of the classes, and a note if they were assumed."""
+    ids, classes = config.data.class_ids, config.model.num_classes
+    if labels is None:
+        assumed = "" if is_published_ava(path) else assumed_names(ids, classes)
+        return class_names(ids, classes), assumed
+    where = "labels"
+    if not isinstance(labels, Mapping):
+        where, labels = os.fspath(labels), read_labels(labels)
+    return class_names(ids, classes, labels, where), ""
+
+
+def is_published_ava(path: str | os.PathLike) -> bool:
+    """Whether the file's name is that of a published detector of AVA's actions."""
+    file = published.get(pathlib.Path(path).name)
+    return file is not None and file.dataset.startswith("AVA")
+
+
+def _convert(path, config, strict, has_background):
     # A separate function, so that the memory of the file is freed when it returns.
     file = reader.read_file(path)
-    variables, report = convert_state_dict(file.tensors, config.model, strict=strict)
+    tensors = with_background_class(file.tensors, file.metadata, has_background)
+    variables, report = convert_state_dict(tensors, config.model, strict=strict)
     return variables, report, file.layout
 
 
-def verify(path: str | os.PathLike, out: str | os.PathLike) -> int:
+def verify(
+    path: str | os.PathLike,
+    out: str | os.PathLike,
+    background_class: bool | None = None,
+) -> int:
     """Compares a converted directory with its source, bit by bit.
+
+    Args:
+      path: of the source.
+      out: the converted directory.
+      background_class: as for `convert_file`.
 
     Returns:
       The number of tensors compared.
 
     Raises:
-      UserError: a tensor differs, or is not finite.
+      UserError: a tensor differs.
     """
     # The file's pages and the variables are in memory one after the other.
-    expected = _fingerprints_of_file(path)
+    expected = _fingerprints_of_file(path, background_class)
     _, variables = read_variables(out)
     stored = to_state_dict(variables)
     count = 0
@@ -106,15 +141,15 @@ def verify(path: str | os.PathLike, out: str | os.PathLike) -> int:
             continue  # an untrained head in its place
         if (shape, digest) != _fingerprint(stored[key]):
             raise UserError(f"{out}: {key} differs from {path}; convert it again.")
-        if not np.isfinite(stored[key]).all():
-            raise UserError(f"{path}: {key} holds NaN or infinity.")
         count += 1
     return count
 
 
-def _fingerprints_of_file(path) -> dict[str, tuple[tuple[int, ...], bytes]]:
+def _fingerprints_of_file(
+    path, has_background
+) -> dict[str, tuple[tuple[int, ...], bytes]]:
     """Of every tensor, as float32, under MMAction2's names."""
-    source = source_state.rename(reader.read_pytorch(path))
+    source = source_state.rename(read_tensors(path, has_background))
     return {key: _fingerprint(value) for key, value in source.tensors.items()}
 
 

@@ -62,11 +62,13 @@ def convert_state_dict(
       {'params': ..., 'batch_stats': ...} of float32 NumPy arrays, and the report.
 
     Raises:
-      UserError: the checkpoint is of another network, or of an unknown project.
+      UserError: the checkpoint is of another network, or of an unknown project, or
+        has weights that are not finite.
     """
     source = source_state.rename(state_dict)
     shapes = flax.traverse_util.flatten_dict(detector.variable_shapes(model))
     _check_backbone(source, _expected_shapes(shapes))
+    _check_finite(source)
     notes = _broken_conventions(source, model)
     if strict and notes:
         raise UserError(
@@ -94,11 +96,13 @@ def convert_like(
       Variables of the same structure, NumPy arrays where replaced; the report.
 
     Raises:
-      UserError: the checkpoint is of another network, or of an unknown project.
+      UserError: the checkpoint is of another network, or of an unknown project, or
+        has weights that are not finite.
     """
     source = source_state.rename(state_dict)
     flat = flax.traverse_util.flatten_dict(like)
     _check_backbone(source, _expected_shapes(flat))
+    _check_finite(source)
     found, report = _fill(source, flat, strict=False)
     return flax.traverse_util.unflatten_dict(flat | found), report
 
@@ -208,6 +212,19 @@ def _check_backbone(source, expected):
         )
 
 
+def _check_finite(source):
+    broken = [
+        key for key, value in source.tensors.items() if not np.isfinite(value).all()
+    ]
+    if broken:
+        raise UserError(
+            f"{len(broken)} of {len(source.tensors)} tensors of the checkpoint hold "
+            f"NaN or infinity (first: {source.keys[broken[0]][0]}): its training "
+            "diverged, or the file is damaged. Take an earlier checkpoint, or the "
+            "file from its source again."
+        )
+
+
 def _check_head(source, expected, strict):
     """Whether the source's head, kernel and bias, is the configuration's."""
     keys = [key for key in expected if key.startswith(families.HEAD)]
@@ -220,9 +237,20 @@ def _check_head(source, expected, strict):
         raise UserError(
             f"The checkpoint's head is another one: {_listed(differing)}. Choose the "
             "configuration that the checkpoint was trained with, or start with an "
-            "untrained head: --no-strict"
+            f"untrained head: --no-strict{_missing_class(source, differing)}"
         )
     return fits
+
+
+def _missing_class(source, differing):
+    """A hint for heads without an output for class 0."""
+    there, here = differing.get("num_classes", (0, 0))
+    if not source.family.reserved_class or here != there + 1:
+        return ""
+    return (
+        " If it has no output for class 0 (MMAction2's background_class=False), "
+        "convert it with --no-background-class."
+    )
 
 
 def _misfits(there, here):

@@ -5,10 +5,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ava_jax.checkpoints.pytorch import families, key_names
+from ava_jax.checkpoints.pytorch import background_class, families, key_names
 
-# What DataParallel puts in front of every key.
-_WRAPPER = "module."
+# What DataParallel, models that average others, and torch.compile put in front of
+# every key, perhaps one in the other.
+_WRAPPERS = ("module.", "_orig_mod.")
+# Numbers of averaged steps, which stand beside the wrapped keys: of torch's
+# `swa_utils.AveragedModel` and of MMEngine's `BaseAveragedModel`.
+_COUNTERS = ("n_averaged", "steps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +51,12 @@ def rename(state_dict: Mapping[str, np.ndarray]) -> SourceState:
     Raises:
       UserError: the names are of no known family.
     """
-    bare = _without_wrapper(state_dict)
+    bare = _without_wrappers(state_dict)
     family = families.find_family(bare)
     source = SourceState(family, {}, {}, {})
+    for key in state_dict:
+        if key in _COUNTERS and key not in bare:
+            source.unused[key] = "a counter of averaged steps"
     for key, renamed in family.to_mmaction2(bare).items():
         if renamed is None or key_names.to_path(renamed) is None:
             source.unused[key] = family.why_unused(key)
@@ -64,17 +71,19 @@ def rename(state_dict: Mapping[str, np.ndarray]) -> SourceState:
     return source
 
 
-def _without_wrapper(state_dict):
-    if all(key.startswith(_WRAPPER) for key in state_dict):
-        return {key.removeprefix(_WRAPPER): v for key, v in state_dict.items()}
+def _without_wrappers(state_dict):
+    keys = [key for key in state_dict if key not in _COUNTERS]
+    for wrapper in _WRAPPERS:
+        if keys and all(key.startswith(wrapper) for key in keys):
+            inner = {key.removeprefix(wrapper): state_dict[key] for key in keys}
+            return _without_wrappers(inner)
     return state_dict
 
 
 def _reserve_class(tensors):
     for key in (f"{families.HEAD}.weight", f"{families.HEAD}.bias"):
         if key in tensors:
-            actions = tensors[key]
-            tensors[key] = np.concatenate([np.zeros_like(actions[:1]), actions])
+            tensors[key] = background_class.add_class(tensors[key])
 
 
 def _fold_biases(source):

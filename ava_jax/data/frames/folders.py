@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from ava_jax.data.frames.index import Facts, look_at
 from ava_jax.data.frames.store import FrameStore, decode_jpeg
@@ -17,6 +18,9 @@ from ava_jax.errors import BadFrame, UserError, join_first
 
 # File names that 'auto' prefers: those of MMAction2 and PySlowFast.
 _USUAL_NAMES = ("img_{:05}.jpg", "{video}_{:06}.jpg")
+# Pillow's names of the formats that `decode_jpeg` reads, whatever a file is called. A
+# file of MPO begins with a picture in JPEG.
+READ_FORMATS = ("JPEG", "MPO", "PNG", "GIF")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +101,8 @@ class FrameFolders(FrameStore):
         except tf.errors.NotFoundError:
             raise BadFrame(f"{path} does not exist") from None
         except tf.errors.OpError as error:
-            raise BadFrame(f"{path} cannot be read ({error.message})") from None
+            reason = _other_format(path) or error.message
+            raise BadFrame(f"{path} cannot be read ({reason})") from None
 
 
 def open_folders(
@@ -168,7 +173,8 @@ def detect_frame_name(root: pathlib.Path, video: str) -> str:
         if match := re.fullmatch(r"(.*?)(\d+)(\.jpe?g)", entry.name, re.IGNORECASE):
             # Braces would be read as part of the template.
             prefix = match[1].replace("{", "").replace("}", "")
-            prefix = "{video}_" if prefix == f"{video}_" else prefix
+            # Other movies' frames begin with their own names.
+            prefix = re.sub(rf"^{re.escape(video)}(?![^\W_])", "{video}", prefix)
             digits[prefix, match[3]].add(len(match[2]))
     # Indices above the padding have more digits, so the fewest are the padding.
     names = {
@@ -244,7 +250,19 @@ def _frame_size(paths) -> tuple[int, int]:
     for path in paths:
         # Ignores the EXIF orientation, as TensorFlow does when it reads the clips.
         image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if image is not None:
+        if image is not None and not _other_format(path):
             return image.shape[:2]
         first = first or path
-    raise UserError(f"{first} is not a readable JPEG. Extract its movie again.")
+    found = _other_format(first)
+    wrong = f"cannot be read ({found})" if found else "is not a readable JPEG"
+    raise UserError(f"{first} {wrong}. Extract its movie again.")
+
+
+def _other_format(path: str | os.PathLike) -> str:
+    """What to say of a picture in a format that is not read; '' of others."""
+    try:
+        with Image.open(path) as image:
+            found = image.format
+    except OSError:
+        return ""
+    return "" if found in READ_FORMATS else f"its format is {found}, expected JPEG"

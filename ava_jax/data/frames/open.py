@@ -49,7 +49,7 @@ def open_store(
     if data.frame_store == "packed":
         from ava_jax.data.frames.packed import open_packed
 
-        return open_packed(root, videos)
+        return open_packed(root, videos, data.fps)
     from ava_jax.data.frames.video_files import open_videos
 
     start = data.timestamp_start - data.video_start

@@ -85,18 +85,27 @@ def _parse(contents: tf.Tensor) -> tf.RaggedTensor:
     return tf.io.parse_example(contents, features)["frames"]
 
 
-def open_packed(root: str | os.PathLike, videos: Sequence[str]) -> PackedFrames:
+def open_packed(
+    root: str | os.PathLike, videos: Sequence[str], fps: int
+) -> PackedFrames:
     """Opens a data set written by `ava_builder`.
 
     Args:
       root: the folder of the data set, or a parent folder.
       videos: names of the movies.
+      fps: `config.data.fps`.
 
     Raises:
-      UserError: there is no such data set, or it lacks movies.
+      UserError: there is no such data set, it lacks movies, or was packed at another
+        frame rate.
     """
     folder = _find(pathlib.Path(root))
     facts = json.loads((folder / "metadata.json").read_text())
+    if facts["fps"] != fps:
+        raise UserError(
+            f"{folder} was packed at {facts['fps']:g} frames a second; config.data.fps "
+            f"is {fps:g}. --config.data.fps={facts['fps']:g} reads it."
+        )
     movies = {movie["name"]: movie for movie in facts["movies"]}
     absent = [video for video in videos if video not in movies]
     if absent:

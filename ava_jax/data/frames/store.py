@@ -59,9 +59,11 @@ class FrameStore(abc.ABC):
 
 
 def decode_jpeg(content: tf.Tensor) -> tf.Tensor:
-    """Decodes the bytes of a JPEG file to (H, W, 3) uint8 RGB."""
+    """Decodes the bytes of a JPEG, PNG or GIF file to (H, W, 3) uint8 RGB."""
     # OpenCV, and therefore MMAction2, decodes with the accurate DCT.
-    return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+    image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+    # Of WebP it makes (1, H, W, 3), which would fail far from here.
+    return tf.ensure_shape(image, [None, None, 3])
 
 
 def decode_jpegs(contents: tf.Tensor) -> tf.Tensor:

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ava_jax import published
 from ava_jax.annotations.label_map import class_names
-from ava_jax.checkpoints import store
+from ava_jax.checkpoints import load, store
 from ava_jax.checkpoints.pytorch import convert_file
 from ava_jax.checkpoints.pytorch.converter import to_state_dict
 from ava_jax.checkpoints.pytorch.export import export_file
@@ -167,12 +168,86 @@ def test_an_earlier_checkpoint_is_not_overwritten(source, directory):
         ((), 3, None, {"1": "bend/bow (at the waist)", "2": "crawl"}),
         ((14, 12), 3, None, {"14": "walk", "12": "stand"}),
         ((), 3, {1: "a", 2: "b"}, {"1": "a", "2": "b"}),
-        ((), 3, {1: "a"}, {"1": "a", "2": "2"}),
+        ((), 4, {1: "a", 3: "b"}, {"1": "a", "2": "2", "3": "b"}),
     ],
 )
 def test_class_names(class_ids, classes, labels, expected):
     found = class_names(class_ids, classes, labels)
     assert list(found.items()) == list(expected.items())
+
+
+@pytest.mark.parametrize(
+    ("class_ids", "classes", "labels", "message"),
+    [
+        ((), 7, {i: f"a{i}" for i in range(1, 8)}, "up to 7.*1 to 6.*num_classes=8"),
+        ((), 3, {1: "a"}, "up to 1, but the model scores 1 to 2"),
+        ((2, 9), 3, {1: "a", 2: "b"}, r"no name for the actions \[9\]"),
+    ],
+)
+def test_names_of_other_classes_are_refused(class_ids, classes, labels, message):
+    with pytest.raises(UserError, match=message):
+        class_names(class_ids, classes, labels)
+
+
+@pytest.fixture
+def without_background(source, tmp_path):
+    """Path and configuration of a head of two actions, without class 0."""
+    path, config = source
+    config = config.copy_and_resolve_references()
+    config.data.class_ids, config.model.num_classes = (), 3
+    state = dict(read_pytorch(path))
+    for name in ("weight", "bias"):
+        key = f"roi_head.bbox_head.fc_cls.{name}"
+        state[key] = state[key][:2]
+
+    def write(meta):
+        write_pytorch(tmp_path / "sports.pth", state, meta)
+        return tmp_path / "sports.pth"
+
+    return write, state, config
+
+
+# As MMEngine writes it: a string.
+_SPORTS = "model = dict(\n    roi_head=dict(\n background_class=False,\n))\n"
+
+
+@pytest.mark.parametrize(
+    ("meta", "flag"), [({"cfg": _SPORTS}, None), ({}, False)], ids=["file", "flag"]
+)
+def test_heads_without_background_class(without_background, tmp_path, meta, flag):
+    write, state, config = without_background
+    path, out = write(meta), tmp_path / "out"
+    labels = {1: "serve", 2: "block"}
+    convert_file.convert_file(path, out, config, labels=labels, background_class=flag)
+    assert json.loads((out / "labels.json").read_text()) == {"1": "serve", "2": "block"}
+    _, variables = convert_file.read_variables(out)
+    weight = to_state_dict(variables)["roi_head.bbox_head.fc_cls.weight"]
+    np.testing.assert_array_equal(weight[0], 0)
+    np.testing.assert_array_equal(weight[1:], state["roi_head.bbox_head.fc_cls.weight"])
+    counters = sum(key.endswith("num_batches_tracked") for key in state)
+    assert convert_file.verify(path, out, flag) == len(state) - counters
+    if flag is None:
+        _, found, names = load.read_detector(path, config, labels)
+        jax.tree.map(np.testing.assert_array_equal, found, variables)
+        assert names == labels
+
+
+def test_names_are_not_assumed_in_silence(source, tmp_path, caplog):
+    path, config = source
+    report = convert_file.convert_file(path, tmp_path / "out", config)
+    note = "No label map was given: the 7 actions have AVA's names"
+    assert sum(note in text for text in report.notes) == 1
+    load.read_detector(path, config)
+    assert caplog.text.count(note) == 1
+    labels = {i: f"own {i}" for i in config.data.class_ids}
+    load.read_detector(path, config, labels)
+    assert caplog.text.count(note) == 1
+    # What a published file of AVA names needs no note.
+    file = published.get("slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb")
+    ava = tmp_path / file.url.rpartition("/")[2]
+    ava.write_bytes(path.read_bytes())
+    report = convert_file.convert_file(ava, tmp_path / "ava", config)
+    assert not any("label map" in text for text in report.notes)
 
 
 def _run(*arguments):

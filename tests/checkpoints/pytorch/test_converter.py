@@ -255,6 +255,13 @@ def test_mmaction2_weights_need_its_conventions(tiny):
     assert broken_conventions(state, config) == report.notes[0]
 
 
+def test_a_head_without_background_class_is_hinted_at(tiny):
+    config, state = tiny
+    config.num_classes += 1
+    with pytest.raises(UserError, match="background_class=False.*--no-background"):
+        convert_state_dict(state, config)
+
+
 def test_another_head_starts_untrained_if_asked(tiny):
     config, state = tiny
     config.num_classes = 4
@@ -286,9 +293,10 @@ def test_training_on_keeps_its_own_head_where_none_fits(tiny):
     "rename",
     [
         lambda key: f"module.{key}",
+        lambda key: f"module._orig_mod.{key}",
         lambda key: key.removeprefix("backbone."),
     ],
-    ids=["DataParallel", "backbone alone"],
+    ids=["DataParallel", "compiled", "backbone alone"],
 )
 def test_prefixes_do_not_matter(tiny, rename):
     config, state = tiny
@@ -296,6 +304,28 @@ def test_prefixes_do_not_matter(tiny, rename):
     renamed = {rename(key): value for key, value in state.items()}
     variables, _ = convert_state_dict(renamed, config)
     jax.tree.map(np.testing.assert_array_equal, variables, expected)
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "module.module."])
+@pytest.mark.parametrize("counter", ["n_averaged", "steps"])
+def test_averaged_models_are_read_like_others(tiny, wrapper, counter):
+    config, state = tiny
+    expected, _ = convert_state_dict(state, config)
+    averaged = {f"{wrapper}{key}": value for key, value in state.items()}
+    averaged = {counter: np.array(7), **averaged}
+    variables, report = convert_state_dict(averaged, config)
+    jax.tree.map(np.testing.assert_array_equal, variables, expected)
+    assert report.unused[counter] == "a counter of averaged steps"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(tiny, value):
+    config, state = tiny
+    key = "backbone.slow_path.layer2.0.conv2.bn.bias"
+    state[key] = np.append(state[key][:-1], np.float32(value))
+    message = "1 of .* NaN or infinity .*slow_path.layer2.0.conv2.bn.bias"
+    with pytest.raises(UserError, match=message):
+        convert_state_dict(state, config)
 
 
 def test_half_precision_becomes_float32(tiny):

@@ -1,6 +1,9 @@
-"""Checks of the frames' number and rate against the annotated seconds."""
+"""Rules about the frames' number and rate: what was extracted, and what is annotated.
 
-import json
+Training and evaluation raise what is certain and log the rest (`dataset.load_split`),
+the doctor lists all (`checks`).
+"""
+
 import pathlib
 from collections.abc import Iterable, Mapping
 
@@ -11,7 +14,7 @@ from ava_jax.data import clips
 from ava_jax.data.frames.store import FrameStore
 from ava_jax.data.grouping import KeyFrames
 from ava_jax.data.split_checks import TOO_EARLY, check_timestamps
-from ava_jax.prepare.extract import MANIFEST
+from ava_jax.video.manifest import MANIFEST, extracted_fps
 
 # What videos are extracted at.
 _RATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 12.5, 15, 16, 20, 23.976, 24, 25, 29.97, 30)
@@ -53,18 +56,30 @@ def check_recipe(root: pathlib.Path, fps: float) -> list[Finding]:
       root: the folder of the frame folders.
       fps: `config.data.fps`.
     """
-    path = root / MANIFEST
-    try:
-        recipe = json.loads(path.read_text())["recipe"]["fps"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []  # extracted by something else
+    extracted = extracted_fps(root)
+    if extracted is None or extracted == fps:
+        return []
     return listed(
         "frames extracted at another rate",
-        [str(path)] if recipe != fps else [],
-        f"They were extracted at {recipe:g} frames a second; config.data.fps is "
+        [str(root / MANIFEST)],
+        f"They were extracted at {extracted:g} frames a second; config.data.fps is "
         f"{fps:g}.",
-        f"--config.data.fps={recipe:g}, or extract them again.",
+        f"--config.data.fps={extracted:g}, or extract them again.",
     )
+
+
+def check_rate(
+    key_frames: KeyFrames, store: FrameStore, fps: int, timestamp_start: float
+) -> list[Finding]:
+    """Whether the number of frames shows that they are not at `config.data.fps`.
+
+    Args:
+      key_frames: of one split.
+      store: its frames.
+      fps: `config.data.fps`.
+      timestamp_start: `config.data.timestamp_start`.
+    """
+    return _wrong_rate(_seconds([key_frames], store), store, fps, timestamp_start)
 
 
 def _seconds(splits: Iterable[KeyFrames], store) -> dict[int, np.ndarray]:
