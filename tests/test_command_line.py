@@ -27,6 +27,7 @@ PROGRAMS = {
     ),
     "export": ("", ["{tmp}", "{tmp}/out", "--format=onnx"]),
     "export_pytorch": ("", ["{tmp}", "{tmp}/out.pth"]),
+    "recognize_video": ("", ["none.mp4", "--weights=none"]),
     "plot_run": ("", ["{tmp}"]),
     "launch_local": ("", None),  # makes no files
     "download": ("prepare_ava", [CONFIG]),

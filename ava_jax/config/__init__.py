@@ -4,8 +4,10 @@ from ava_jax.config.fields import default
 from ava_jax.config.ranges import check
 from ava_jax.config.recipes import (
     CUSTOM_CLASSES,
+    I3D_WEIGHTS,
     flat,
     from_variant,
+    i3d_weights,
     load,
     use_ava22,
     use_custom_classes,
@@ -15,10 +17,12 @@ from ava_jax.config.recipes import (
 
 __all__ = [
     "CUSTOM_CLASSES",
+    "I3D_WEIGHTS",
     "check",
     "default",
     "flat",
     "from_variant",
+    "i3d_weights",
     "load",
     "use_ava22",
     "use_custom_classes",

