@@ -23,7 +23,7 @@ from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from ava_jax.checkpoints import checksums
-from ava_jax.checkpoints.pytorch import background_class, converter, reader
+from ava_jax.checkpoints.pytorch import background_class, converter
 from ava_jax.config import I3D_WEIGHTS
 from ava_jax.errors import UserError
 from ava_jax.runtime import multihost, sharding
