@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from ava_jax import annotations, command_line, files, scoring
 from ava_jax.annotations import detection_checks
 from ava_jax.metrics.protocols import DEFAULT, PROTOCOLS
-from ava_jax.report.tables import comparison_text, score_text
+from ava_jax.report.tables import comparison_text, interval_text, score_text
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -30,8 +30,10 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add(
         "--detections",
         required=True,
+        nargs="+",
         metavar="FILE",
-        help="detections: CSV, may be gzipped, Parquet or npz",
+        help="detections: CSV, may be gzipped, Parquet or npz; several are runs "
+        "(seeds) of one method for --compare, and the first is scored",
     )
     add(
         "--label-map",
@@ -53,22 +55,28 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="continue after problems that can make the result misleading",
     )
-    add("--compare", metavar="FILE", help="detections to compare with --detections")
+    add(
+        "--compare",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="detections to compare with --detections; several are runs of one method",
+    )
     add(
         "--resamples",
-        type=command_line.at_least(1),
+        type=command_line.at_least(0),
         default=300,
         metavar="N",
-        help="bootstrap resamples of the videos for --compare",
+        help="bootstrap resamples of the videos; 0: no intervals and no comparison",
     )
     return parser.parse_args(argv)
 
 
 def read_tables(args, names) -> list[annotations.BoxTable]:
-    """Reads ground truth and one or two files of detections; prints their findings."""
+    """Reads ground truth and the files of detections; prints their findings."""
     truth = annotations.read_boxes(args.ground_truth, lenient=args.lenient)
     tables, findings = [truth], {}
-    for path in filter(None, (args.detections, args.compare)):
+    for path in (*args.detections, *args.compare):
         table = annotations.read_boxes(path, kind="detections", lenient=args.lenient)
         found = detection_checks.check_detections(truth, table, names)
         # Findings about the ground truth come with every file; print them once.
@@ -92,11 +100,17 @@ def main(argv: Sequence[str]) -> None:
     groups = annotations.read_action_groups(args.label_map)
     summary = scoring.score_tables(*tables[:2], names, groups=groups, **options)
     print(score_text(summary))
-    if args.compare:
+    if args.resamples:
+        options["resamples"] = args.resamples
+        summary["interval"] = scoring.mean_interval(*tables[:2], names, **options)
+        print(interval_text(summary["interval"]))
+    if args.resamples and args.compare:
+        truth, *others = tables
+        count = len(args.detections)
         summary["comparison"] = scoring.compare_tables(
-            *tables, names, **options, resamples=args.resamples
+            truth, others[:count], others[count:], names, **options
         )
-        print(f"\n{args.compare} against {args.detections}:")
+        print(f"\n{', '.join(args.compare)} against {', '.join(args.detections)}:")
         print(comparison_text(summary["comparison"], names))
     if args.json:
         files.replace(args.json, json.dumps(summary, indent=1) + "\n")
@@ -104,6 +118,7 @@ def main(argv: Sequence[str]) -> None:
         # Imported here, because only the report needs Matplotlib and OpenCV.
         from ava_jax.report.evaluation import write_report
 
+        options.pop("resamples", None)
         findings = scoring.analyse_tables(*tables[:2], names, **options)
         print(f"\nReport: {write_report(args.report, summary, findings)}")
 

@@ -62,6 +62,10 @@ def test_scores_and_compares(tmp_path):
         assert f"{values['mAP']:.4f}" in done.stdout
         assert set(found["groups"]) == {"pose", "object", "person"}
     assert set(summary["counts"]["per_class"]) == set(summary["per_class"])
+    interval = summary["interval"]
+    assert interval["low"] <= interval["mAP"] <= interval["high"]
+    assert interval["mAP"] == pytest.approx(summary["mAP"], abs=1e-13)
+    assert "95 % interval" in done.stdout or "more than one video" in done.stdout
     zero = {"difference": 0, "low": 0, "high": 0}
     assert summary["comparison"]["mAP"] == zero
     # A class that is not averaged is not compared, and shown so.
@@ -70,6 +74,27 @@ def test_scores_and_compares(tmp_path):
     # What is doubtful is said once, on the other stream.
     assert done.stderr.count("that the label map does not name") == 3
     assert "Traceback" not in done.stderr
+
+
+def test_several_files_a_side_are_runs(tmp_path):
+    out = tmp_path / "out.json"
+    lines = (DATA / "detections.csv").read_text().splitlines()
+    half = tmp_path / "half.csv"
+    half.write_text("\n".join(lines[::2]) + "\n")
+    files = [DATA / "detections.csv", half]
+    done = run(
+        *flags(json=out, resamples=20),
+        *("--detections", *files, "--compare", half, half),
+    )
+    assert done.returncode == 0, done.stderr
+    comparison = json.loads(out.read_text())["comparison"]["mAP"]
+    whole = json.loads(out.read_text())["mAP"]
+    done = run(*flags(detections=half, json=out, resamples=0))
+    assert done.returncode == 0 and "interval" not in done.stdout
+    # The mean of both against twice the worse: half of the difference.
+    expected = (json.loads(out.read_text())["mAP"] - whole) / 2
+    assert comparison["difference"] == pytest.approx(expected, abs=1e-13)
+    assert "interval" not in json.loads(out.read_text())
 
 
 @pytest.mark.parametrize(
@@ -89,10 +114,10 @@ def test_users_errors_have_no_traceback(changes, message):
     assert "Traceback" not in done.stderr
 
 
-def test_at_least_one_resample():
-    done = run(*flags(), "--resamples=0")
+def test_no_fewer_than_no_resamples():
+    done = run(*flags(), "--resamples=-1")
     assert done.returncode == 2
-    assert "0 is not 1 or more" in done.stderr
+    assert "-1 is not 0 or more" in done.stderr
 
 
 def test_lenient_goes_on(tmp_path):

@@ -51,6 +51,23 @@ def score_text(metrics: dict) -> str:
     return "\n".join(lines)
 
 
+def interval_text(interval: dict) -> str:
+    """One line: the mAP with its bootstrap interval.
+
+    Args:
+      interval: result of `scoring.mean_interval`.
+    """
+    if interval["low"] is None:
+        return "No interval of the mAP: it has no value."
+    if interval["videos"] < 2:
+        return "No interval of the mAP: it would need more than one video."
+    return (
+        f"mAP {interval['mAP']:.4f} ({interval['protocol']}), 95 % interval "
+        f"{interval['low']:.4f} to {interval['high']:.4f}: bootstrap over "
+        f"{interval['videos']} videos, {interval['resamples']} draws"
+    )
+
+
 def comparison_text(comparison: dict, class_names: Mapping[int, str]) -> str:
     """A table of the differences of all actions, then of the mean.
 
@@ -67,7 +84,8 @@ def comparison_text(comparison: dict, class_names: Mapping[int, str]) -> str:
             text += f"{entry['low']:>+12.4f} {entry['high']:>+.4f}"
         lines.append(text)
     lines.append(
-        f"{comparison['protocol']}, {comparison['resamples']} draws of the videos; an "
+        f"{comparison['protocol']}, {comparison['resamples']} draws of the videos, and "
+        "of the runs of a side with several; an "
         "interval that contains 0 does not show which is better"
     )
     return "\n".join(lines)
