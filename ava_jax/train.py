@@ -135,7 +135,14 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
 
     # -------------------------------------------------------- ahead of time
     train_step = _compiled(config, module, train_step, state, mesh)
-    _log_cost(train_step.cost, config, mesh, total, steps_per_epoch)
+    lines = step_cost.cost_lines(train_step.cost, config.optim, config.train, mesh)
+    logging.info(
+        "%s: %d steps, %d an epoch\n%s",
+        config.name,
+        total,
+        steps_per_epoch,
+        step_cost.as_table(lines),
+    )
 
     # ---------------------------------------------------------------- steps
     writer = metric_writers.create_default_writer(
@@ -271,17 +278,6 @@ def _compiled(config, module, train_step, state, mesh) -> CompiledStep:
     spec = _batch_spec(config, mesh)
     return compile_step(
         module, train_step, state, spec, train=config.train, model=config.model
-    )
-
-
-def _log_cost(cost, config, mesh, total, steps_per_epoch) -> None:
-    lines = step_cost.cost_lines(cost, config.optim, config.train, mesh)
-    logging.info(
-        "%s: %d steps, %d an epoch\n%s",
-        config.name,
-        total,
-        steps_per_epoch,
-        step_cost.as_table(lines),
     )
 
 

@@ -12,7 +12,6 @@ from absl import logging
 
 from ava_jax import config as ava_config
 from ava_jax import published, workdir
-from ava_jax.annotations.label_map import assumed_names, class_names, read_labels
 from ava_jax.checkpoints import by_name
 from ava_jax.checkpoints.pytorch import (
     architecture,
@@ -60,28 +59,29 @@ def read_detector(
         path = by_name.converted(file) if config is None else published.fetch(file)
     path = pathlib.Path(path)
     if path.is_dir():
-        config, variables, names = _read_directory(path, config)
+        if config is not None:
+            raise UserError(
+                f"{path} holds its own configuration, so config must not be given; it "
+                "is for PyTorch files."
+            )
+        config, variables, names = _read_directory(path)
     elif path.is_file():
         config, variables, names = _read_file(path, config)
     else:
         raise UserError(by_name.missing(path))
-    if labels is not None:
-        names = _names(config, labels)
-    elif names is None:
-        names = _names_of_ava(path, config)
+    if labels is not None or names is None:
+        ids, classes = config.data.class_ids, config.model.num_classes
+        names, note = convert_file.action_names(path, ids, classes, labels)
+        if note:
+            logging.warning("%s: %s", path, note)
     if dtype is not None:
         config = config.copy_and_resolve_references()  # it may be the caller's
         config.model.dtype = dtype
-    return config, variables, names
+    return config, variables, {int(i): name for i, name in names.items()}
 
 
-def _read_directory(path, config):
+def _read_directory(path):
     """(configuration, variables, names or None) of a directory with a checkpoint."""
-    if config is not None:
-        raise UserError(
-            f"{path} holds its own configuration, so config must not be given; it is "
-            "for PyTorch files."
-        )
     if not (path / "config.json").is_file():
         raise UserError(
             f"{path} holds no config.json. Give the working directory of a training, "
@@ -105,7 +105,7 @@ def _read_directory(path, config):
             f"{recorded} names {len(names)} actions, but the model scores "
             f"{config.model.num_classes - 1}. Give labels, or write the file again."
         )
-    return config, variables, {int(i): name for i, name in names.items()}
+    return config, variables, names
 
 
 def _read_file(path, config):
@@ -127,26 +127,9 @@ def _read_file(path, config):
     return config, variables, None
 
 
-def _names_of_ava(path, config):
-    """Action id -> name of the classes, if nothing names them."""
-    ids, classes = config.data.class_ids, config.model.num_classes
-    if not convert_file.is_published_ava(path):
-        logging.warning("%s: %s", path, assumed_names(ids, classes))
-    return {int(i): name for i, name in class_names(ids, classes).items()}
-
-
 def _refuse_untrained_head(path):
     raise UserError(
         f"{path} has no trained head that scores boxes: it comes from a recogniser, "
         "or from a model of other classes. Train one on it first: python -m "
         f"ava_jax.main --config ... --config.init_from={path}"
     )
-
-
-def _names(config, labels):
-    """Action id -> name of the classes, from labels that must be the model's."""
-    where = "labels"
-    if not isinstance(labels, Mapping):
-        where, labels = os.fspath(labels), read_labels(labels)
-    names = class_names(config.data.class_ids, config.model.num_classes, labels, where)
-    return {int(i): name for i, name in names.items()}

@@ -11,7 +11,7 @@ import hashlib
 import os
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import ml_collections
@@ -65,8 +65,9 @@ def convert_file(
     if store.is_trained(out):
         raise UserError(f"{out} holds a checkpoint already; give another directory.")
     digest, note = _digest(path)
-    names, assumed = _names(path, config, labels)
-    variables, report, layout = _convert(path, config, strict, background_class)
+    ids, classes = config.data.class_ids, config.model.num_classes
+    names, assumed = action_names(path, ids, classes, labels)
+    variables, report, layout = _convert(path, config.model, strict, background_class)
     # Orbax copies NumPy's arrays, all of them at once, before it writes; not JAX's.
     variables = jax.device_put(variables, _device())
     notes = (*report.notes, *filter(None, (note, assumed)))
@@ -85,16 +86,31 @@ def convert_file(
     return report
 
 
-def _names(path, config, labels) -> tuple[dict[str, str], str]:
-    """Action id -> name of the classes, and a note if they were assumed."""
-    ids, classes = config.data.class_ids, config.model.num_classes
+def action_names(
+    path: str | os.PathLike,
+    class_ids: Sequence[int],
+    num_classes: int,
+    labels: str | os.PathLike | Mapping[int, str] | None,
+) -> tuple[dict[str, str], str]:
+    """Action id -> name of the classes of a checkpoint, and a note if they are assumed.
+
+    Args:
+      path: of the checkpoint; nothing is assumed about a published one of AVA.
+      class_ids: `config.data.class_ids`.
+      num_classes: `config.model.num_classes`.
+      labels: a label map, or action id -> name; None: AVA's.
+
+    Raises:
+      UserError: the labels are those of other classes.
+    """
     if labels is None:
-        assumed = "" if is_published_ava(path) else assumed_names(ids, classes)
-        return class_names(ids, classes), assumed
+        is_ava = is_published_ava(path)
+        note = "" if is_ava else assumed_names(class_ids, num_classes)
+        return class_names(class_ids, num_classes), note
     where = "labels"
     if not isinstance(labels, Mapping):
         where, labels = os.fspath(labels), read_labels(labels)
-    return class_names(ids, classes, labels, where), ""
+    return class_names(class_ids, num_classes, labels, where), ""
 
 
 def is_published_ava(path: str | os.PathLike) -> bool:
@@ -103,11 +119,11 @@ def is_published_ava(path: str | os.PathLike) -> bool:
     return file is not None and file.dataset.startswith("AVA")
 
 
-def _convert(path, config, strict, has_background):
+def _convert(path, model, strict, has_background):
     # A separate function, so that the memory of the file is freed when it returns.
     file = reader.read_file(path)
     tensors = with_background_class(file.tensors, file.metadata, has_background)
-    variables, report = convert_state_dict(tensors, config.model, strict=strict)
+    variables, report = convert_state_dict(tensors, model, strict=strict)
     return variables, report, file.layout
 
 
