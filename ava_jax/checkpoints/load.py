@@ -8,7 +8,7 @@ from typing import Any
 import ml_collections
 
 from ava_jax import config as ava_config
-from ava_jax import published, workdir
+from ava_jax import files, published
 from ava_jax.annotations.label_map import class_names, read_labels
 from ava_jax.checkpoints import by_name
 from ava_jax.checkpoints.pytorch import (
@@ -83,13 +83,13 @@ def _read_directory(path, config):
             "or a directory that scripts/convert_checkpoint.py wrote."
         )
     source = path / "source.json"
-    if source.is_file() and workdir.read_json(source)["initialised"]:
+    if source.is_file() and files.read_json(source)["initialised"]:
         _refuse_untrained_head(path)
     config, variables = convert_file.read_variables(path)
     recorded = path / "labels.json"
     is_named = recorded.is_file()
     names = (
-        workdir.read_json(recorded)
+        files.read_json(recorded)
         if is_named
         else class_names(config.data.class_ids, config.model.num_classes)
     )

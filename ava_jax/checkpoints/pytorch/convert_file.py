@@ -62,8 +62,8 @@ def convert_file(
     if note:
         report = dataclasses.replace(report, notes=(*report.notes, note))
     out.mkdir(parents=True, exist_ok=True)
-    workdir.write_json(out / "config.json", workdir.as_dict(config))
-    workdir.write_json(
+    files.write_json(out / "config.json", workdir.as_dict(config))
+    files.write_json(
         out / "labels.json",
         class_names(config.data.class_ids, config.model.num_classes, labels),
     )
@@ -73,7 +73,7 @@ def convert_file(
         "layout": layout,
         **dataclasses.asdict(report),
     }
-    workdir.write_json(out / "source.json", source)
+    files.write_json(out / "source.json", source)
     store.save_variables(out, variables)
     return report
 
@@ -135,7 +135,7 @@ def read_variables(
     Raises:
       UserError: there is no checkpoint.
     """
-    config = workdir.from_dict(workdir.read_json(pathlib.Path(path, "config.json")))
+    config = workdir.from_dict(files.read_json(pathlib.Path(path, "config.json")))
     place = jax.sharding.SingleDeviceSharding(_device())
     like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
