@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
-from ava_jax import annotations, scoring
+from ava_jax import annotations, files, scoring
 from ava_jax import config as ava_config
 from ava_jax.checkpoints import by_name, store
 from ava_jax.data import dataset, pipeline, subsampling
@@ -30,7 +30,7 @@ from ava_jax.report.contact_sheet import KeyFrame
 from ava_jax.report.evaluation import write_report
 from ava_jax.report.tables import headline
 from ava_jax.runtime import multihost, sharding
-from ava_jax.workdir import Workdir, write_json
+from ava_jax.workdir import Workdir
 
 # Key frames in the report's contact sheet.
 _SHOWN = 12
@@ -140,7 +140,7 @@ class Evaluator:
             history,
             self._frame_at,
         )
-        write_json(workdir / "metrics.json", results.metrics)
+        files.write_json(workdir / "metrics.json", results.metrics)
 
     def _findings(self, results: Results) -> Findings:
         return scoring.analyse_tables(

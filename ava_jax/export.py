@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from ava_jax import files, workdir
+from ava_jax import files
 from ava_jax.checkpoints import load
 from ava_jax.errors import UserError
 from ava_jax.models import action_scores, build_detector
@@ -62,7 +62,7 @@ def export_detector(
         files.remove(out)
     fixed = batch if kind == "onnx" else None
     notes = _description(config, names, kind, (fixed, *clip), (fixed, *boxes))
-    workdir.write_json(out.with_name(out.name + ".json"), notes)
+    files.write_json(out.with_name(out.name + ".json"), notes)
 
 
 def _score_function(

@@ -1,12 +1,14 @@
-"""Files and folders that appear whole or not at all, checksums, the cache folder."""
+"""Files and folders that appear whole or not at all, JSON, checksums, the cache."""
 
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import shutil
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 from ava_jax.errors import UserError
 
@@ -76,6 +78,27 @@ def replace(
     data = content.encode() if isinstance(content, str) else content
     with beside(path, unique=unique) as partial:
         partial.write_bytes(data)
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+      UserError: it cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(pathlib.Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Writes a JSON file, whole or not at all.
+
+    Raises:
+      UserError: see `beside`.
+    """
+    replace(path, json.dumps(value, indent=2) + "\n")
 
 
 def cache_folder() -> pathlib.Path:

@@ -14,6 +14,7 @@ from absl import logging
 from clu import metric_writers
 
 from ava_jax import config as ava_config
+from ava_jax import files
 from ava_jax.checkpoints import by_name, store
 from ava_jax.data import dataset, pipeline
 from ava_jax.data.dataset import check_data
@@ -32,7 +33,7 @@ from ava_jax.training.progress import Progress
 from ava_jax.training.random_batch import random_batch
 from ava_jax.training.train_state import init_state
 from ava_jax.training.train_step import batch_spec, make_train_step
-from ava_jax.workdir import Workdir, read_json, write_json
+from ava_jax.workdir import Workdir
 
 _DRY_STEPS = 2
 _SHOWN = 4  # key frames with predictions in TensorBoard, at every evaluation
@@ -73,7 +74,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     if first_host:
         ids = train_split.class_ids[1:].tolist()
         names = {str(i): train_split.labels.get(i, str(i)) for i in ids}
-        write_json(workdir / "labels.json", names)
+        files.write_json(workdir / "labels.json", names)
     steps_per_epoch = pipeline.steps_per_epoch(train_split, config.train.batch)
     total = optimizer.total_steps(config.train.epochs, steps_per_epoch)
     eval_every = _every(config.eval.every_epochs, steps_per_epoch)
@@ -129,7 +130,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     if first_step == total and (workdir / "metrics.json").exists():
         checkpoints.close()
         _say_complete(workdir)
-        return read_json(workdir / "metrics.json")
+        return files.read_json(workdir / "metrics.json")
     if first_host:  # left by an evaluation during training
         (workdir / "metrics.json").unlink(missing_ok=True)
 
@@ -330,7 +331,7 @@ def dry_run(config: ml_collections.ConfigDict) -> dict[str, float]:
 
 
 def _say_complete(workdir) -> None:
-    metrics = read_json(workdir / "metrics.json")
+    metrics = files.read_json(workdir / "metrics.json")
     logging.info(
         "Training in %s is complete: %s.\nLook at %s",
         workdir.path,

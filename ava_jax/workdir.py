@@ -86,7 +86,7 @@ class Workdir:
         trained = any(checkpoint.name.isdigit() for checkpoint in checkpoints)
         if trained and path.exists() and not accept_changes:
             # An older program wrote fewer fields.
-            there = as_dict(from_dict(read_json(path)))
+            there = as_dict(from_dict(files.read_json(path)))
             changes = differences(there, as_dict(config))
             if changes:
                 raise UserError(
@@ -95,7 +95,7 @@ class Workdir:
                     "--workdir, or add --accept-config-changes to go on here with "
                     "the new one."
                 )
-        write_json(path, as_dict(config))
+        files.write_json(path, as_dict(config))
 
     def append_history(self, step: int, scalars: dict[str, float]) -> None:
         """Adds what was measured after `step` steps to `history.jsonl`."""
@@ -169,20 +169,3 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         for field in sorted(old | new)
         if old.get(field) != new.get(field) and not field.startswith(_FREE)
     ]
-
-
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """A JSON file.
-
-    Raises:
-      UserError: it is not one.
-    """
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from error
-
-
-def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes a JSON file, whole or not at all."""
-    files.replace(path, json.dumps(value, indent=2) + "\n")

@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     # Imported here, so that --help and errors in flags do not wait for TensorFlow.
     import tqdm
 
-    from ava_jax import files, workdir
+    from ava_jax import files
     from ava_jax.checks import check, page
 
     def progress(items, total):
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     examination = check.examine(args.config, every_frame=args.frames, progress=progress)
     verdict = examination.verdict
     if args.json:
-        workdir.write_json(pathlib.Path(args.json), verdict.as_dict())
+        files.write_json(pathlib.Path(args.json), verdict.as_dict())
     if args.html:
         text = page.render(verdict, examination.image)
         files.replace(pathlib.Path(args.html), text)

@@ -12,7 +12,7 @@ from ava_jax import command_line, files
 from ava_jax.errors import UserError
 from ava_jax.report import charts
 from ava_jax.report.run_table import run_table
-from ava_jax.workdir import read_history, read_json
+from ava_jax.workdir import read_history
 
 
 def main(argv: Sequence[str]) -> None:
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _config(run: str) -> dict:
     path = pathlib.Path(run, "config.json")
-    return read_json(path) if path.is_file() else {}
+    return files.read_json(path) if path.is_file() else {}
 
 
 if __name__ == "__main__":

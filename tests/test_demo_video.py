@@ -17,7 +17,7 @@ import pytest
 from video_files import write_video
 from video_results import result
 
-from ava_jax import errors, workdir
+from ava_jax import errors, files, workdir
 from ava_jax.annotations import read_boxes, read_proposals
 from ava_jax.checkpoints import store
 from ava_jax.models import detector
@@ -267,7 +267,7 @@ def trained(tmp_path, tiny_config):
     folder = tmp_path / "trained"
     tiny_config.model.backbone = "slowonly"
     folder.mkdir()
-    workdir.write_json(folder / "config.json", workdir.as_dict(tiny_config))
+    files.write_json(folder / "config.json", workdir.as_dict(tiny_config))
 
     def value(path, leaf):
         fill = np.ones if path[-1].key in ("scale", "var") else np.zeros
@@ -285,7 +285,7 @@ def test_shows_a_movie_of_the_models_own_data(tmp_path, trained, monkeypatch, ca
     monkeypatch.setattr(compilation_cache, "use_cache", lambda: None)
     runpy.run_path(str(ROOT / "scripts" / "demo_video.py"))["main"](arguments)
     assert str(out) in capsys.readouterr().out
-    config = workdir.from_dict(workdir.read_json(trained / "config.json"))
+    config = workdir.from_dict(files.read_json(trained / "config.json"))
     root = Path(config.data.root)
     proposals = read_proposals(root / config.data.val.proposals)
     found = read_boxes(out.with_suffix(".csv"), kind="detections")

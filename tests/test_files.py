@@ -84,3 +84,14 @@ def test_sha256(tmp_path):
     # FIPS 180-2, appendix B.1.
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert files.sha256(tmp_path / "abc") == expected
+
+
+def test_json(tmp_path):
+    path = tmp_path / "a.json"
+    files.write_json(path, {"mAP": 0.5, "names": ["é"]})
+    assert files.read_json(str(path)) == {"mAP": 0.5, "names": ["é"]}
+    assert path.read_text().endswith("}\n")
+    path.write_text("{")
+    for broken in (path, tmp_path / "none.json"):
+        with pytest.raises(UserError, match=rf"{broken} cannot be read as JSON"):
+            files.read_json(broken)

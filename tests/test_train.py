@@ -14,10 +14,11 @@ import orbax.checkpoint as ocp
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
+from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.evaluate import Evaluator
 from ava_jax.train import dry_run, train
-from ava_jax.workdir import Workdir, read_json
+from ava_jax.workdir import Workdir
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -70,7 +71,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(stopped, checkp
         [split.frames.videos[split.video[k]], split.second[k]]
         for k in from_config.key_frames(split, config, good)
     ]
-    bad = read_json(workdir / "bad_batch.json")
+    bad = files.read_json(workdir / "bad_batch.json")
     assert bad == {"step": good + 1, "clips": expected}
     assert f"{expected[0][0]} at {expected[0][1]:g} s" in message
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ava_jax import workdir
+from ava_jax import files, workdir
 from ava_jax.errors import UserError
 from configs import slowfast
 
@@ -16,7 +16,7 @@ def test_the_same_configuration_may_come_back(folder):
     config = slowfast.get_config()
     folder.claim(config, accept_changes=False)
     folder.claim(config, accept_changes=False)
-    saved = workdir.from_dict(workdir.read_json(folder / "config.json"))
+    saved = workdir.from_dict(files.read_json(folder / "config.json"))
     assert workdir.as_dict(saved) == workdir.as_dict(config)
 
 
@@ -34,11 +34,11 @@ def test_a_run_goes_on_after_an_update_that_adds_fields(folder):
     config = slowfast.get_config()
     folder.claim(config, accept_changes=False)
     (folder / "checkpoints/10").mkdir(parents=True)
-    fields = workdir.read_json(folder / "config.json")
+    fields = files.read_json(folder / "config.json")
     del fields["data"]["crop_scales"]
-    workdir.write_json(folder / "config.json", fields)
+    files.write_json(folder / "config.json", fields)
     folder.claim(config, accept_changes=False)
-    assert "crop_scales" in workdir.read_json(folder / "config.json")["data"]
+    assert "crop_scales" in files.read_json(folder / "config.json")["data"]
 
 
 def test_another_configuration_is_refused_field_by_field(folder):
@@ -59,9 +59,9 @@ def test_another_configuration_is_refused_field_by_field(folder):
     message = r"\(there, now\):\n  model.depth: 50, 101\n  optim.lr: 0.1125, 0.5\nGive"
     with pytest.raises(UserError, match=message):
         folder.claim(config, accept_changes=False)
-    assert workdir.read_json(folder / "config.json")["optim"]["lr"] == 0.1125
+    assert files.read_json(folder / "config.json")["optim"]["lr"] == 0.1125
     folder.claim(config, accept_changes=True)
-    assert workdir.read_json(folder / "config.json")["optim"]["lr"] == 0.5
+    assert files.read_json(folder / "config.json")["optim"]["lr"] == 0.5
 
 
 def test_history_is_rewound_to_the_checkpoint(folder):

@@ -9,7 +9,6 @@ import pathlib
 
 from ava_jax import files
 from ava_jax.errors import UserError
-from ava_jax.workdir import write_json
 
 FILE = "checksums.json"
 
@@ -21,7 +20,7 @@ def write(checkpoint: pathlib.Path) -> None:
         for path in sorted(checkpoint.glob("*/**/*"))
         if path.is_file()
     }
-    write_json(checkpoint / FILE, checksums)
+    files.write_json(checkpoint / FILE, checksums)
 
 
 def damage(checkpoint: pathlib.Path, item: str = "") -> str | None:

@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from ava_jax import config as ava_config
-from ava_jax import published, workdir
+from ava_jax import files, published
 from ava_jax.checkpoints import by_name
 from ava_jax.checkpoints.pytorch import (
     architecture,
@@ -88,7 +88,7 @@ def _read_directory(path):
             "or a directory that scripts/convert_checkpoint.py wrote."
         )
     source = path / "source.json"
-    if source.is_file() and workdir.read_json(source)["initialised"]:
+    if source.is_file() and files.read_json(source)["initialised"]:
         _refuse_untrained_head(path)
     config, variables = convert_file.read_variables(path)
     if not all(np.isfinite(value).all() for value in jax.tree.leaves(variables)):
@@ -99,7 +99,7 @@ def _read_directory(path):
     recorded = path / "labels.json"
     if not recorded.is_file():
         return config, variables, None
-    names = workdir.read_json(recorded)
+    names = files.read_json(recorded)
     if len(names) != config.model.num_classes - 1:
         raise UserError(
             f"{recorded} names {len(names)} actions, but the model scores "

@@ -15,7 +15,7 @@ from typing import Any
 
 import cv2
 
-from ava_jax import files, workdir
+from ava_jax import files
 from ava_jax.errors import UserError
 from ava_jax.prepare.extract_movie import Movie, Recipe, try_movie
 from ava_jax.video.manifest import MANIFEST
@@ -100,7 +100,7 @@ class _Manifest:
         self._movies: dict[str, Movie] = {}
         self._failed: dict[str, Movie] = {}
         if self._path.exists():
-            content = workdir.read_json(self._path)
+            content = files.read_json(self._path)
             self._check_recipe(content.get("recipe"))
             movies = (Movie(**fields) for fields in content["movies"])
             self._movies = {movie.name: movie for movie in movies}
@@ -142,7 +142,7 @@ class _Manifest:
             "versions": _versions(),
             "movies": [dataclasses.asdict(movie) for movie in movies],
         }
-        workdir.write_json(self._path, content)
+        files.write_json(self._path, content)
 
     def _check_recipe(self, there: Any) -> None:
         if there == self._recipe:

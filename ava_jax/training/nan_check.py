@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 import jax
 import numpy as np
 
+from ava_jax import files
 from ava_jax.data import pipeline
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
-from ava_jax.workdir import Workdir, write_json
+from ava_jax.workdir import Workdir
 
 # Metric -> its name in messages. The norm of the parameters is checked too, because
 # the parameters are what a checkpoint would save.
@@ -53,7 +54,7 @@ def check(
                 clips = _clips(split, number, batch, seed)
                 if jax.process_index() == 0:
                     bad = {"step": number, "clips": clips}
-                    write_json(workdir / "bad_batch.json", bad)
+                    files.write_json(workdir / "bad_batch.json", bad)
                 raise UserError(
                     f"The {meaning} became {metrics[name]} in step {number} (looked at "
                     f"with steps {first} to {step}). "

@@ -73,15 +73,15 @@ def convert_file(
     notes = (*report.notes, *filter(None, (note, assumed)))
     report = dataclasses.replace(report, notes=notes)
     out.mkdir(parents=True, exist_ok=True)
-    workdir.write_json(out / "config.json", workdir.as_dict(config))
-    workdir.write_json(out / "labels.json", names)
+    files.write_json(out / "config.json", workdir.as_dict(config))
+    files.write_json(out / "labels.json", names)
     source = {
         "file": pathlib.Path(path).name,
         "sha256": digest,
         "layout": layout,
         **dataclasses.asdict(report),
     }
-    workdir.write_json(out / "source.json", source)
+    files.write_json(out / "source.json", source)
     store.save_variables(out, variables)
     return report
 
@@ -186,7 +186,7 @@ def read_variables(
     Raises:
       UserError: there is no checkpoint.
     """
-    config = workdir.from_dict(workdir.read_json(pathlib.Path(path, "config.json")))
+    config = workdir.from_dict(files.read_json(pathlib.Path(path, "config.json")))
     place = jax.sharding.SingleDeviceSharding(_device())
     like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
