@@ -57,9 +57,10 @@ def main(argv: Sequence[str]) -> None:
             train.dry_run(args.config)
             return
         folder = workdir.Workdir(args.workdir)
-        folder.claim(args.config, args.accept_config_changes)
         job = train.train if args.mode == "train" else evaluate.evaluate
-        job(args.config, folder)
+        with folder.only_run():
+            folder.claim(args.config, args.accept_config_changes)
+            job(args.config, folder)
 
 
 def run() -> None:

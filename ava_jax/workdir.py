@@ -1,8 +1,10 @@
 """The working directory of a run: its configuration, history and results."""
 
+import contextlib
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -10,7 +12,7 @@ import ml_collections
 from ml_collections import config_dict
 
 from ava_jax import config as ava_config
-from ava_jax import files
+from ava_jax import files, lock
 from ava_jax.config import flat
 from ava_jax.errors import UserError
 from ava_jax.runtime import consistency, logging, multihost
@@ -60,6 +62,21 @@ class Workdir:
     def __truediv__(self, name: str) -> pathlib.Path:
         """A path inside."""
         return self.path / name
+
+    @contextlib.contextmanager
+    def only_run(self) -> Iterator[None]:
+        """In the block no other run, training or evaluation, writes here.
+
+        Process 0 holds the lock for all processes of the run.
+
+        Raises:
+          UserError: another run is using the folder; names its host and process.
+        """
+        if jax.process_index() != 0:
+            yield
+            return
+        with lock.only_run(self.path):
+            yield
 
     def claim(self, config: ml_collections.ConfigDict, accept_changes: bool) -> None:
         """Writes `config.json`, after comparing it with the one that is there.

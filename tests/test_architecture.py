@@ -21,6 +21,7 @@ LAYERS = (
     ("annotations", "report", "workdir"),
     ("runtime", "command_line"),
     ("models", "video", "metrics", "config", "unpickling", "published"),
+    ("lock",),
     ("files",),
     ("errors",),
 )

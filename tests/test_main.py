@@ -13,6 +13,8 @@ import host_processes
 import numpy as np
 import pytest
 
+from ava_jax import lock
+
 ROOT = pathlib.Path(__file__).parent.parent
 # A miniature that trains in seconds.
 TINY = (
@@ -143,6 +145,19 @@ def test_progress_says_what_a_user_needs(finished):
         rf"step \d+: mAP 0\.\d+ by pyslowfast \({score}(, {score})*\); pose ",
         result.stderr,
     )
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_a_second_run_in_the_same_workdir_stops(tmp_path, mode):
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    with lock.only_run(workdir):
+        before = sorted(path.name for path in workdir.iterdir())
+        result = run_forked(tmp_path, *TINY, f"--mode={mode}", f"--workdir={workdir}")
+    assert result.returncode == 1
+    assert f"in use by process {os.getpid()} on" in result.stderr
+    assert before == [".run.json", ".run.lock"]
+    assert not (workdir / "config.json").exists()
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from ava_jax import files, published
 from ava_jax.checkpoints import store
 from ava_jax.checkpoints.pytorch import convert_file
 from ava_jax.errors import UserError
-from ava_jax.published.lock import only_process
+from ava_jax.lock import only_process
 
 _SCRATCH = ("", "scratch")
 

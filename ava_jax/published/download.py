@@ -1,10 +1,10 @@
 """Downloads one file over HTTP: whole, with the right checksum, or not at all.
 
-`requests` speaks HTTP with proxies and time-outs, `filelock` (`lock.py`) lets one
-process at a time download a file, and `tqdm` draws the bar. Pooch has none of resuming,
-locks and checksums of eight digits: it gives every download a temporary file of its
-own, which it deletes after an error, and only its retries and renaming would have been
-used. huggingface_hub resumes, but only what its own servers describe.
+`requests` speaks HTTP with proxies and time-outs, `filelock` (`ava_jax/lock.py`) lets
+one process at a time download a file, and `tqdm` draws the bar. Pooch has none of
+resuming, locks and checksums of eight digits: it gives every download a temporary file
+of its own, which it deletes after an error, and only its retries and renaming would
+have been used. huggingface_hub resumes, but only what its own servers describe.
 
     AVA_JAX_MIRROR=URL   asked in place of the hosts; the path of a URL stays
     AVA_JAX_OFFLINE=1    nothing is downloaded
@@ -22,8 +22,8 @@ import urllib3
 
 from ava_jax import files
 from ava_jax.errors import UserError
+from ava_jax.lock import only_process
 from ava_jax.published.checksum import mismatch
-from ava_jax.published.lock import only_process
 from ava_jax.published.mirror import is_offline, mirrored
 
 # Seconds to connect, and between two pieces: a silent server is given up.
