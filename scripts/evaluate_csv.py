@@ -32,14 +32,21 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         required=True,
         nargs="+",
         metavar="FILE",
-        help="detections: CSV, may be gzipped, Parquet or npz; several are runs "
-        "(seeds) of one method for --compare, and the first is scored",
+        help="detections: CSV, may be gzipped, Parquet or npz; a pickle of MMAction2 "
+        "1.x (--dump) or PySlowFast; COCO's JSON. Several are runs (seeds) of one "
+        "method for --compare, and the first is scored",
     )
     add(
         "--label-map",
         required=True,
         metavar="FILE",
         help="actions to score: pbtxt, lines of 'id: name', or JSON of names to ids",
+    )
+    add(
+        "--index",
+        metavar="FILE",
+        help="for detections whose videos or images are numbers: PySlowFast's frame "
+        "list or a name a line; for COCO's, the JSON with the images",
     )
     add("--exclusions", metavar="FILE", help="CSV of video,timestamp to leave out")
     add(
@@ -77,7 +84,9 @@ def read_tables(args, names) -> list[annotations.BoxTable]:
     truth = annotations.read_boxes(args.ground_truth, lenient=args.lenient)
     tables, findings = [truth], {}
     for path in (*args.detections, *args.compare):
-        table = annotations.read_boxes(path, kind="detections", lenient=args.lenient)
+        table = annotations.read_boxes(
+            path, kind="detections", lenient=args.lenient, index=args.index
+        )
         found = detection_checks.check_detections(truth, table, names)
         # Findings about the ground truth come with every file; print them once.
         findings |= {str(finding): finding for finding in found}

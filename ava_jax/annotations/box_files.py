@@ -10,8 +10,11 @@ import numpy as np
 from ava_jax import files
 from ava_jax.annotations import parquet_npz
 from ava_jax.annotations.box_table import BoxTable
+from ava_jax.annotations.coco import read_json_detections
 from ava_jax.annotations.csv_reader import read_csv
 from ava_jax.annotations.findings import raise_problems
+from ava_jax.annotations.result_pickles import read_result_pickle
+from ava_jax.annotations.text_files import read_pickled
 
 KINDS = ("ground_truth", "detections")
 # Readers and writers of what is not text, by the end of the file's name.
@@ -26,8 +29,9 @@ def read_boxes(
     *,
     kind: str = "ground_truth",
     lenient: bool = False,
+    index: str | os.PathLike | None = None,
 ) -> BoxTable:
-    """Reads a CSV (or Parquet, or npz) file of boxes.
+    """Reads a file of boxes: CSV, Parquet or npz, or others' results.
 
     Rows are `video,timestamp,x1,y1,x2,y2,label[,last]`, where `last` is the
     person id in ground truth and the score in detections, or
@@ -36,12 +40,16 @@ def read_boxes(
     empty label is label 0, an empty person id -1; detections without an
     eighth column have score NaN.
 
+    Detections may also be pickles of MMAction2 1.x and PySlowFast, and COCO's JSON.
+
     Args:
       path: the file; gzip is recognised by content, the binary kinds by
         `.parquet` and `.npz`.
       kind: 'ground_truth' or 'detections'.
       lenient: leave out rows that cannot be read, and report them in
         `problems`, instead of raising.
+      index: what the numbers of videos or images in results of others mean; see
+        `result_pickles.read_result_pickle` and `coco.read_json_detections`.
 
     Returns:
       The rows that hold a box, in the order of the file.
@@ -54,7 +62,14 @@ def read_boxes(
         raise ValueError(f"kind is {kind!r}, expected one of {KINDS}")
     path = os.fspath(path)
     read, _ = _BINARY.get(os.path.splitext(path)[1], (None, None))
-    table = read(path) if read else read_csv(path, kind)
+    if read:
+        table = read(path)
+    elif kind == "detections" and path.endswith(".json"):
+        table = read_json_detections(path, index)
+    elif kind == "detections" and (pickled := read_pickled(path)):
+        table = read_result_pickle(path, pickled, index)
+    else:
+        table = read_csv(path, kind)
     if not lenient:
         raise_problems(table.problems)
     return table

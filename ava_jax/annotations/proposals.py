@@ -9,7 +9,8 @@ import numpy as np
 
 from ava_jax.annotations.box_files import read_boxes
 from ava_jax.annotations.box_table import BoxTable, indexed_seconds
-from ava_jax.annotations.text_files import parse_number
+from ava_jax.annotations.frame_keys import split_frame_key
+from ava_jax.annotations.text_files import read_pickled
 from ava_jax.errors import UserError
 from ava_jax.unpickling import numpy_arrays
 from ava_jax.unpickling.interpreter import Built, RefusedError, describe, read_pickle
@@ -18,8 +19,6 @@ _FORMAT = "'<video>,<timestamp>' to arrays of N x 5"
 # Boxes of float64 may take so many times the size of the file, where they are of
 # eight bits (ten times). More are copies of each other.
 _LARGEST_RATIO = 20
-# As microseconds, which `indexed_seconds` counts, these fit 64 bits.
-_LAST_SECOND = 1e12
 _ROW_BYTES = 5 * 8
 _NO_ROWS = np.zeros((0, 5))
 
@@ -44,7 +43,7 @@ def read_proposals(
         of a pickle but array data is ever executed.
     """
     path = os.fspath(path)
-    data = _read_pickled(path)
+    data = read_pickled(path)
     if data is None:
         return _proposals_of_table(read_boxes(path, kind="detections"))
     content = _unpickle(path, data)
@@ -65,25 +64,10 @@ def unpadded_keys(path: str | os.PathLike) -> list[str]:
       UserError: see `read_proposals`.
     """
     path = os.fspath(path)
-    data = _read_pickled(path)
+    data = read_pickled(path)
     keys = () if data is None else _unpickle(path, data)
     parts = ((str(key), str(key).rpartition(",")[2]) for key in keys)
     return [key for key, seconds in parts if len(seconds.partition(".")[0]) < 4]
-
-
-def _read_pickled(path: str) -> bytes | None:
-    """The content of a pickle; None if the file is no pickle."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(2)
-            # Protocols 2 to 5 begin with the first; 0 and 1 with one of the others.
-            if head[:1] == b"\x80" or head in (b"(d", b"(l", b"}q"):
-                return head + file.read()
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); check the path"
-        ) from None
-    return None
 
 
 def _unpickle(path: str, data: bytes) -> dict:
@@ -108,11 +92,9 @@ def _frames(path: str, keys: list) -> list[tuple[str, float]]:
 
 def _split_key(path: str, key: Any) -> tuple[str, float]:
     text = key if isinstance(key, str) else numpy_arrays.to_text(key)
-    if text is not None:
-        video, comma, timestamp = text.rpartition(",")
-        seconds = parse_number(timestamp)
-        if comma and video and seconds is not None and abs(seconds) < _LAST_SECOND:
-            return video, seconds
+    frame = text and split_frame_key(text)
+    if frame:
+        return frame
     raise UserError(
         f"{path}: key {describe(key)}, expected '<video>,<timestamp>' such as "
         "'1j20qq1JyX4,0902'"

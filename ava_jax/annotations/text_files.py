@@ -45,6 +45,25 @@ def is_gzip(path: str) -> bool:
         ) from None
 
 
+def read_pickled(path: str) -> bytes | None:
+    """The content of a pickle; None if the file is no pickle.
+
+    Raises:
+      UserError: the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(2)
+            # Protocols 2 to 5 begin with the first; 0 and 1 with one of the others.
+            if head[:1] == b"\x80" or head in (b"(d", b"(l", b"}q", b"]q"):
+                return head + file.read()
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); check the path"
+        ) from None
+    return None
+
+
 def read_rows(path: str) -> Iterator[tuple[int, list[str]]]:
     """(line number, stripped fields) of the lines that are not blank."""
     for number, line in enumerate(read_lines(path), 1):

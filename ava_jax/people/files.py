@@ -14,6 +14,7 @@ from ava_jax.annotations.box_checks import (
     check_position,
     check_units,
 )
+from ava_jax.annotations.coco import image_seconds
 from ava_jax.annotations.proposals import read_proposals
 from ava_jax.errors import UserError, join_first
 from ava_jax.people.boxes import checked_boxes
@@ -150,7 +151,7 @@ def _coco_boxes(path: str, content: Mapping[str, Any]) -> _ByVideo:
         checked_boxes(boxes, size, f"{path}: image {image['id']}: boxes")
         boxes /= [*size, *size, 1]
         times = by_video.setdefault(str(video.get("name", "")), {})
-        times[_seconds(path, image, video)] = boxes
+        times[image_seconds(path, image, video)] = boxes
     return by_video
 
 
@@ -170,15 +171,3 @@ def _person_ids(path: str, content: Mapping[str, Any]) -> set[int]:
             "write the boxes in a file of their own, with that category."
         )
     return people
-
-
-def _seconds(path: str, image: Mapping[str, Any], video: Mapping[str, Any]) -> float:
-    for name in ("timestamp", "time"):
-        if name in image:
-            return float(image[name])
-    if "frame_id" in image and "fps" in video:
-        return float(image["frame_id"]) / float(video["fps"])
-    raise UserError(
-        f"{path}: image {image['id']} has no time; give every image a `timestamp` in "
-        "seconds, or a `frame_id` of a video with an `fps`"
-    )

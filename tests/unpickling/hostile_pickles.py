@@ -142,6 +142,60 @@ def _tensor(
     ) + b"\x89ccollections\nOrderedDict\n)RtR"
 
 
+def results(value: bytes) -> dict[str, bytes]:
+    """Name -> pickle of detections, with the value in one place."""
+    places = {
+        "the whole": value,
+        "entry": b"]" + value + b"a",
+        "key": b"](" + _sample(key=value) + b"e",
+        "found": b"]}U\x0epred_instances" + value + b"sa",
+        "boxes": b"]" + _sample(boxes=value) + b"a",
+        "scores": b"]" + _sample(scores=value) + b"a",
+        "predictions": value + _stored_tensor() * 2 + b"\x87",
+        "metadata": _stored_tensor() * 2 + value + b"\x87",
+        "row": _stored_tensor() * 2 + b"](" + value + b"e\x87",
+        "dictionary": b"}}" + value + b"\x87",
+        "name": b"}" * 2 + b"}" + value + b"]s\x87",
+        "factory": b"ccollections\ndefaultdict\n(" + value + b"tR",
+    }
+    for part in ("shape", "strides", "offset", "storage"):
+        scores = _stored_tensor(**{part: value})
+        places[part] = b"]" + _sample(scores=scores) + b"a"
+    for number, name in enumerate(("magic", "version", "system", "place", "keys")):
+        scores = _stored_tensor(parts={number: value})
+        places[f"stored {name}"] = b"]" + _sample(scores=scores) + b"a"
+    return {name: b"\x80\x04" + place + b"." for name, place in places.items()}
+
+
+def _sample(key=b"U\x05v,902", boxes=None, scores=None):
+    boxes = boxes or _stored_tensor(shape=b"K\x01K\x04\x86", strides=b"K\x04K\x01\x86")
+    scores = scores or _stored_tensor()
+    found = b"}(U\x06bboxes" + boxes + b"U\x06scores" + scores + b"u"
+    return b"}(U\x07img_key" + key + b"U\x0epred_instances" + found + b"u"
+
+
+def _stored_tensor(
+    shape=b"K\x01K\x04\x86",
+    strides=b"K\x04K\x01\x86",
+    offset=b"K\x00",
+    storage=None,
+    parts=None,
+):
+    """A tensor as `pickle.dump` writes it: with a file of `torch.save` as bytes."""
+    place = b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x04NtQ"
+    pickles = [_MAGIC, b"M\xe9\x03", b"}", place, b"]U\x010a"]
+    for number, value in (parts or {}).items():
+        pickles[number] = value
+    content = b"".join(b"\x80\x02" + part + b"." for part in pickles)
+    content += (4).to_bytes(8, "little") + bytes(16)
+    if storage is None:
+        size = len(content).to_bytes(4, "little")
+        storage = b"ctorch.storage\n_load_from_bytes\nB" + size + content + b"\x85R"
+    return (
+        b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + shape + strides
+    ) + b"\x89ccollections\nOrderedDict\n)RtR"
+
+
 GOOD_CHECKPOINT = b"\x80\x02}U\x01w" + _tensor() + b"s."
 
 

@@ -15,6 +15,9 @@ import warnings
 _MEMORY = 2**31
 _CPU_SECONDS = 120
 _MUTATIONS = 5000
+_RESULTS = pathlib.Path(__file__).parents[1] / "data" / "annotations" / "results"
+# Names of the videos that are numbers in PySlowFast's results.
+_NAMES = _RESULTS / "excluded.csv"
 
 
 def main(kind, folder):
@@ -90,14 +93,21 @@ def sources():
     yield "checkpoints", "whole zip", hostile_pickles.zipped(pickled), bytes
     written = (checkpoint_data.ROOT / "zip.pth").read_bytes()
     yield "checkpoints", "zip of torch", written, bytes
+    for path in sorted(_RESULTS.glob("*.pkl")):
+        yield "results", path.name, path.read_bytes(), bytes
 
 
 if __name__ == "__main__":
     tests = pathlib.Path(__file__).parents[1]
     sys.path += map(str, (tests.parent, tests / "checkpoints", tests / "models"))
 
+    from ava_jax.annotations import read_boxes
     from ava_jax.annotations.proposals import read_proposals
     from ava_jax.checkpoints.pytorch.reader import read_pytorch
 
-    DOORS = {"proposals": read_proposals, "checkpoints": read_pytorch}
+    DOORS = {
+        "proposals": read_proposals,
+        "checkpoints": read_pytorch,
+        "results": lambda path: read_boxes(path, kind="detections", index=_NAMES),
+    }
     main(*sys.argv[1:])

@@ -18,12 +18,11 @@ import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-import ml_dtypes
 import numpy as np
 
 from ava_jax.checkpoints.pytorch import flax_pickle
 from ava_jax.errors import UserError
-from ava_jax.unpickling import numpy_arrays
+from ava_jax.unpickling import numpy_arrays, torch_tensors
 from ava_jax.unpickling.interpreter import (
     Built,
     Name,
@@ -32,6 +31,11 @@ from ava_jax.unpickling.interpreter import (
     call,
     describe,
     read_pickle,
+)
+from ava_jax.unpickling.torch_tensors import (
+    LEGACY_MAGIC,
+    LEGACY_VERSION,
+    STORAGE_DTYPES,
 )
 
 # Packages and functions whose objects occur in training checkpoints beside the
@@ -59,31 +63,10 @@ _SKIPPED = frozenset(
 # PySlowFast and PyTorchVideo, others, Caffe2.
 STATE_KEYS = ("state_dict", "model_state", "model_state_dict", "model", "blobs")
 _ZIP_MAGIC = b"PK\x03\x04"
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-_LEGACY_MAGIC_BYTES = b"\x8a\x0a" + _LEGACY_MAGIC.to_bytes(10, "little")
+_LEGACY_MAGIC_BYTES = b"\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
 # An archive that unpacks to more than so many times its size is a bomb. (torch
 # does not compress; zeros that someone else compressed may reach this.)
 _LARGEST_RATIO = 100
-# More elements than any tensor has; broadcast views could claim them.
-_LARGEST_TENSOR = 2**36
-
-_DTYPES = {
-    "Float": np.dtype("f4"),
-    "Double": np.dtype("f8"),
-    "Half": np.dtype("f2"),
-    "BFloat16": np.dtype(ml_dtypes.bfloat16),
-    "Long": np.dtype("i8"),
-    "Int": np.dtype("i4"),
-    "Short": np.dtype("i2"),
-    "Char": np.dtype("i1"),
-    "Byte": np.dtype("u1"),
-    "Bool": np.dtype("?"),
-}
-_STORAGES = {
-    f"torch.{prefix}{name}Storage": dtype
-    for prefix in ("", "cuda.")
-    for name, dtype in _DTYPES.items()
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,8 +252,10 @@ def _swap_bytes(raw, size):
 def _read_legacy(content):
     magic = read_pickle(content, {})
     version = read_pickle(content, {})
-    if magic != _LEGACY_MAGIC or version != 1001:
-        raise RefusedError(f"its version is {describe(version)}, expected 1001")
+    if magic != LEGACY_MAGIC or version != LEGACY_VERSION:
+        raise RefusedError(
+            f"its version is {describe(version)}, expected {LEGACY_VERSION}"
+        )
     read_pickle(content, {})  # about the machine that wrote it
     sizes: dict[str, int] = {}
 
@@ -326,7 +311,7 @@ def _storage_reference(identifier):
             if view and view[0] is not None:
                 # Before torch 0.4, storages could be parts of others.
                 _, start, size = view[0]
-            return _Storage(key, _STORAGES[text], int(size), int(start))
+            return _Storage(key, STORAGE_DTYPES[text], int(size), int(start))
         case ("module", *_):
             raise RefusedError(
                 "it holds a whole model with its code; save its state_dict() instead"
@@ -364,7 +349,7 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
     "torch.device": _skipped("torch.device"),
     **numpy_arrays.BUILDERS,
 }
-_BUILDERS |= {name: _skipped(name) for name in _STORAGES}
+_BUILDERS |= {name: _skipped(name) for name in STORAGE_DTYPES}
 _BUILDERS |= {
     f"torch.{name}": _skipped(name)
     for name in ("float16", "bfloat16", "float32", "float64", "int64", "uint8", "bool")
@@ -445,12 +430,8 @@ class _Resolver:
                 f"{end:,}"
             )
         values = raw[start:end].view(storage.dtype)
-        _check_extent(tensor, len(values))
-        return np.lib.stride_tricks.as_strided(
-            values[tensor.offset :],
-            tensor.shape,
-            [stride * itemsize for stride in tensor.strides],
-            writeable=False,
+        return torch_tensors.strided(
+            values, tensor.offset, tensor.shape, tensor.strides
         )
 
     def _numpy_array(self, entry):
@@ -468,26 +449,3 @@ def _number(value):
         return np.asarray(value, type(value))
     except OverflowError:
         return None
-
-
-def _check_extent(tensor, size):
-    """Raises unless the view is inside its storage of `size` elements."""
-    shape, strides, offset = tensor.shape, tensor.strides, tensor.offset
-    count = numpy_arrays.element_count(shape)
-    valid = (
-        count is not None
-        and count <= _LARGEST_TENSOR
-        and numpy_arrays.are_sizes(strides)
-        and numpy_arrays.are_sizes((offset,))
-        and len(shape) == len(strides)
-    )
-    if valid:
-        # Distance of the last element from the first of the storage.
-        last = offset + sum((n - 1) * step for n, step in zip(shape, strides))
-        valid = last < size if count else offset <= size
-    if not valid:
-        raise RefusedError(
-            f"a tensor of shape {numpy_arrays.describe_sizes(shape)}, strides "
-            f"{numpy_arrays.describe_sizes(strides)}, offset {describe(offset)} does "
-            f"not fit its storage of {size:,} elements"
-        )
