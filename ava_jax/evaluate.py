@@ -271,9 +271,9 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
     """Scores the validation split with existing weights.
 
     Args:
-      config: the whole configuration; the weights are the newest checkpoint of the
-        working directory or, if nothing was trained there, `init_from`: a path or the
-        name of a published detector.
+      config: the whole configuration; the weights are the checkpoint `checkpoint` of
+        the working directory or, if nothing was trained there, of `init_from`: a path
+        or the name of a published detector.
       workdir: where results are written.
 
     Returns:
@@ -296,7 +296,7 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
         ),
         variable_shapes(config.model),
     )
-    variables = store.load_variables(weights, config.model, like)
+    variables = store.load_variables(weights, config.model, like, config.checkpoint)
     evaluator = Evaluator(config, mesh, module)
     results = evaluator.evaluate(variables)
     evaluator.write(results, workdir, workdir.history())

@@ -20,6 +20,7 @@ from ava_jax.runtime import consistency, logging, multihost
 # Fields that may change between two starts of one run: they decide where things
 # are and what is reported, not what is computed.
 _FREE = (
+    "checkpoint",
     "data.root",
     "data.video",
     "data.frame_store",

@@ -279,6 +279,12 @@ def test_the_batch_changes_nothing(config, weights, reference, tmp_path, monkeyp
     assert_same_results(tmp_path, reference)
 
 
+def test_the_checkpoint_is_chosen(config, weights, tmp_path):
+    config.init_from, config.checkpoint = str(weights), "7"
+    with pytest.raises(UserError, match="'7'; .* has the checkpoints of steps 0"):
+        evaluate.evaluate(config, Workdir(tmp_path))
+
+
 def start(config, weights, folder, *process, devices=1):
     """The job in a process of its own."""
     config.init_from = str(weights)

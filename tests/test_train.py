@@ -15,6 +15,7 @@ import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from ava_jax import files
+from ava_jax.config import ranges
 from ava_jax.errors import UserError
 from ava_jax.evaluate import Evaluator
 from ava_jax.train import dry_run, train
@@ -38,7 +39,9 @@ def stopped(new_tiny_config, tmp_path_factory):
     config.optim.lr_multipliers = (("backbone/conv1", 0.0), (".*/bn/", 0.5))
     config.profile = "1-1"
     workdir = Workdir(tmp_path_factory.mktemp("stopped"))
-    with pytest.raises(UserError) as error:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError) as error:
+        # No rate that a user may give rises during training.
+        patch.delitem(ranges.RANGES, "optim.decay_factor")
         train(config, workdir)
     return config, workdir, str(error.value)
 

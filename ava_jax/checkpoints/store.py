@@ -140,11 +140,13 @@ class Store:
             )
 
     def _try(self, action) -> bool:
-        """Runs a part of saving; logs and stores an error."""
+        """Runs a part of saving; logs and stores what storage does wrong."""
         try:
             action()
             return True
-        except (OSError, ValueError, RuntimeError, UserError) as error:
+        except (OSError, ValueError, UserError) as error:
+            if not _is_of_storage(error):
+                raise
             reason = str(error).partition("\n")[0]
             self._failure = (
                 f"The checkpoint of step {self._writing} could not be written to "
@@ -156,6 +158,11 @@ class Store:
                 for unfinished in _unfinished(self._folder):
                     shutil.rmtree(unfinished, ignore_errors=True)
             return False
+
+
+def _is_of_storage(error: Exception) -> bool:
+    # TensorStore raises ValueError, which says what the operating system said.
+    return not isinstance(error, ValueError) or "os_error_code" in str(error)
 
 
 def is_trained(workdir: str | os.PathLike) -> bool:
@@ -176,12 +183,14 @@ def save_variables(path: str | os.PathLike, variables: dict[str, Any]) -> None:
 
 
 def load_variables(
-    path: str | os.PathLike, model: ml_collections.ConfigDict, like: dict[str, Any]
+    path: str | os.PathLike,
+    model: ml_collections.ConfigDict,
+    like: dict[str, Any],
+    which: str | int = "latest",
 ) -> dict[str, Any]:
-    """Parameters and statistics of a working directory's newest checkpoint.
+    """Parameters and statistics of a checkpoint of a working directory.
 
-    A damaged one is passed over, and the log says so. A head for other classes is left
-    out: `like` keeps its value, which is logged.
+    A head for other classes is left out: `like` keeps its value, which is logged.
 
     Args:
       path: a working directory, one that the converter wrote, or a PyTorch file.
@@ -189,12 +198,19 @@ def load_variables(
       like: variables of the model, to train on from; or their
         `jax.ShapeDtypeStruct`s, and then everything must fit. The result has their
         shapes and layout.
+      which: of the directory's checkpoints: 'latest', where a damaged one is passed
+        over, and the log says so; 'best', that of the highest mAP; or its step.
 
     Raises:
-      UserError: there is no checkpoint, or it is of another model.
+      UserError: there is no such checkpoint, or it is of another model.
     """
     whole = any(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(like))
     if pathlib.Path(path).is_file():
+        if which != "latest":
+            raise UserError(
+                f"{path} is one file, and config.checkpoint is {which!r}; expected "
+                "'latest', unless weights come from a working directory."
+            )
         tensors = background_class.read_tensors(path)
         _check_conventions(path, tensors, model, whole)
         return _convert(path, tensors, like, whole)
@@ -210,18 +226,45 @@ def load_variables(
             "first, or give a working directory of a training run or the name of a "
             "published detector: --config.init_from=NAME"
         )
-    checkpoint, damaged = checksums.newest_whole(folder, "variables/")
-    if checkpoint is None:
-        raise UserError(f"{folder} is empty: no checkpoint was finished there.")
-    for other, reason in damaged.items():
-        logging.error("%s is damaged (%s); taking %s.", other, reason, checkpoint.name)
-    item = checkpoint / "variables"
+    item = _find_checkpoint(folder, which) / "variables"
     saved = _saved(item)
     with ocp.StandardCheckpointer() as checkpointer:
         if _shapes(saved) == _shapes(like):
             return checkpointer.restore(item, jax.tree.map(_abstract, like))
         variables = checkpointer.restore(item, _on_this_host(saved))
     return _convert(path, converter.to_state_dict(variables), like, whole)
+
+
+def _find_checkpoint(folder: pathlib.Path, which: str | int) -> pathlib.Path:
+    """The directory of a checkpoint whose variables are whole."""
+    if which == "latest":
+        checkpoint, damaged = checksums.newest_whole(folder, "variables/")
+        if checkpoint is None:
+            raise UserError(f"{folder} is empty: no checkpoint was finished there.")
+        for path, reason in damaged.items():
+            logging.error(
+                "%s is damaged (%s); taking %s.", path, reason, checkpoint.name
+            )
+        return checkpoint
+    options = ocp.CheckpointManagerOptions(best_fn=_mean_ap, read_only=True)
+    with ocp.CheckpointManager(folder, options=options) as manager:
+        steps = sorted(manager.all_steps())
+        step = manager.best_step() if which == "best" else int(which)
+    if step not in steps:
+        raise UserError(
+            f"config.checkpoint is {which!r}; {folder} has the checkpoints of steps "
+            f"{', '.join(map(str, steps)) or '(none)'}"
+            f"{', none of which was evaluated' if which == 'best' else ''}. Take one "
+            "of them: --config.checkpoint=latest, or a step."
+        )
+    reason = checksums.damage(folder / str(step), "variables/")
+    if reason:
+        raise UserError(
+            f"{folder / str(step)} is damaged: {reason}. Take another one: "
+            "--config.checkpoint=latest"
+        )
+    logging.info("Checkpoint: step %d (%s).", step, which)
+    return folder / str(step)
 
 
 def _check_conventions(path, tensors, model, whole) -> None:

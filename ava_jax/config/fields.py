@@ -18,6 +18,8 @@ def default() -> ml_collections.ConfigDict:
     # Initial weights: checkpoint directory, .pth, or name of a published file
     # (scripts/published.py list); '' or 'scratch': random.
     config.init_from = ""
+    # What --mode=eval scores: 'latest', 'best' (by mAP), or the step of a checkpoint.
+    config.checkpoint = "latest"
     config.dry_run = False  # build, compile and run two steps on random data
     config.profile = ""  # '10-15': trace these steps with JAX's profiler
     config.model = model()

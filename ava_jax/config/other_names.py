@@ -47,7 +47,6 @@ OTHER_NAMES = {
     "pretrained": "init_from",
     "load_from": "init_from",
     "weights": "init_from",
-    "checkpoint": "init_from",
     "checkpoint_file_path": "init_from",
     "custom_classes": "data.class_ids",
     "person_det_score_thr": "data.person_score",

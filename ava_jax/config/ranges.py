@@ -75,6 +75,10 @@ def _is_profile(value: Any) -> bool:
     return not value or bool(match and 1 <= int(match[1]) <= int(match[2]))
 
 
+def _is_checkpoint(value: Any) -> bool:
+    return value in ("latest", "best") or str(value).isdecimal()
+
+
 _ANY_NUMBER = Range("a number", _is_number)
 _SHARE = Range("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1)
 _BELOW_ONE = Range("0 or more, and below 1", lambda v: _is_number(v) and 0 <= v < 1)
@@ -88,6 +92,7 @@ RANGES = {
     "seed": _whole(0),
     "devices": _whole(0),
     "init_from": _ANYTHING,
+    "checkpoint": Range("'latest', 'best' or a step", _is_checkpoint),
     "dry_run": _SWITCH,
     "profile": Range("'', or first and last step such as '10-15'", _is_profile),
     "model.backbone": _one_of("slowfast", "slowonly", "i3d"),

@@ -331,7 +331,8 @@ def _matrix_product(dtype):
     return _repeat(jax.jit(jnp.matmul), (a, a)), 2 * n**3
 
 
-def _plain_conv3d(x, kernel, strides=(1, 1, 1), dilation=1):
+def _plain_conv3d(x, kernel, strides, dilation, padding):
+    del padding  # the ResNets' is symmetric
     spacing = (1, dilation, dilation)
     pads = [
         ((k - 1) // 2 * d,) * 2 for k, d in zip(kernel.shape[:3], spacing, strict=True)

@@ -46,8 +46,8 @@ def restored(workdir, **options):
     return state
 
 
-def load_variables(workdir, like):
-    return store.load_variables(workdir, ava_config.default().model, like)
+def load_variables(workdir, like, *which):
+    return store.load_variables(workdir, ava_config.default().model, like, *which)
 
 
 def assert_same(a, b):
@@ -175,6 +175,37 @@ def test_training_goes_on_when_a_save_fails(tmp_path, caplog):
     checkpoints.close()
     assert "step 20 could not be written" in caplog.text
     assert_same(restored(tmp_path), state_at(40))
+
+
+def test_a_mistake_in_the_program_is_no_full_disk(tmp_path):
+    checkpoints = store.Store(tmp_path)
+    state = state_at(10)
+    with pytest.raises((TypeError, ValueError), match="(?i)type|object"):
+        checkpoints.save(state.replace(batch_stats={"mean": object()}))
+        checkpoints.close()
+
+
+@pytest.mark.parametrize("which, step", [("latest", 30), ("best", 20), ("10", 10)])
+def test_a_checkpoint_is_chosen(which, step, tmp_path):
+    checkpoints = store.Store(tmp_path, keep=3)
+    for saved, mean_ap in {10: 0.2, 20: 0.3, 30: 0.1}.items():
+        checkpoints.save(state_at(saved), mean_ap)
+    checkpoints.close()
+    found = load_variables(tmp_path, state_at(0).variables, which)
+    assert_same(found, state_at(step).variables)
+
+
+@pytest.mark.parametrize(
+    "which, message",
+    [
+        ("best", "'best'; .* has the checkpoints of steps 10, none .* evaluated"),
+        ("7", "'7'; .* has the checkpoints of steps 10"),
+    ],
+)
+def test_no_such_checkpoint(which, message, tmp_path):
+    save(tmp_path, 10)
+    with pytest.raises(UserError, match=message):
+        load_variables(tmp_path, state_at(0).variables, which)
 
 
 def test_another_model_is_refused(tmp_path):

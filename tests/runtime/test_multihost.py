@@ -264,9 +264,10 @@ def test_one_is_asked_to_stop_and_all_do_after_the_same_step(tmp_path):
     group = two(_stop_as_main_does, tmp_path)
     assert group.wait() == [130, 130], group.text(0) + group.text(1)
     for i in range(2):
-        step, last = group.text(i).splitlines()[-2:]
-        assert step == "stopped after step 4"
-        assert last.startswith("Interrupted. The same")
+        lines = group.text(i).splitlines()
+        assert "stopped after step 4" in lines
+        # JAX may log more after it.
+        assert any(line.startswith("Interrupted. The same") for line in lines)
 
 
 def test_one_is_interrupted_and_ends_the_other(tmp_path):
