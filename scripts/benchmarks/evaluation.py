@@ -142,7 +142,7 @@ def _score(folder: str, kind: str, scale: float) -> dict:
         ]
         check = detection_checks.check_detections
         _timed(stages, "check", check, *tables, names)
-        return _timed(stages, "both protocols", scoring.score_tables, *tables, names)
+        return _timed(stages, "all protocols", scoring.score_tables, *tables, names)
 
     counts = _timed(stages, "files to mAP", evaluate)["counts"]
     return {
