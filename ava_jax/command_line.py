@@ -28,6 +28,8 @@ from ava_jax.config import page
 from ava_jax.config.other_names import OTHER_NAMES
 
 WRONG_COMMAND_LINE = 2
+# What the extra `train` brings.
+_OF_TRAINING = ("clu", "tensorboard", "tensorflow", "tensorflow_datasets")
 _BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell reports it
 _FLAG = re.compile(r"--[A-Za-z][\w.-]*(?==|$)")
 # No flag has a dot, so --confg.train.batch=8 can only mean a field.
@@ -65,11 +67,23 @@ def _status(main, user_error: int, interrupted: str) -> int | None:
     except errors.UserError as error:
         errors.tell(error)
         return user_error
+    except ModuleNotFoundError as error:
+        if error.name not in _OF_TRAINING:
+            raise
+        errors.tell(errors.UserError(_without(error.name)))
+        return user_error
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return 130
     except SystemExit as end:  # after --help and after a wrong command line
         return end.code
+
+
+def _without(package: str) -> str:
+    return (
+        f"{package} is not installed. What reads a data set needs it: training, "
+        'evaluation and the checks of data. pip install -e ".[train]"'
+    )
 
 
 def _is_stdout_closed() -> bool:

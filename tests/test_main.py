@@ -358,3 +358,19 @@ def test_help_waits_for_no_heavy_import():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
     )
     assert result.stdout.strip() == "set()", result.stderr
+
+
+@pytest.mark.parametrize("package", ["tensorflow", "clu"])
+def test_without_the_packages_of_training(package, tmp_path):
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "from ava_jax import main; main.run()"
+    )
+    command = [sys.executable, "-c", code, "--config=configs/mini.py"]
+    done = subprocess.run(
+        [*command, f"--workdir={tmp_path}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert f"Error: {package} is not installed." in done.stderr
+    assert 'pip install -e ".[train]"' in done.stderr
+    assert "Traceback" not in done.stderr

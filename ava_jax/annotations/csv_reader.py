@@ -136,7 +136,7 @@ def _batches(file, layout: _Layout, block_size: int, others: list) -> Iterator[A
     names = [str(i) for i in range(layout.columns)]
     few, many = pa.dictionary(pa.int32(), pa.string()), pa.string()
     types = [few, few, *[many] * (layout.columns - 2)]
-    yield from csv.open_csv(
+    reader = csv.open_csv(
         file,
         read_options=csv.ReadOptions(
             column_names=names,
@@ -155,6 +155,8 @@ def _batches(file, layout: _Layout, block_size: int, others: list) -> Iterator[A
             strings_can_be_null=True,
         ),
     )
+    with reader:
+        yield from reader
 
 
 def _texts(batch, rows: np.ndarray) -> list[str]:
