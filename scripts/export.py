@@ -4,8 +4,8 @@ python scripts/export.py CHECKPOINT OUT --format stablehlo|savedmodel|onnx
 
 CHECKPOINT is the name of a published detector (scripts/published.py list), the working
 directory of a training, a directory written by scripts/convert_checkpoint.py, or a
-PyTorch file with its --config. OUT.json describes
-the inputs and outputs. All clips have the same --size; boxes are padded with zeros.
+PyTorch file. OUT.json describes the inputs and outputs. All clips have the same --size;
+boxes are padded with zeros.
 
   stablehlo   a file for jax.export.deserialize; any number of clips
   savedmodel  a directory for TensorFlow; any number of clips
@@ -57,7 +57,10 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         choices=("float32", "bfloat16"),
         help="precision of the computation (default: the configuration's)",
     )
-    parser.add_config("configuration of a PyTorch file", required=False)
+    parser.add_config(
+        "configuration of a PyTorch file (default: found by name or tensors)",
+        required=False,
+    )
     return parser.parse_args(argv)
 
 
