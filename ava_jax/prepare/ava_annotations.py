@@ -6,8 +6,8 @@ import ml_collections
 
 from ava_jax import published
 from ava_jax.errors import UserError
+from ava_jax.lock import only_process
 from ava_jax.prepare.archive import place, unpack
-from ava_jax.published.lock import only_process
 
 # MMAction2 and PySlowFast cut the movies to seconds 900 to 1801.
 START, END = 900, 1801
