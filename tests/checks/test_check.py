@@ -601,6 +601,13 @@ def test_the_page_shows_suspicious_key_frames(own):
     assert page.count("<figure>") >= 2  # that key frame, and people not found
 
 
+@pytest.mark.parametrize("class_ids", [(12, 14, 17), ()])
+def test_the_label_map_says_how_many_classes_there_are(own, class_ids):
+    own.data.class_ids, own.model.num_classes = class_ids, 0
+    verdict = check.examine(own).verdict
+    assert verdict.is_clean, verdict.as_text()
+
+
 def run(*arguments):
     return subprocess.run(
         [sys.executable, "scripts/check_ava.py", *arguments],

@@ -108,9 +108,12 @@ def _advice(source: SourceState, flags: Iterable[str]) -> str:
             f"{' or '.join(source.family.configs)}."
         )
     what = "that it was trained with" if source.has_head else "of a detector to train"
-    return f"Give the configuration {what}. These have its network:" + "".join(
-        f"\n  {flag}" for flag in flags
-    )
+    lines = [
+        f"Give the configuration {what}. These have its network:",
+        *flags,
+        "For data of your own: configs/own.py with the same name after the colon.",
+    ]
+    return "\n  ".join(lines)
 
 
 def _flags(recipes: Iterable[str]) -> list[str]:

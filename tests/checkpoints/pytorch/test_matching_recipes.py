@@ -159,7 +159,7 @@ def test_other_classes_are_listed_with_their_number():
     state[f"{head}.bias"] = np.zeros(5, np.float32)
     with pytest.raises(UserError) as error:
         find_recipe("my.pth", rename(state))
-    (flags,) = str(error.value).splitlines()[1:]
+    flags = str(error.value).splitlines()[1]
     assert flags == f"  --config {recipe_of(SLOWFAST)} --config.model.num_classes=5"
 
 
