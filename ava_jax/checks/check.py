@@ -109,7 +109,8 @@ def examine(
     if not data.root or not root.is_dir():
         raise UserError(
             f"config.data.root is {data.root!r}, which is no folder. Say where "
-            "the data set is: --config.data.root=DIR"
+            "the data set is: --config.data.root=DIR, or --workdir DIR if training "
+            "makes it."
         )
     findings = split_checks.check_files(data, SPLITS)
     labels = {}
