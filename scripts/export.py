@@ -41,9 +41,9 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add(
         "--size",
         type=size,
-        default="256x456",
         metavar="HEIGHTxWIDTH",
-        help="size of the clips in pixels",
+        help="size of the clips in pixels (default: the frames of the model's data set "
+        "at the short side of evaluation, or 16:9 without them)",
     )
     add(
         "--batch",
@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from ava_jax import export
 
-    export.export_detector(
+    clips = export.export_detector(
         args.checkpoint,
         args.out,
         args.format,
@@ -80,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
         config=args.config,
         dtype=args.dtype,
     )
-    print(f"{args.out}: written; see {args.out}.json")
+    print(f"{args.out}: written for {clips}; see {args.out}.json")
 
 
 if __name__ == "__main__":
