@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
         use_cache()
         _count_classes(args.config)
         if args.config.dry_run:
-            train.dry_run(args.config)
+            train.dry_run(args.config, args.workdir)
             return
         folder = workdir.Workdir(args.workdir)
         job = train.train if args.mode == "train" else evaluate.evaluate

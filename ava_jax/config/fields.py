@@ -18,7 +18,9 @@ def default() -> ml_collections.ConfigDict:
     # Initial weights: checkpoint directory, .pth, or name of a published file
     # (scripts/published.py list); '' or 'scratch': random.
     config.init_from = ""
-    config.dry_run = False  # build, compile and run two steps on random data
+    # Check data and initial weights, if they are there; compile and run two steps on
+    # random data.
+    config.dry_run = False
     config.profile = ""  # '10-15': trace these steps with JAX's profiler
     config.model = model()
     config.data = data()
