@@ -41,7 +41,7 @@ def variants(file: str) -> dict[str, ml_collections.ConfigDict]:
 
 
 def _run(file: str) -> dict[str, Any]:
-    """The names that a configuration file defines."""
+    """The names that a configuration file defines, `get_config` among them."""
     places = [pathlib.Path(file)]
     if places[0].parent == pathlib.Path("configs"):
         # Of an installed package, and of a clone.
@@ -54,7 +54,14 @@ def _run(file: str) -> dict[str, Any]:
             "configs/mini.py, own.py, slowfast.py, slowonly.py, i3d.py and "
             "pyslowfast.py."
         )
-    return runpy.run_path(str(path))
+    names = runpy.run_path(str(path)) if path.suffix == ".py" else {}
+    if "get_config" not in names:
+        raise UserError(
+            f"{file} is not a configuration of this project: it has no function "
+            "get_config. Give configs/FILE.py:VARIANT; the detectors of MMAction2 and "
+            "PySlowFast have their names there. Weights are given otherwise: --help."
+        )
+    return names
 
 
 def flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -108,12 +108,12 @@ def _advice(source: SourceState, flags: Iterable[str]) -> str:
             f"{' or '.join(source.family.configs)}."
         )
     what = "that it was trained with" if source.has_head else "of a detector to train"
-    lines = [
-        f"Give the configuration {what}. These have its network:",
-        *flags,
-        "For data of your own: configs/own.py with the same name after the colon.",
-    ]
-    return "\n  ".join(lines)
+    listed = "\n  ".join(flags)
+    return (
+        f"Give the configuration {what}. These have its network:\n  {listed}\n"
+        "To train on data of your own: configs/own.py with the same name after the "
+        "colon."
+    )
 
 
 def _flags(recipes: Iterable[str]) -> list[str]:
