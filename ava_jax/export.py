@@ -10,6 +10,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -82,8 +83,8 @@ def evaluation_size(
 
     Args:
       data: `config.data`.
-      root: the folder of the data set; where nothing is there, frames of 16:9 are
-        assumed.
+      root: the folder of the data set; where it has no frame folders, frames of 16:9
+        are assumed.
     """
     short_side = data.test_short_side
     frame = _frame_size(data, root)
@@ -99,18 +100,13 @@ def evaluation_size(
 def _frame_size(data, root) -> tuple[int, int] | None:
     """(height, width) of the first validation movie; None if it is not there."""
     boxes = pathlib.Path(root, data.val.boxes)
-    if not boxes.is_file():
+    if data.frame_store != "folder" or not boxes.is_file():
         return None
-    from ava_jax.data.frames import open_frames
-
-    data = data.copy_and_resolve_references()
-    data.root = os.fspath(root)
-    try:
-        store = open_frames(data, [read_boxes(boxes).videos[0]])
-    except UserError:
-        return None
-    height, width = store.size[0].tolist()
-    return height, width
+    # Not by `data.frames`, which needs TensorFlow.
+    movie = pathlib.Path(root, data.frames, read_boxes(boxes).videos[0])
+    picture = next(movie.glob("*.jpg"), None)
+    frame = None if picture is None else cv2.imread(os.fspath(picture))
+    return None if frame is None else frame.shape[:2]
 
 
 def _score_function(
