@@ -10,15 +10,18 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import jax
 import jax.numpy as jnp
 import ml_collections
 
 from ava_jax import files
+from ava_jax.annotations import read_boxes
 from ava_jax.checkpoints import load
 from ava_jax.errors import UserError
 from ava_jax.models import action_scores, build_detector
 from ava_jax.models.preprocessing import Normalization
+from ava_jax.video import resize
 
 Score = Callable[[jax.Array, jax.Array], jax.Array]
 # What a StableHLO file and a SavedModel run on.
@@ -30,21 +33,24 @@ def export_detector(
     out: str | os.PathLike,
     kind: str,
     *,
-    size: tuple[int, int],
+    size: tuple[int, int] | None = None,
     batch: int = 1,
     config: str | ml_collections.ConfigDict | None = None,
     dtype: str | None = None,
-) -> None:
+) -> str:
     """Writes a detector, and beside it `OUT.json`, which says how to use it.
 
     Args:
       path: see `load.read_detector`.
       out: a file; a directory for a SavedModel. An older one is replaced.
       kind: one of `FORMATS`.
-      size: height and width of the clips.
+      size: height and width of the clips; None: see `evaluation_size`.
       batch: clips that an ONNX file takes at a time; the others take any number.
       config: see `load.read_detector`.
       dtype: 'float32' or 'bfloat16', of the computation.
+
+    Returns:
+      What size the clips have, in words.
 
     Raises:
       UserError: there is no checkpoint, what the format needs is not installed, or
@@ -55,6 +61,10 @@ def export_detector(
     config, variables, names = load.read_detector(path, config, dtype=dtype)
     normalize = Normalization.from_config(config.data)
     score = _score_function(config.model, normalize, variables)
+    why = ""
+    if size is None:
+        root = config.data.root or pathlib.Path(path, "data")
+        size, why = evaluation_size(config.data, root)
     clip = (config.data.clip_len, *size, 3)
     boxes = (config.data.max_boxes, 4)
     with files.beside(out) as partial:
@@ -63,6 +73,40 @@ def export_detector(
     fixed = batch if kind == "onnx" else None
     notes = _description(config, names, kind, (fixed, *clip), (fixed, *boxes))
     files.write_json(out.with_name(out.name + ".json"), notes)
+    return f"clips of {size[0]} x {size[1]} pixels{why}"
+
+
+def evaluation_size(
+    data: ml_collections.ConfigDict, root: str | os.PathLike
+) -> tuple[tuple[int, int], str]:
+    """Height and width of the clips that evaluation scores, and why, in words.
+
+    Args:
+      data: `config.data`.
+      root: the folder of the data set; where it has no frame folders, frames of 16:9
+        are assumed.
+    """
+    short_side = data.test_short_side
+    frame = _frame_size(data, root)
+    if frame is None:
+        # 455.1 pixels to 456, which strides of 8 divide.
+        width = -(-short_side * 16 // 9 // 8) * 8
+        why = f", evaluation's short side {short_side} at 16:9"
+        return (short_side, width), why
+    size = resize.size_for_short_side(*frame, short_side)
+    return size, f", as evaluation scores the frames of {root}"
+
+
+def _frame_size(data, root) -> tuple[int, int] | None:
+    """(height, width) of the first validation movie; None if it is not there."""
+    boxes = pathlib.Path(root, data.val.boxes)
+    if data.frame_store != "folder" or not boxes.is_file():
+        return None
+    # Not by `data.frames`, which needs TensorFlow.
+    movie = pathlib.Path(root, data.frames, read_boxes(boxes).videos[0])
+    picture = next(movie.glob("*.jpg"), None)
+    frame = None if picture is None else cv2.imread(os.fspath(picture))
+    return None if frame is None else frame.shape[:2]
 
 
 def _score_function(
@@ -120,8 +164,9 @@ def _write_onnx(score, clip, boxes, batch, path) -> None:
     except ImportError as error:
         raise UserError(
             "ONNX needs jax2onnx. As it asks for an older orbax-checkpoint than this "
-            "project installs, use an environment of its own: pip install ava_jax "
-            "jax2onnx. Other formats: stablehlo, savedmodel."
+            "project's own, use another environment, in the clone: python3 -m venv "
+            ".venv-onnx && .venv-onnx/bin/pip install -e . jax2onnx. Other formats: "
+            "stablehlo, savedmodel."
         ) from error
     model = jax2onnx.to_onnx(
         score,

@@ -3,7 +3,10 @@
 import argparse
 import faulthandler
 import os
+import pathlib
 from collections.abc import Sequence
+
+import ml_collections
 
 from ava_jax import command_line, errors
 from ava_jax.runtime import logging
@@ -53,14 +56,24 @@ def main(argv: Sequence[str]) -> None:
 
     with initialize(args.coordinator, args.processes, args.process):
         use_cache()
+        _count_classes(args.config)
         if args.config.dry_run:
-            train.dry_run(args.config)
+            train.dry_run(args.config, args.workdir)
             return
         folder = workdir.Workdir(args.workdir)
         job = train.train if args.mode == "train" else evaluate.evaluate
         with folder.only_run():
             folder.claim(args.config, args.accept_config_changes)
             job(args.config, folder)
+
+
+def _count_classes(config: ml_collections.ConfigDict) -> None:
+    """Sets the number of classes, if the configuration leaves it to the label map."""
+    from ava_jax.annotations.label_map import count_classes
+
+    model, data = config.model, config.data
+    path = pathlib.Path(data.root, data.labels)
+    model.num_classes = count_classes(model.num_classes, data.class_ids, path)
 
 
 def run() -> None:

@@ -77,7 +77,8 @@ class Detector:
             wrote, or a PyTorch file of MMAction2, PySlowFast or PyTorchVideo. A
             published one is downloaded and converted at its first use.
           config: for a PyTorch file: its configuration, as 'FILE.py:VARIANT' or
-            itself. Directories and published detectors have theirs.
+            itself; by default the one that its name or its tensors show. Directories
+            and published detectors have theirs.
           labels: a label map, or action id -> name. By default those that the
             directory holds; AVA's for a PyTorch file.
           dtype: 'float32' or 'bfloat16', of the computation; the configuration's

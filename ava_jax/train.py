@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import math
+import os
+import pathlib
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -282,22 +284,29 @@ def _compiled(config, module, train_step, state, mesh) -> CompiledStep:
     )
 
 
-def dry_run(config: ml_collections.ConfigDict) -> dict[str, float]:
+def dry_run(
+    config: ml_collections.ConfigDict, workdir: str | os.PathLike | None = None
+) -> dict[str, float]:
     """Builds and compiles the training step, and runs it twice on random data.
 
+    The data set and the initial weights are checked if they are there; nothing is
+    downloaded or written.
+
     Args:
-      config: the whole configuration; the data set is not needed.
+      config: the whole configuration.
+      workdir: the working directory of the training, which may have the data set.
 
     Returns:
       The fields of `step_cost.StepCost`, and `clips_per_second`. They are printed,
       too.
 
     Raises:
-      UserError: a field has no such value, or the step does not fit into a device's
-        memory.
+      UserError: a field has no such value, the data or the initial weights are not
+        usable, or the step does not fit into a device's memory.
     """
     ava_config.check(config)
-    batch_size, steps_per_epoch = config.train.batch, 1000
+    data, steps_per_epoch = _checked_data(config, workdir)
+    batch_size = config.train.batch
     rows = sharding.rows_of_this_host(batch_size, "config.train.batch")
     mesh = sharding.make_mesh(config.devices)
     module = build_detector(config.model, sharding.AXIS)
@@ -310,6 +319,7 @@ def dry_run(config: ml_collections.ConfigDict) -> dict[str, float]:
     sgd = optimizer.sgd(config.optim, rates, config.model)
     variables = init_variables(config.model, jax.random.key(config.seed))
     variables = sharding.replicate(variables, mesh)
+    variables, weights = _checked_weights(config.init_from, config.model, variables)
     state = init_state(variables, sgd, mesh, ema=config.train.ema > 0)
     train_step = _train_step(config, module, sgd, mesh)
     train_step = _compiled(config, module, train_step, state, mesh)
@@ -322,12 +332,45 @@ def dry_run(config: ml_collections.ConfigDict) -> dict[str, float]:
     jax.block_until_ready(metrics)
     speed = batch_size * _DRY_STEPS / (time.perf_counter() - since)
     lines = step_cost.cost_lines(train_step.cost, config.optim, config.train, mesh)
-    lines["initial weights"] = by_name.describe(config.init_from)
+    lines |= {"data": data, "initial weights": weights}
     lines["training"] = f"{speed:.2f} clips/s"
     lines["loss"] = f"{float(metrics['loss']):.4f} after {_DRY_STEPS} steps"
     clip = "x".join(map(str, batch["clip"].shape[1:4]))
     print(f"{config.name}, clips of {clip}\n{step_cost.as_table(lines)}")
     return dataclasses.asdict(train_step.cost) | {"clips_per_second": speed}
+
+
+def _checked_data(config, workdir) -> tuple[str, int]:
+    """What is in the data set, read as for training, and its steps an epoch."""
+    root = config.data.root or os.path.join(workdir or "", "data")
+    boxes = pathlib.Path(root, config.data.train.boxes)
+    if not boxes.is_file():
+        return f"not checked: there is no {boxes}", 1000
+    data = config.data.copy_and_resolve_references()
+    data.root = root
+    splits = {
+        name: dataset.load_split(data, name, config.model.num_classes)
+        for name in ("train", "val")
+    }
+    steps = pipeline.steps_per_epoch(splits["train"], config.train.batch)
+    train, val = map(len, splits.values())
+    return f"{train} key frames to train on, {val} to validate, in {root}", steps
+
+
+def _checked_weights(init_from, model, variables) -> tuple[dict[str, Any], str]:
+    """The variables with the initial weights, if they are there, and what they are."""
+    text = by_name.describe(init_from)
+    path = by_name.local_weights(init_from)
+    if path is None:
+        return variables, text
+    loaded = store.load_variables(path, model, variables)
+    same = jax.tree.map(np.array_equal, *_heads(variables, loaded))
+    head = "is new" if all(jax.tree.leaves(same)) else "comes with them"
+    return loaded, f"{text}, read; the head that scores actions {head}"
+
+
+def _heads(*variables):
+    return [jax.device_get(tree["params"]["roi_head"]) for tree in variables]
 
 
 def _say_complete(workdir) -> None:

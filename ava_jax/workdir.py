@@ -161,6 +161,20 @@ def as_dict(config: ml_collections.ConfigDict) -> dict[str, Any]:
     return json.loads(json.dumps(config.to_dict()))
 
 
+def read_config(path: str | os.PathLike) -> ml_collections.ConfigDict:
+    """The configuration of a working directory.
+
+    Raises:
+      UserError: there is none.
+    """
+    file = pathlib.Path(path, "config.json")
+    if not file.is_file():
+        raise UserError(
+            f"{path} holds no config.json. Give the working directory of a training."
+        )
+    return from_dict(files.read_json(file))
+
+
 def from_dict(fields: dict[str, Any]) -> ml_collections.ConfigDict:
     """The configuration of a `config.json`.
 

@@ -1,7 +1,11 @@
 """Checks a data set in AVA's format before training.
 
     python scripts/check_ava.py --config configs/slowfast.py --config.data.root=data/ava
+    python scripts/check_ava.py --config configs/mini.py --workdir runs/mini
+    python scripts/check_ava.py runs/mini
 
+The first two take what training takes; a data set that comes with the project is made
+in the working directory, as training makes it. The last one checks the data of a run.
 This takes seconds. With --frames it decodes every frame, on all cores. docs/data.md
 lists the checks.
 
@@ -12,6 +16,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+import ml_collections
 from absl import logging
 
 from ava_jax import command_line
@@ -23,12 +28,24 @@ NOTHING_CHECKED = 2
 def main(argv: Sequence[str]) -> int:
     """Checks the data set, prints the findings, and writes the requested files."""
     parser = command_line.Parser(__doc__)
-    parser.add_config("configuration that training uses")
     add = parser.add_argument
+    add(
+        "run",
+        metavar="RUN",
+        nargs="?",
+        help="working directory of a training, with its configuration",
+    )
+    parser.add_config("configuration that training uses", required=False)
+    add("--workdir", metavar="DIR", help="working directory that training uses")
     add("--frames", action="store_true", help="decode every frame")
     add("--json", metavar="FILE", help="write the findings to this JSON file")
     add("--html", metavar="FILE", help="write a page with pictures to this file")
     args = parser.parse_args(argv)
+    folder = args.run or args.workdir
+    if args.run and (args.config or args.workdir):
+        parser.error("RUN has its own configuration: give it without --config")
+    if not (args.config or folder):
+        parser.error("give --config FILE[:VARIANT], or the directory of a run")
     for path in filter(None, (args.json, args.html)):
         _check_folder(path)
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -43,7 +60,8 @@ def main(argv: Sequence[str]) -> int:
     def progress(items, total):
         return tqdm.tqdm(items, "frames", total, disable=None, unit_scale=True)
 
-    examination = check.examine(args.config, every_frame=args.frames, progress=progress)
+    config = _with_data_set(args.config, folder)
+    examination = check.examine(config, every_frame=args.frames, progress=progress)
     verdict = examination.verdict
     if args.json:
         files.write_json(pathlib.Path(args.json), verdict.as_dict())
@@ -52,6 +70,20 @@ def main(argv: Sequence[str]) -> int:
         files.replace(pathlib.Path(args.html), text)
     print(verdict.as_text())
     return 0 if verdict.is_clean else 1
+
+
+def _with_data_set(
+    config: ml_collections.ConfigDict | None, folder: str | None
+) -> ml_collections.ConfigDict:
+    """The configuration, by default that of a run, with the folder of its data set."""
+    from ava_jax import workdir
+    from ava_jax.prepare import sources
+
+    if config is None:
+        config = workdir.read_config(folder)
+    if folder is not None:
+        config.data.root = sources.prepare(config.data, pathlib.Path(folder))
+    return config
 
 
 def _check_folder(path: str) -> None:

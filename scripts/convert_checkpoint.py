@@ -1,9 +1,11 @@
 """Converts a PyTorch checkpoint into a directory that this project reads.
 
-    python scripts/convert_checkpoint.py IN.pth OUT_DIR --config configs/FILE.py:VARIANT
+    python scripts/convert_checkpoint.py IN.pth OUT_DIR
     python scripts/convert_checkpoint.py NAME OUT_DIR
 
-NAME is a published detector (scripts/published.py list), whose configuration is known.
+NAME is a published detector (scripts/published.py list). The configuration of a file is
+found by its name, if it is a published one, or by its tensors; where they fit several
+that compute differently, these are listed and --config decides.
 Train from it with --config.init_from=OUT_DIR, or use it for prediction. PyTorch is not
 needed, and no code in the file is executed.
 """
@@ -21,7 +23,10 @@ def main(argv: Sequence[str]) -> None:
     add = parser.add_argument
     add("source", metavar="IN.pth", help="checkpoint file, or name of a published one")
     add("out", metavar="OUT_DIR", help="directory to write")
-    parser.add_config("configuration of the model (default: NAME's)", required=False)
+    parser.add_config(
+        "configuration of the model (default: found by name or tensors)",
+        required=False,
+    )
     add(
         "--strict",
         action=argparse.BooleanOptionalAction,
@@ -50,11 +55,6 @@ def main(argv: Sequence[str]) -> None:
     if args.config is None and file is not None:
         file.check_supported()
         args.config = ava_config.load(file.config) if file.config else None
-    if args.config is None:
-        parser.error(
-            f"give --config configs/FILE.py:VARIANT, as {args.source} does not say how "
-            "its clips are sampled"
-        )
     source = by_name.weights(args.source)
     report = convert_file.convert_file(
         source,

@@ -38,9 +38,12 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--checkpoint",
         metavar="NAME",
         help="published detector, working directory, converted checkpoint, or PyTorch "
-        "file with --config",
+        "file",
     )
-    parser.add_config("configuration of a PyTorch file", required=False)
+    parser.add_config(
+        "configuration of a PyTorch file (default: found by name or tensors)",
+        required=False,
+    )
     add("--labels", metavar="FILE", help="label map (default: the checkpoint's)")
     add(
         "--detector",

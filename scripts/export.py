@@ -4,8 +4,8 @@ python scripts/export.py CHECKPOINT OUT --format stablehlo|savedmodel|onnx
 
 CHECKPOINT is the name of a published detector (scripts/published.py list), the working
 directory of a training, a directory written by scripts/convert_checkpoint.py, or a
-PyTorch file with its --config. OUT.json describes
-the inputs and outputs. All clips have the same --size; boxes are padded with zeros.
+PyTorch file. OUT.json describes the inputs and outputs. All clips have the same --size;
+boxes are padded with zeros.
 
   stablehlo   a file for jax.export.deserialize; any number of clips
   savedmodel  a directory for TensorFlow; any number of clips
@@ -41,9 +41,9 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add(
         "--size",
         type=size,
-        default="256x456",
         metavar="HEIGHTxWIDTH",
-        help="size of the clips in pixels",
+        help="size of the clips in pixels (default: the frames of the model's data set "
+        "at the short side of evaluation, or 16:9 without them)",
     )
     add(
         "--batch",
@@ -57,7 +57,10 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         choices=("float32", "bfloat16"),
         help="precision of the computation (default: the configuration's)",
     )
-    parser.add_config("configuration of a PyTorch file", required=False)
+    parser.add_config(
+        "configuration of a PyTorch file (default: found by name or tensors)",
+        required=False,
+    )
     return parser.parse_args(argv)
 
 
@@ -68,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from ava_jax import export
 
-    export.export_detector(
+    clips = export.export_detector(
         args.checkpoint,
         args.out,
         args.format,
@@ -77,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
         config=args.config,
         dtype=args.dtype,
     )
-    print(f"{args.out}: written; see {args.out}.json")
+    print(f"{args.out}: written for {clips}; see {args.out}.json")
 
 
 if __name__ == "__main__":

@@ -76,7 +76,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--detector",
         default="hog",
         metavar="NAME",
-        help="person detector: hog or FILE.onnx; 3x2:FILE.onnx looks at 3 x 2 tiles",
+        help="person detector: auto, yolox (downloaded), hog or onnx:FILE; 3x2:yolox "
+        "looks at 3 x 2 tiles",
     )
 
     add = add_step("pack", _pack, "pack the frames of every second into one record")

@@ -254,6 +254,17 @@ def test_a_missing_variant_or_file_is_a_users_error():
             parse(f"--config={path}")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("weights.pth", b"PK"), ("slowfast.yaml", b"a: 1"), ("mm.py", b"model = 1")],
+)
+def test_a_file_that_is_no_configuration_is_a_users_error(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(errors.UserError, match=f"{name} is not a configuration of"):
+        parse(f"--config={path}")
+
+
 def test_without_configuration_there_are_no_fields(capsys):
     assert parse(required=False).config is None
     with pytest.raises(SystemExit):

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -127,9 +128,39 @@ def test_onnx(directory, tmp_path, clips, boxes, expected):
 
 def test_onnx_says_what_it_needs(directory, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
-    with pytest.raises(UserError, match="pip install ava_jax jax2onnx"):
+    with pytest.raises(UserError, match="pip install -e . jax2onnx"):
         export.export_detector(directory, tmp_path / "a.onnx", "onnx", size=SIZE)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("short_side", "has_data", "expected"),
+    [
+        # Its frames have 72 x 96 pixels.
+        (96, True, ((96, 128), "as evaluation scores the frames of ")),
+        (64, True, ((64, 85), "as evaluation scores the frames of ")),
+        (96, False, ((96, 176), "short side 96 at 16:9")),
+        (256, False, ((256, 456), "short side 256 at 16:9")),
+    ],
+)
+def test_the_size_is_that_of_evaluation(
+    tiny_root, tmp_path, short_side, has_data, expected
+):
+    data = mini_config.get_config().data
+    data.test_short_side = short_side
+    size, why = export.evaluation_size(data, tiny_root if has_data else tmp_path)
+    assert size == expected[0] and expected[1] in why
+
+
+def test_a_run_is_exported_in_its_size(directory, tiny_root, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(directory, run)
+    (run / "data").symlink_to(tiny_root)
+    done = command(run, tmp_path / "model", "--format=stablehlo")
+    assert done.returncode == 0, done.stderr
+    assert "clips of 64 x 85 pixels, as evaluation scores the fr" in done.stdout
+    notes = json.loads((tmp_path / "model.json").read_text())
+    assert notes["inputs"]["clips"]["shape"] == [None, 4, 64, 85, 3]
 
 
 @pytest.mark.parametrize("option", ["--size=big", "--batch=0"])

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import time
 
@@ -12,9 +13,12 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from made_up import made_up_variables
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from ava_jax import files
+from ava_jax.checkpoints.pytorch.converter import to_state_dict
+from ava_jax.checkpoints.pytorch.writer import write_pytorch
 from ava_jax.config import ranges
 from ava_jax.errors import UserError
 from ava_jax.evaluate import Evaluator
@@ -162,6 +166,48 @@ def test_values_are_checked_before_anything_is_made(tiny_config, tmp_path):
         with pytest.raises(UserError, match=r"train\.keep is 0; expected: .*1 or more"):
             start()
     assert not list((tmp_path / "run").iterdir())
+
+
+@pytest.fixture
+def small(tiny_config, tmp_path):
+    """A configuration, and a detector with its backbone and other actions."""
+    tiny_config.model.backbone, tiny_config.model.depth = "slowonly", 10
+    other = tiny_config.model.copy_and_resolve_references()
+    other.num_classes = 3
+    path = tmp_path / "other.pth"
+    write_pytorch(path, to_state_dict(made_up_variables(other)), {})
+    tiny_config.init_from = str(path)
+    return tiny_config
+
+
+def test_a_dry_run_reads_data_and_weights(small, tmp_path, capsys):
+    root, small.data.root = small.data.root, ""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/data").symlink_to(root)
+    dry_run(small, tmp_path / "run")
+    out = capsys.readouterr().out
+    data = f"7 key frames to train on, 3 to validate, in {tmp_path / 'run/data'}"
+    assert re.search(rf"\ndata +{data}\n", out), out
+    weights = f"{small.init_from}, read; the head that scores actions is new"
+    assert re.search(rf"\ninitial weights +{weights}\n", out), out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"init_from": "runs/none"}, "no checkpoint runs/none.*init_from=scratch"),
+        (
+            {"model.depth": 14},
+            r"other\.pth: .*SlowOnly R10, the configuration has Slow",
+        ),
+        ({"data.labels": "none.txt"}, r"missing files: 1\n.*none\.txt"),
+        ({"data.fps": 60}, "data.fps"),
+    ],
+)
+def test_a_dry_run_refuses_what_training_would(small, change, message):
+    small.update_from_flattened_dict(change)
+    with pytest.raises(UserError, match=f"(?s){message}"):
+        dry_run(small)
 
 
 def test_the_named_clips_are_those_of_the_batch(tiny_config):

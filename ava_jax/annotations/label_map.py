@@ -191,6 +191,34 @@ def scored_ids(class_ids: Sequence[int], num_classes: int) -> tuple[int, ...]:
     return tuple(class_ids) or tuple(range(1, num_classes))
 
 
+def count_classes(
+    num_classes: int, class_ids: Sequence[int], path: str | os.PathLike
+) -> int:
+    """Number of classes, class 0 included, where the configuration leaves it open.
+
+    Args:
+      num_classes: `config.model.num_classes`; 0: those of `class_ids`, or the ids up to
+        the highest one of the label map.
+      class_ids: see `scored_ids`.
+      path: of the label map.
+
+    Raises:
+      UserError: the label map is needed, and cannot be read.
+    """
+    if num_classes:
+        return num_classes
+    if class_ids:
+        return len(class_ids) + 1
+    try:
+        return max(read_labels(path)) + 1
+    except UserError as error:
+        raise UserError(
+            f"{error}. The model has as many classes as the label map. Give the folder "
+            "of the data set, --config.data.root=DIR, or the highest action id plus "
+            "one, --config.model.num_classes=N."
+        ) from error
+
+
 def class_names(
     class_ids: Sequence[int],
     num_classes: int,

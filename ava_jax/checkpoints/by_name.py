@@ -1,7 +1,9 @@
 """Weights by the name of a published file, wherever a path of them is expected."""
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Iterator
 
 from absl import logging
 
@@ -83,8 +85,39 @@ def initial_weights(init_from: str) -> pathlib.Path | None:
     logging.info("Initial weights: %s.", describe(init_from))
     if init_from in _SCRATCH:
         return None
-    try:
+    with _or_scratch():
         return weights(init_from)
+
+
+def local_weights(init_from: str) -> pathlib.Path | None:
+    """The path of initial weights that are there; nothing is downloaded.
+
+    Args:
+      init_from: see `initial_weights`.
+
+    Returns:
+      None for random weights, and for a published file that is not in the cache.
+
+    Raises:
+      UserError: there is neither a file nor a published one of this name; or that is
+        damaged, or not supported.
+    """
+    if init_from in _SCRATCH:
+        return None
+    file = published_file(init_from)
+    if file is not None:
+        file.check_supported()
+        if not published.cached_path(file).is_file():
+            return None
+    with _or_scratch():
+        return weights(init_from)
+
+
+@contextlib.contextmanager
+def _or_scratch() -> Iterator[None]:
+    """Adds to an error how to train without the weights."""
+    try:
+        yield
     except UserError as error:
         raise UserError(
             f"{error} To train from random weights instead: --config.init_from=scratch"

@@ -14,10 +14,10 @@ from ava_jax import config as ava_config
 from ava_jax import files, published
 from ava_jax.checkpoints import by_name
 from ava_jax.checkpoints.pytorch import (
-    architecture,
     background_class,
     convert_file,
     converter,
+    matching_recipes,
     source_state,
 )
 from ava_jax.errors import UserError
@@ -40,8 +40,8 @@ def read_detector(
       path: working directory of a training, directory that
         `scripts/convert_checkpoint.py` wrote, a PyTorch file, or the name of a
         published detector, which is fetched and converted at its first use.
-      config: for a PyTorch file: its configuration, as 'FILE.py:VARIANT' or itself. A
-        published detector has its own by default.
+      config: for a PyTorch file: its configuration, as 'FILE.py:VARIANT' or itself.
+        By default the recipe of its name or tensors: `matching_recipes`.
       labels: a label map, or action id -> name. By default those that the directory
         holds; AVA's for a PyTorch file.
       dtype: 'float32' or 'bfloat16', of the computation; the configuration's by
@@ -112,13 +112,12 @@ def _read_file(path, config):
     """(configuration, variables, None) of a PyTorch file."""
     tensors = background_class.read_tensors(path)
     if config is None:
-        shapes = source_state.rename(tensors).shapes
-        found = architecture.name(architecture.read_architecture(shapes))
-        raise UserError(
-            f"{path} holds {found}, but does not say how its clips are sampled. Give "
-            "the configuration that it was trained with: "
-            'config="configs/slowfast.py:VARIANT", or slowonly.py, pyslowfast.py.'
-        )
+        source = source_state.rename(tensors)
+        if not source.has_head:
+            _refuse_untrained_head(path)
+        recipe = matching_recipes.find_recipe(path, source)
+        logging.warning("%s: %s", path, recipe.reason)
+        config = recipe.config
     if isinstance(config, str):
         config = ava_config.load(config)
     variables, report = converter.convert_state_dict(tensors, config.model)

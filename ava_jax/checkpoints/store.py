@@ -23,7 +23,12 @@ from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from ava_jax.checkpoints import checksums
-from ava_jax.checkpoints.pytorch import background_class, converter
+from ava_jax.checkpoints.pytorch import (
+    background_class,
+    converter,
+    matching_recipes,
+    source_state,
+)
 from ava_jax.config import I3D_WEIGHTS
 from ava_jax.errors import UserError
 from ava_jax.runtime import multihost, sharding
@@ -271,8 +276,9 @@ def _check_conventions(path, tensors, model, whole) -> None:
     note = converter.broken_conventions(tensors, model)
     if note and whole:
         raise UserError(
-            f"{path}: {note} Give the configuration of the model that it holds, or "
-            "convert it with scripts/convert_checkpoint.py --no-strict."
+            f"{path}: {note} To take the weights all the same, convert the file with "
+            "scripts/convert_checkpoint.py --no-strict. "
+            f"{matching_recipes.advice(source_state.rename(tensors))}"
         )
     if note:
         logging.warning("%s: %s", path, note)

@@ -17,7 +17,7 @@ import numpy as np
 from ava_jax import annotations
 from ava_jax.annotations import BoxTable, box_checks, label_checks
 from ava_jax.annotations.findings import Finding, Suspect, as_notes
-from ava_jax.annotations.label_map import scored_ids
+from ava_jax.annotations.label_map import count_classes, scored_ids
 from ava_jax.annotations.proposals import unpadded_keys
 from ava_jax.checks import (
     annotation_rows,
@@ -109,13 +109,15 @@ def examine(
     if not data.root or not root.is_dir():
         raise UserError(
             f"config.data.root is {data.root!r}, which is no folder. Say where "
-            "the data set is: --config.data.root=DIR"
+            "the data set is: --config.data.root=DIR, or --workdir DIR if training "
+            "makes it."
         )
     findings = split_checks.check_files(data, SPLITS)
     labels = {}
     with _told_as("label map", findings):
         labels = annotations.read_labels(root / data.labels)
         ids = tuple(data.class_ids)
+        num_classes = count_classes(num_classes, ids, root / data.labels)
         findings += label_checks.check_classes(ids, num_classes, labels, data.labels)
     splits, held = {}, {}
     for name in SPLITS:

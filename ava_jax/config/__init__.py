@@ -13,6 +13,7 @@ from ava_jax.config.recipes import (
     use_custom_classes,
     use_sample_files,
     use_vtest,
+    variants,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "use_custom_classes",
     "use_sample_files",
     "use_vtest",
+    "variants",
 ]

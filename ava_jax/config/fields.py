@@ -20,7 +20,9 @@ def default() -> ml_collections.ConfigDict:
     config.init_from = ""
     # What --mode=eval scores: 'latest', 'best' (by mAP), or the step of a checkpoint.
     config.checkpoint = "latest"
-    config.dry_run = False  # build, compile and run two steps on random data
+    # Check data and initial weights, if they are there; compile and run two steps on
+    # random data.
+    config.dry_run = False
     config.profile = ""  # '10-15': trace these steps with JAX's profiler
     config.model = model()
     config.data = data()
@@ -37,7 +39,9 @@ def model() -> ml_collections.ConfigDict:
     # I3D's layers are fixed: it ignores depth, width and all up to nonlocal_pool.
     config.depth = 50  # layers of the ResNet
     config.width = 64  # channels of the (slow) stem
-    config.num_classes = 81  # class 0 is reserved: never scored, never trained
+    # Class 0 is reserved: never scored, never trained. 0: one more than data.class_ids
+    # has, or than the highest action id of the label map.
+    config.num_classes = 81
     config.multilabel = True  # False: one action a box, softmax instead of sigmoid
     config.slow_stride = 8  # SlowFast: the slow path takes one frame of so many
     # SlowFast: which frames the slow path takes. 'stride': the first of every

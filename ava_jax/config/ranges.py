@@ -98,7 +98,10 @@ RANGES = {
     "model.backbone": _one_of("slowfast", "slowonly", "i3d"),
     "model.depth": _one_of(10, 14, 18, 26, 34, 50, 101, 152),
     "model.width": _whole(1),
-    "model.num_classes": _whole(2),
+    "model.num_classes": Range(
+        "0, or a whole number, 2 or more",
+        lambda v: _is_whole(v) and (v == 0 or v >= 2),
+    ),
     "model.multilabel": _SWITCH,
     "model.slow_stride": _whole(1),
     "model.slow_sampling": _one_of("stride", "linspace"),

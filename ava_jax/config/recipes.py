@@ -27,6 +27,21 @@ def load(path: str) -> ml_collections.ConfigDict:
       UserError: there is no such file, or no such variant in it.
     """
     file, _, variant = path.partition(":")
+    get_config = _run(file)["get_config"]
+    if variant and not inspect.signature(get_config).parameters:
+        raise UserError(f"{file} has no variants: leave {variant!r} and the colon out.")
+    return get_config(variant) if variant else get_config()
+
+
+def variants(file: str) -> dict[str, ml_collections.ConfigDict]:
+    """'FILE.py:VARIANT' -> configuration, of all variants of `configs/FILE.py`."""
+    recipes = _run(file)
+    get_config = recipes["get_config"]
+    return {f"{file}:{name}": get_config(name) for name in recipes["VARIANTS"]}
+
+
+def _run(file: str) -> dict[str, Any]:
+    """The names that a configuration file defines, `get_config` among them."""
     places = [pathlib.Path(file)]
     if places[0].parent == pathlib.Path("configs"):
         # Of an installed package, and of a clone.
@@ -39,10 +54,14 @@ def load(path: str) -> ml_collections.ConfigDict:
             "configs/mini.py, own.py, slowfast.py, slowonly.py, i3d.py and "
             "pyslowfast.py."
         )
-    get_config = runpy.run_path(str(path))["get_config"]
-    if variant and not inspect.signature(get_config).parameters:
-        raise UserError(f"{file} has no variants: leave {variant!r} and the colon out.")
-    return get_config(variant) if variant else get_config()
+    names = runpy.run_path(str(path)) if path.suffix == ".py" else {}
+    if "get_config" not in names:
+        raise UserError(
+            f"{file} is not a configuration of this project: it has no function "
+            "get_config. Give configs/FILE.py:VARIANT; the detectors of MMAction2 and "
+            "PySlowFast have their names there. Weights are given otherwise: --help."
+        )
+    return names
 
 
 def flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -16,11 +16,22 @@ def tables() -> str:
     others = [f for f in files if f.kind not in ("detector", "pretrained")]
     parts = [
         "## Detectors",
+        _table(
+            ("name and commands", "data set", "published mAP", "published by"),
+            (
+                (_section_link(f), f.dataset, _mean_ap(f), f"[{f.release}]({f.url})")
+                for f in detectors
+            ),
+        ),
         *map(_detector, detectors),
         "## What training starts from",
         _table(
             ("name", "data set", "published by"),
-            ((f"`{f.name}`", f.dataset, f.release) for f in starts if f not in missing),
+            (
+                (f"`{f.name}`", f.dataset, f"[{f.release}]({f.url})")
+                for f in starts
+                if f not in missing
+            ),
         ),
         "## Other files",
         _table(
@@ -30,10 +41,18 @@ def tables() -> str:
         "## Not supported yet",
         _table(
             ("name", "published mAP", "why"),
-            ((f"`{f.name}`", _mean_ap(f) or "-", f.unsupported) for f in missing),
+            (
+                (f"[`{f.name}`]({f.url})", _mean_ap(f) or "-", f.unsupported)
+                for f in missing
+            ),
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _section_link(file: PublishedFile) -> str:
+    """A link to the detector's commands: GitHub's anchors have no dots."""
+    return f"[`{file.name}`](#{file.name.lower().replace('.', '')})"
 
 
 def _detector(file: PublishedFile) -> str:
@@ -48,7 +67,7 @@ def _detector(file: PublishedFile) -> str:
         "",
         f"{file.dataset}, {file.metric or 'mAP'} {_mean_ap(file)}. Published by "
         f"{file.release} as [{file.file_name}]({file.url}), with {digits}; trained "
-        f"from `{file.init_from}`.",
+        f"from [`{file.init_from}`]({get(file.init_from).url}).",
         "",
         "```",
         f"python scripts/demo_video.py VIDEO --checkpoint {file.name} --out result.mp4",

@@ -13,6 +13,7 @@ import pytest
 from ava_jax import annotations
 from ava_jax.annotations import label_checks
 from ava_jax.annotations.ava_actions import AVA_ACTIONS
+from ava_jax.annotations.label_map import count_classes
 from ava_jax.errors import UserError
 
 DATA = Path(__file__).parents[1] / "data" / "annotations"
@@ -424,6 +425,22 @@ def test_label_maps(name, count):
         assert labels[1] == "bend/bow (at the waist)"
         assert labels[79] == "talk to (e.g., self, a person, a group)"
         assert labels[80] == "watch (a person)"
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "class_ids", "expected"),
+    [(0, (), 13), (0, (2, 12), 3), (81, (), 81), (81, (2, 12), 81)],
+)
+def test_the_number_of_classes(tmp_path, num_classes, class_ids, expected):
+    path = tmp_path / "actions.txt"
+    path.write_text("2: run\n12: stand\n")
+    assert count_classes(num_classes, class_ids, path) == expected
+    path.unlink()
+    if (num_classes, class_ids) == (0, ()):
+        with pytest.raises(UserError, match="actions.txt.*model.num_classes=N"):
+            count_classes(num_classes, class_ids, path)
+    else:
+        assert count_classes(num_classes, class_ids, path) == expected
 
 
 def test_label_map_details(tmp_path):

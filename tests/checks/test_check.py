@@ -4,6 +4,7 @@ import json
 import pathlib
 import pickle
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from ava_jax.checks import check
 from ava_jax.checks.page import render
 from ava_jax.data import dataset
 from ava_jax.errors import UserError
+from ava_jax.files import write_json
 from ava_jax.metrics.iou import iou
+from ava_jax.workdir import as_dict
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -601,6 +604,13 @@ def test_the_page_shows_suspicious_key_frames(own):
     assert page.count("<figure>") >= 2  # that key frame, and people not found
 
 
+@pytest.mark.parametrize("class_ids", [(12, 14, 17), ()])
+def test_the_label_map_says_how_many_classes_there_are(own, class_ids):
+    own.data.class_ids, own.model.num_classes = class_ids, 0
+    verdict = check.examine(own).verdict
+    assert verdict.is_clean, verdict.as_text()
+
+
 def run(*arguments):
     return subprocess.run(
         [sys.executable, "scripts/check_ava.py", *arguments],
@@ -608,6 +618,46 @@ def run(*arguments):
         capture_output=True,
         text=True,
     )
+
+
+SMALL = [
+    f"--config.data.mini.{field}"
+    for field in ("train_movies=1", "val_movies=1", "seconds=4")
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["{run}"], 0, "data: clean"),
+        (["--workdir={run}"], 0, "data: clean"),
+        # The data set is made there.
+        (["--config=configs/mini.py", *SMALL, "--workdir={tmp}/new"], 1, "new/data: "),
+        (["--config=configs/mini.py"], 2, "or --workdir DIR if training makes it"),
+        (["{tmp}"], 2, "holds no config.json. Give the working directory"),
+        ([], 2, "give --config FILE[:VARIANT], or the directory of a run"),
+        (["{run}", "--config=configs/mini.py"], 2, "give it without --config"),
+    ],
+)
+def test_the_doctor_takes_what_training_takes(
+    own, tmp_path, monkeypatch, capsys, arguments, status, message
+):
+    own.data.source, own.data.root = "folder", str(tmp_path / "data")
+    (tmp_path / "run").mkdir()
+    write_json(tmp_path / "run/config.json", as_dict(own))
+    for name in ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"):
+        monkeypatch.setenv(name, "2")  # so that what the script sets does not last
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        [a.format(run=tmp_path / "run", tmp=tmp_path) for a in ["", *arguments]],
+    )
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "scripts/check_ava.py"), run_name="__main__")
+    out, err = capsys.readouterr()
+    assert (end.value.code or 0) == status, out + err
+    assert message.lower() in (out + err).lower()
 
 
 def test_command_line(own, tmp_path):
@@ -635,7 +685,7 @@ def test_command_line(own, tmp_path):
         ([], "--config"),
         (["--config=configs/mini.py", "--config.data.rot=x"], "config.data.root"),
         (["--config=configs/mini.py", "--json=/dev/null/x"], "cannot be written"),
-        (["--config=configs/mini.py", "extra"], "extra"),
+        (["--config=configs/mini.py", "--extra"], "no flag --extra"),
     ],
 )
 def test_what_cannot_be_checked_exits_with_2(arguments, message):

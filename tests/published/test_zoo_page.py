@@ -21,6 +21,16 @@ def test_every_file_is_on_the_page():
         assert f"`{file.name}`" in text or f"### {file.name}\n" in text
 
 
+def test_every_file_has_its_link_and_every_link_its_section():
+    text = zoo_page.tables()
+    for file in published.all_files():
+        assert f"]({file.url})" in text
+    headings = re.findall(r"^### (.*)$", text, re.M)
+    anchors = {re.sub(r"[^\w-]", "", heading.lower()) for heading in headings}
+    assert set(re.findall(r"\]\(#(.*?)\)", text)) == anchors
+    assert len(anchors) == len(headings)
+
+
 def test_the_commands_name_recipes_and_files():
     text = PAGE.read_text()
     commands = re.findall(r"^python .*$", text[text.index("## Detectors") :], re.M)

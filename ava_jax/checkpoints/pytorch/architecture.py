@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import ml_collections
+
 from ava_jax.checkpoints.pytorch.families import HEAD
 from ava_jax.models import i3d
 from ava_jax.models.resnet3d import DEPTHS, EXPANSION
@@ -35,6 +37,31 @@ def read_architecture(shapes: Shapes) -> dict[str, Any]:
     if two:
         fields |= _laterals(shapes, fields.get("width"))
     return fields | _head(shapes, _channels(fields))
+
+
+def configured_architecture(model: ml_collections.ConfigDict) -> dict[str, Any]:
+    """The fields that `read_architecture` sees in tensors of a configured network.
+
+    Args:
+      model: `config.model`.
+    """
+    head = {field: model[field] for field in HEAD_FIELDS}
+    if model.backbone == "i3d":
+        return {"backbone": "i3d"} | head
+    _, counts = DEPTHS[model.depth]
+    temporal = model.temporal_blocks or counts
+    fields = {
+        "backbone": model.backbone,
+        "width": model.width,
+        "depth": model.depth,
+        "nonlocal_blocks": tuple(map(tuple, model.nonlocal_blocks)),
+        # The slow pathway looks at single frames up to res3.
+        "temporal_blocks": (0, 0, *map(min, temporal[2:], counts[2:])),
+    }
+    if model.backbone == "slowfast":
+        for field in ("lateral_kernel", "lateral_norm", "fast_ratio"):
+            fields[field] = model[field]
+    return fields | head
 
 
 def differences(

