@@ -28,6 +28,7 @@ from ava_jax.models.preprocessing import Normalization
 from ava_jax.prepare import sources
 from ava_jax.report.contact_sheet import KeyFrame
 from ava_jax.report.evaluation import write_report
+from ava_jax.report.page import share
 from ava_jax.report.tables import headline
 from ava_jax.runtime import multihost, sharding
 from ava_jax.workdir import Workdir
@@ -52,6 +53,9 @@ class Results:
     scores: np.ndarray
     detections: annotations.BoxTable
     metrics: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Results({self.split}, mAP {share(self.metrics['mAP'])})"
 
 
 class Evaluator:

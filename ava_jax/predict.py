@@ -18,7 +18,7 @@ import ml_collections
 import numpy as np
 
 from ava_jax.checkpoints import load
-from ava_jax.errors import UserError
+from ava_jax.errors import UserError, join_first
 from ava_jax.inference.clip_sampler import VideoSampling
 from ava_jax.inference.clip_scorer import ClipScorer
 from ava_jax.inference.video_predictor import KeyFrameResult, key_frame_results
@@ -58,6 +58,14 @@ class Detector:
             variables,
             normalize=Normalization.from_config(config.data),
             max_boxes=config.data.max_boxes,
+        )
+
+    def __repr__(self) -> str:
+        names, data = self.labels[1:], self.config.data
+        return (
+            f"Detector({self.config.name!r}, {len(names)} actions "
+            f"({join_first(names)}), clips of {data.clip_len} frames, "
+            f"{data.frame_interval} apart at {data.fps:g} fps)"
         )
 
     @classmethod

@@ -105,6 +105,11 @@ class VideoReader:
         self.fps = float(self._stream.average_rate or 0) or None
         self.duration = self._declared_duration()
 
+    def __repr__(self) -> str:
+        rate = f", {self.fps:g} fps" if self.fps else ""
+        length = f", {self.duration:.1f} s" if self.duration else ""
+        return f"VideoReader({self.name!r}, {self.width} x {self.height}{rate}{length})"
+
     def __enter__(self) -> "VideoReader":
         return self
 
