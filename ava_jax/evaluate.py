@@ -89,7 +89,7 @@ class Evaluator:
         self._subsample = subsampling.subsample(self.split, config.eval.stride_seconds)
         labels = pathlib.Path(config.data.root, config.data.labels)
         self._groups = annotations.read_action_groups(labels)
-        self._data, self._eval = config.data, config.eval
+        self._data, self._eval, self._name = config.data, config.eval, config.name
         self._classes = config.model.num_classes
         self._mesh = mesh
         self._eval_step = make_eval_step(
@@ -119,7 +119,11 @@ class Evaluator:
         )
 
     def write(
-        self, results: Results, workdir: Workdir, history: Sequence[dict[str, float]]
+        self,
+        results: Results,
+        workdir: Workdir,
+        history: Sequence[dict[str, float]],
+        checkpoint: str,
     ) -> None:
         """Writes detections, report and metrics into the working directory.
 
@@ -129,12 +133,13 @@ class Evaluator:
           results: of all key frames.
           workdir: where to write.
           history: of the training, for its curves.
+          checkpoint: what was evaluated, for the head of the report.
         """
         if jax.process_index() == 0:
-            self._write(results, workdir, history)
+            self._write(results, workdir, history, checkpoint)
         multihost.barrier("results")
 
-    def _write(self, results, workdir, history) -> None:
+    def _write(self, results, workdir, history, checkpoint) -> None:
         annotations.write_detections(workdir / "detections_val.csv", results.detections)
         write_report(
             workdir / "report",
@@ -143,6 +148,11 @@ class Evaluator:
             self.examples(results, _SHOWN),
             history,
             self._frame_at,
+            {
+                "run": str(workdir.path),
+                "configuration": self._name,
+                "checkpoint": checkpoint,
+            },
         )
         files.write_json(workdir / "metrics.json", results.metrics)
 
@@ -303,7 +313,10 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
     variables = store.load_variables(weights, config.model, like)
     evaluator = Evaluator(config, mesh, module)
     results = evaluator.evaluate(variables)
-    evaluator.write(results, workdir, workdir.history())
+    checkpoint = by_name.describe(config.init_from)
+    if weights == workdir.path:
+        checkpoint = f"step {store.newest_step(weights)}"
+    evaluator.write(results, workdir, workdir.history(), checkpoint)
     logging.info(
         "%s\nLook at %s", headline(results.metrics), workdir / "report/index.html"
     )

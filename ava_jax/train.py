@@ -217,7 +217,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         # On the same key frames as the earlier checkpoints, to compare with them.
         mean_ap = evaluator.subsample(results).metrics["mAP"]
         checkpoints.save(state, mean_ap)
-    evaluator.write(results, workdir, workdir.history())
+    evaluator.write(results, workdir, workdir.history(), f"step {total}")
     _say_complete(workdir)
     return results.metrics
 

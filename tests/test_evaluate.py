@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -277,6 +278,24 @@ def test_the_batch_changes_nothing(config, weights, reference, tmp_path, monkeyp
     config.eval.batch = 1
     evaluate.evaluate(config, Workdir(tmp_path))
     assert_same_results(tmp_path, reference)
+
+
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_the_report_says_what_was_evaluated(
+    config, weights, tmp_path, monkeypatch, is_trained
+):
+    reports = []
+    monkeypatch.setattr(evaluate, "write_report", lambda *given: reports.append(given))
+    config.init_from = str(weights)
+    if is_trained:
+        shutil.copytree(weights / "checkpoints", tmp_path / "checkpoints")
+    evaluate.evaluate(config, Workdir(tmp_path))
+    ((*_, about),) = reports
+    assert about == {
+        "run": str(tmp_path),
+        "configuration": config.name,
+        "checkpoint": "step 0" if is_trained else str(weights),
+    }
 
 
 def start(config, weights, folder, *process, devices=1):

@@ -163,6 +163,16 @@ def is_trained(workdir: str | os.PathLike) -> bool:
     return any(path.name.isdigit() for path in pathlib.Path(workdir, FOLDER).glob("*"))
 
 
+def newest_step(workdir: str | os.PathLike) -> int:
+    """Step of the checkpoint in a working directory that `load_variables` takes.
+
+    Raises:
+      UserError: all checkpoints are damaged.
+    """
+    checkpoint, _ = checksums.newest_whole(pathlib.Path(workdir, FOLDER), "variables/")
+    return int(checkpoint.name)
+
+
 def save_variables(path: str | os.PathLike, variables: dict[str, Any]) -> None:
     """Writes variables as the checkpoint of step 0, whole or not at all.
 
