@@ -133,6 +133,7 @@ def options(args: argparse.Namespace, is_own_data: bool) -> dict:
 
 def use_own_data(args, config, checkpoint: str, folder: str) -> None:
     """Sets a movie of the data set as the video, and its proposals as the people."""
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from ava_jax.prepare.sample_video import make_video
 
