@@ -37,7 +37,10 @@ class FakeDetector:
     """Sees number 1 walk at every key frame; notes how it was asked."""
 
     class_ids = (0, 12, 14, 79)
+    labels = ("", "stand", "walk", "talk")
+    trained_on = "AVA v2.1 (films)"
     config = types.SimpleNamespace(
+        name="slowfast",
         eval=types.SimpleNamespace(action_threshold=0.002),
         data=types.SimpleNamespace(source="folder"),
     )
@@ -92,6 +95,8 @@ def test_writes_video_page_and_data(tmp_path, film):
     lines = out.with_suffix(".jsonl").read_text().splitlines()
     assert [json.loads(line)["time"] for line in lines] == [0, 1, 2, 3, 4]
     page = out.with_suffix(".html").read_text()
+    model = "Model: slowfast, trained on AVA v2.1 (films); 3 actions"
+    assert f"{model}</summary>stand, walk, talk</details>" in page
     # So small a video is part of its page.
     assert "Actions in film" in page and "data:video/mp4;base64" in page
     # Of the scores 0.9, 0.1 and 0.01 the last is too small to be shown.
@@ -119,7 +124,9 @@ def test_a_model_of_drawn_figures_says_so(
 ):
     detector = FakeDetector(seconds=1)
     detector.config = types.SimpleNamespace(
-        eval=detector.config.eval, data=types.SimpleNamespace(source=source)
+        name="mini",
+        eval=detector.config.eval,
+        data=types.SimpleNamespace(source=source),
     )
     out = tmp_path / "result.mp4"
     told = annotate_video(detector, film, out, Options(is_own_data=is_own_data))

@@ -68,11 +68,13 @@ def test_a_result_shows_people_and_no_pixels(people, shown):
 
 def test_a_detector(tiny_config):
     names = {7: "jump/leap", 8: "lie/sleep", 11: "sit", 12: "stand"}
-    detector = Detector(tiny_config, {"params": {}, "batch_stats": {}}, names)
-    assert repr(detector) == (
-        "Detector('mini', 4 actions (jump/leap, lie/sleep, sit, ...), clips of 4 "
-        "frames, 2 apart at 10 fps)"
-    )
+    variables = {"params": {}, "batch_stats": {}}
+    shown = "4 actions (jump/leap, lie/sleep, sit, ...), clips of 4 frames, 2 apart at "
+    shown += "10 fps)"
+    detector = Detector(tiny_config, variables, names)
+    assert repr(detector) == f"Detector('mini', {shown}"
+    detector = Detector(tiny_config, variables, names, "AVA v2.1 (films)")
+    assert repr(detector) == f"Detector('mini', trained on AVA v2.1 (films), {shown}"
 
 
 def test_tables_and_splits(tiny_config):

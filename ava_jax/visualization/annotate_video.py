@@ -162,9 +162,16 @@ def _write_data(
         ],
         poster=pictures.poster(),
         pictures=pictures.evenly_spread(),
+        model=_model(detector),
+        actions=detector.labels[1:],
     )
     files.replace(page, text)
     return [page, csv, lines]
+
+
+def _model(detector: Detector) -> str:
+    learned = f", trained on {detector.trained_on}" if detector.trained_on else ""
+    return f"Model: {detector.config.name}{learned}; {len(detector.labels) - 1} actions"
 
 
 def _sightings(stream: AnnotatedStream) -> list[video_page.Sighting]:
