@@ -14,7 +14,6 @@ from ava_jax.report import style
 READABLE_HEIGHT = 360  # pixels; lower frames are enlarged before drawing
 _OPACITY = 0.85  # of labels
 _FACE = 4  # a face is in the upper quarter of a person's box
-_FACE_WEIGHT = 10  # of a pixel of a face, to that of another label
 _PAD = 3  # pixels between the text and the edge of a label
 
 
@@ -36,9 +35,9 @@ def draw_people(
 ) -> np.ndarray:
     """Draws boxes with a label above each.
 
-    If there is no room above, or a face or another label, the label is below the box
-    or at its lower edge. So no label covers the face of its own person, and that of
-    another one only where there is no other place.
+    If there is no room above, or a face or another label, the label is below the box,
+    in its lower part or in its middle. So no label covers the face of its own person,
+    and that of another one only where there is no better place.
 
     Args:
       image: (H, W, 3) uint8 RGB; is not changed.
@@ -213,7 +212,7 @@ def _place(
     taken: np.ndarray,
     faces: np.ndarray,
 ) -> np.ndarray:
-    """Finds the place of a label: above, below or in the foot of a box, left or right.
+    """Finds the place of a label: above, below or within a box, left or right.
 
     Of these places, in this order, the first that covers the least area of faces and
     other labels is used.
@@ -230,12 +229,13 @@ def _place(
     """
     left, right = box[0], box[2] - size[0]
     above, below, foot = box[1] - size[1], box[3], box[3] - size[1]
-    corners = [(x, y) for y in (above, below, foot) for x in (left, right)]
+    middle = (box[1] + foot) // 2
+    corners = [(x, y) for y in (above, below, foot, middle) for x in (left, right)]
     if above < 0:  # clipping it to the frame would move it over the face
         corners = corners[2:]
     corners = np.clip(corners, 0, np.subtract(frame, size))
     spots = np.hstack([corners, corners + size])
-    covered = _common_area(spots, taken) + _FACE_WEIGHT * _common_area(spots, faces)
+    covered = _common_area(spots, np.concatenate([taken, faces]))
     return spots[covered.argmin()]
 
 

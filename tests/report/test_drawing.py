@@ -192,8 +192,10 @@ def test_nobodys_label_covers_their_own_face(case):
     [
         ((90, 60, 150, 140), (100, 162)),  # whose face is above: below the box
         ((90, 20, 150, 160), (100, 78 - STEP)),  # whose body is: as if alone
-        # Whose face is above, and another's below: in the foot of the box.
-        (((90, 60, 150, 140), (90, 155, 150, 235)), (100, 162 - STEP)),
+        # Whose face is above, and another's below: in the lower part of the box,
+        (((90, 60, 150, 140), (90, 164, 150, 236)), (100, 162 - STEP)),
+        # or, if that is half covered too, in its middle.
+        (((90, 60, 150, 140), (90, 155, 150, 235)), (100, (78 + 162 - STEP) // 2)),
     ],
 )
 def test_a_label_covers_no_face_where_there_is_another_place(neighbour, corner):
