@@ -271,15 +271,6 @@ def test_the_reference_can_tell(reference):
     assert 0 < metrics["mAP"] < 1
 
 
-def test_the_batch_changes_nothing(config, weights, reference, tmp_path, monkeypatch):
-    # Its pictures take longer than the scores.
-    monkeypatch.setattr(evaluate, "write_report", lambda *_: None)
-    config.init_from = str(weights)
-    config.eval.batch = 1
-    evaluate.evaluate(config, Workdir(tmp_path))
-    assert_same_results(tmp_path, reference)
-
-
 @pytest.mark.parametrize("is_trained", [True, False])
 def test_the_report_says_what_was_evaluated(
     config, weights, tmp_path, monkeypatch, is_trained
@@ -296,6 +287,15 @@ def test_the_report_says_what_was_evaluated(
         "configuration": config.name,
         "checkpoint": "step 0" if is_trained else str(weights),
     }
+
+
+def test_the_batch_changes_nothing(config, weights, reference, tmp_path, monkeypatch):
+    # Its pictures take longer than the scores.
+    monkeypatch.setattr(evaluate, "write_report", lambda *_: None)
+    config.init_from = str(weights)
+    config.eval.batch = 1
+    evaluate.evaluate(config, Workdir(tmp_path))
+    assert_same_results(tmp_path, reference)
 
 
 def start(config, weights, folder, *process, devices=1):
