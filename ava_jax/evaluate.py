@@ -28,6 +28,7 @@ from ava_jax.models.preprocessing import Normalization
 from ava_jax.prepare import sources
 from ava_jax.report.contact_sheet import KeyFrame
 from ava_jax.report.evaluation import write_report
+from ava_jax.report.page import share
 from ava_jax.report.tables import headline
 from ava_jax.runtime import multihost, sharding
 from ava_jax.workdir import Workdir
@@ -52,6 +53,9 @@ class Results:
     scores: np.ndarray
     detections: annotations.BoxTable
     metrics: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Results({self.split}, mAP {share(self.metrics['mAP'])})"
 
 
 class Evaluator:
@@ -85,7 +89,7 @@ class Evaluator:
         self._subsample = subsampling.subsample(self.split, config.eval.stride_seconds)
         labels = pathlib.Path(config.data.root, config.data.labels)
         self._groups = annotations.read_action_groups(labels)
-        self._data, self._eval = config.data, config.eval
+        self._data, self._eval, self._name = config.data, config.eval, config.name
         self._classes = config.model.num_classes
         self._mesh = mesh
         self._eval_step = make_eval_step(
@@ -115,7 +119,11 @@ class Evaluator:
         )
 
     def write(
-        self, results: Results, workdir: Workdir, history: Sequence[dict[str, float]]
+        self,
+        results: Results,
+        workdir: Workdir,
+        history: Sequence[dict[str, float]],
+        checkpoint: str,
     ) -> None:
         """Writes detections, report and metrics into the working directory.
 
@@ -125,12 +133,13 @@ class Evaluator:
           results: of all key frames.
           workdir: where to write.
           history: of the training, for its curves.
+          checkpoint: what was evaluated, for the head of the report.
         """
         if jax.process_index() == 0:
-            self._write(results, workdir, history)
+            self._write(results, workdir, history, checkpoint)
         multihost.barrier("results")
 
-    def _write(self, results, workdir, history) -> None:
+    def _write(self, results, workdir, history, checkpoint) -> None:
         annotations.write_detections(workdir / "detections_val.csv", results.detections)
         write_report(
             workdir / "report",
@@ -139,6 +148,11 @@ class Evaluator:
             self.examples(results, _SHOWN),
             history,
             self._frame_at,
+            {
+                "run": str(workdir.path),
+                "configuration": self._name,
+                "checkpoint": checkpoint,
+            },
         )
         files.write_json(workdir / "metrics.json", results.metrics)
 
@@ -299,7 +313,10 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
     variables = store.load_variables(weights, config.model, like, config.checkpoint)
     evaluator = Evaluator(config, mesh, module)
     results = evaluator.evaluate(variables)
-    evaluator.write(results, workdir, workdir.history())
+    checkpoint = by_name.describe(config.init_from)
+    if weights == workdir.path:
+        checkpoint = f"step {store.checkpoint_step(weights, config.checkpoint)}"
+    evaluator.write(results, workdir, workdir.history(), checkpoint)
     logging.info(
         "%s\nLook at %s", headline(results.metrics), workdir / "report/index.html"
     )

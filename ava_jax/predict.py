@@ -18,7 +18,7 @@ import ml_collections
 import numpy as np
 
 from ava_jax.checkpoints import load
-from ava_jax.errors import UserError
+from ava_jax.errors import UserError, join_first
 from ava_jax.inference.clip_sampler import VideoSampling
 from ava_jax.inference.clip_scorer import ClipScorer
 from ava_jax.inference.video_predictor import KeyFrameResult, key_frame_results
@@ -38,10 +38,15 @@ class Detector:
       config: the whole configuration.
       class_ids: action id of each class; 0 for class 0, which is reserved.
       labels: name of each class; '' for class 0.
+      trained_on: data set and domain, such as 'AVA v2.1 (films)'; '' if unknown.
     """
 
     def __init__(
-        self, config: Config, variables: dict[str, Any], names: Mapping[int, str]
+        self,
+        config: Config,
+        variables: dict[str, Any],
+        names: Mapping[int, str],
+        trained_on: str = "",
     ):
         """Puts the variables on the first device.
 
@@ -49,8 +54,10 @@ class Detector:
           config: the whole configuration.
           variables: of its detector.
           names: action id -> name of classes 1, 2, ..., in this order.
+          trained_on: data set and domain.
         """
         self.config = config
+        self.trained_on = trained_on
         self.class_ids = (0, *names)
         self.labels = ("", *names.values())
         self._scorer = ClipScorer(
@@ -58,6 +65,15 @@ class Detector:
             variables,
             normalize=Normalization.from_config(config.data),
             max_boxes=config.data.max_boxes,
+        )
+
+    def __repr__(self) -> str:
+        names, data = self.labels[1:], self.config.data
+        learned = f"trained on {self.trained_on}, " if self.trained_on else ""
+        return (
+            f"Detector({self.config.name!r}, {learned}{len(names)} actions "
+            f"({join_first(names)}), clips of {data.clip_len} frames, "
+            f"{data.frame_interval} apart at {data.fps:g} fps)"
         )
 
     @classmethod
@@ -90,7 +106,7 @@ class Detector:
             another model.
         """
         config, variables, names = load.read_detector(path, config, labels, dtype=dtype)
-        return cls(config, variables, names)
+        return cls(config, variables, names, load.trained_on(path))
 
     def predict(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """Scores the actions of people in one clip.

@@ -17,6 +17,7 @@ from clu import metric_writers
 
 from ava_jax import config as ava_config
 from ava_jax import files
+from ava_jax.annotations import labels_file
 from ava_jax.checkpoints import by_name, store
 from ava_jax.data import dataset, pipeline
 from ava_jax.data.dataset import check_data
@@ -76,7 +77,8 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     if first_host:
         ids = train_split.class_ids[1:].tolist()
         names = {str(i): train_split.labels.get(i, str(i)) for i in ids}
-        files.write_json(workdir / "labels.json", names)
+        dataset_name = sources.dataset_name(config.data)
+        labels_file.write(workdir / "labels.json", names, dataset_name)
     steps_per_epoch = pipeline.steps_per_epoch(train_split, config.train.batch)
     total = optimizer.total_steps(config.train.epochs, steps_per_epoch)
     eval_every = _every(config.eval.every_epochs, steps_per_epoch)
@@ -219,7 +221,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         # On the same key frames as the earlier checkpoints, to compare with them.
         mean_ap = evaluator.subsample(results).metrics["mAP"]
         checkpoints.save(state, mean_ap)
-    evaluator.write(results, workdir, workdir.history())
+    evaluator.write(results, workdir, workdir.history(), f"step {total}")
     _say_complete(workdir)
     return results.metrics
 

@@ -5,8 +5,9 @@
 NAME is a published detector (scripts/published.py list), which is downloaded at its
 first use, the working directory of a training, or a converted checkpoint. The script
 writes the annotated video, result.html (a page with a timeline), result.csv (detections
-in AVA's format) and result.jsonl. VIDEO is a file, an address such as rtsp://..., or
-the number of a camera. Without VIDEO, the script uses a validation movie of the data
+in AVA's format) and result.jsonl. VIDEO is a file, an address such as rtsp://..., the
+number of a camera, or a folder of videos, which are annotated one after the other; then
+--out is a folder, too. Without VIDEO, the script uses a validation movie of the data
 set of the training; NAME is then its working directory (default: runs/mini).
 """
 
@@ -33,7 +34,12 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parses the command line."""
     parser = command_line.Parser(__doc__)
     add = parser.add_argument
-    add("video", metavar="VIDEO", nargs="?", help="file, address or camera number")
+    add(
+        "video",
+        metavar="VIDEO",
+        nargs="?",
+        help="file, folder, address or camera number",
+    )
     add(
         "--checkpoint",
         metavar="NAME",
@@ -83,9 +89,9 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     add(
         "--out",
-        default="result.mp4",
         metavar="FILE",
-        help="video to write; the other files have the same name",
+        help="video to write; the other files have the same name (default: result.mp4; "
+        "for a folder of videos: the folder results)",
     )
     return parser.parse_args(argv)
 
@@ -98,6 +104,7 @@ def main(argv: Sequence[str]) -> None:
         raise UserError(_OFFER)
     # Imported here, so that --help and errors in flags do not wait for JAX.
     from ava_jax.predict import Detector
+    from ava_jax.visualization.annotate_folder import annotate_folder
     from ava_jax.visualization.annotate_video import Options, annotate_video
 
     use_cache()
@@ -109,7 +116,11 @@ def main(argv: Sequence[str]) -> None:
         if is_own_data:
             use_own_data(args, detector.config, checkpoint, folder)
         how = Options(**options(args, is_own_data))
-        print(annotate_video(detector, args.video, args.out, how))
+        if os.path.isdir(args.video):
+            annotate_folder(detector, args.video, args.out or "results", how)
+        else:
+            out = args.out or "result.mp4"
+            print(annotate_video(detector, args.video, out, how))
 
 
 def options(args: argparse.Namespace, is_own_data: bool) -> dict:
@@ -125,6 +136,7 @@ def options(args: argparse.Namespace, is_own_data: bool) -> dict:
 
 def use_own_data(args, config, checkpoint: str, folder: str) -> None:
     """Sets a movie of the data set as the video, and its proposals as the people."""
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from ava_jax.prepare.sample_video import make_video
 

@@ -69,6 +69,8 @@ def main(argv: Sequence[str]) -> None:
     args = parse_arguments(argv)
     # The CPU is enough, and JAX would reserve the memory of an accelerator.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from ava_jax import export
 
     clips = export.export_detector(

@@ -23,6 +23,8 @@ from ava_jax.checkpoints import store
 from ava_jax.models import detector
 from ava_jax.prepare.sample_video import make_video
 from ava_jax.runtime import compilation_cache
+from ava_jax.visualization import progress
+from ava_jax.visualization.annotate_folder import annotate_folder
 from ava_jax.visualization.annotate_video import Options, annotate_video
 from ava_jax.visualization.video_visualizer import track_color
 
@@ -35,7 +37,10 @@ class FakeDetector:
     """Sees number 1 walk at every key frame; notes how it was asked."""
 
     class_ids = (0, 12, 14, 79)
+    labels = ("", "stand", "walk", "talk")
+    trained_on = "AVA v2.1 (films)"
     config = types.SimpleNamespace(
+        name="slowfast",
         eval=types.SimpleNamespace(action_threshold=0.002),
         data=types.SimpleNamespace(source="folder"),
     )
@@ -90,6 +95,8 @@ def test_writes_video_page_and_data(tmp_path, film):
     lines = out.with_suffix(".jsonl").read_text().splitlines()
     assert [json.loads(line)["time"] for line in lines] == [0, 1, 2, 3, 4]
     page = out.with_suffix(".html").read_text()
+    model = "Model: slowfast, trained on AVA v2.1 (films); 3 actions"
+    assert f"{model}</summary>stand, walk, talk</details>" in page
     # So small a video is part of its page.
     assert "Actions in film" in page and "data:video/mp4;base64" in page
     # Of the scores 0.9, 0.1 and 0.01 the last is too small to be shown.
@@ -117,7 +124,9 @@ def test_a_model_of_drawn_figures_says_so(
 ):
     detector = FakeDetector(seconds=1)
     detector.config = types.SimpleNamespace(
-        eval=detector.config.eval, data=types.SimpleNamespace(source=source)
+        name="mini",
+        eval=detector.config.eval,
+        data=types.SimpleNamespace(source=source),
     )
     out = tmp_path / "result.mp4"
     told = annotate_video(detector, film, out, Options(is_own_data=is_own_data))
@@ -221,6 +230,72 @@ def test_of_a_camera_the_key_frames_are_shown(tmp_path):
     np.testing.assert_allclose([t for t, _ in frames_of(out)], np.arange(5) / 2)
     lines = out.with_suffix(".jsonl").read_text().splitlines()
     assert [json.loads(line)["time"] for line in lines] == [1.5, 2, 2.5, 3, 3.5]
+
+
+@pytest.fixture
+def folder(tmp_path, film):
+    """Two videos, one of two kinds, one that is none, and other files."""
+    folder = tmp_path / "videos"
+    (folder / "inner.mov").mkdir(parents=True)
+    for name in ("b.mov", "a.mov", "a.mp4"):
+        (folder / name).write_bytes(Path(film).read_bytes())
+    (folder / "broken.avi").write_text("not a video")
+    (folder / "notes.txt").touch()
+    return folder
+
+
+def test_a_folder_is_annotated_video_by_video(tmp_path, folder, capsys):
+    out = tmp_path / "out"
+    with pytest.raises(errors.UserError, match="1 of 4 videos .*: broken.avi"):
+        annotate_folder(FakeDetector(), folder, out, Options())
+    videos = ("a.mov.mp4", "a.mp4.mp4", "b.mp4")
+    assert names_in(out) == sorted(
+        Path(name).with_suffix(end).name
+        for name in videos
+        for end in (".mp4", ".html", ".csv", ".jsonl")
+    )
+    told, wrong = capsys.readouterr()
+    heads = re.findall(r".*, \d of 4", told)
+    assert heads == [
+        "a.mov, 1 of 4",
+        "a.mp4, 2 of 4",
+        "b.mov, 3 of 4",
+        "broken.avi, 4 of 4",
+    ]
+    assert told.count("1 person was found at 5 key frames.") == 3
+    assert "broken.avi cannot be opened" in wrong
+
+
+def test_ctrl_c_ends_a_folder(tmp_path, folder):
+    fake = FakeDetector(at={3: lambda: os.kill(os.getpid(), signal.SIGINT)})
+    out = tmp_path / "out"
+    annotate_folder(fake, folder, out, Options())
+    assert len(names_in(out)) == 4
+
+
+@pytest.mark.parametrize(
+    ("files", "out", "message"),
+    [
+        (["a.mov"], "out.mp4", "its results need a folder.*--out DIR"),
+        (["a.mov"], ".", "is the folder of the videos itself"),
+        (["img_00001.jpg", "img_00002.jpg"], "out", "2 pictures.*ffmpeg"),
+        (["notes.txt"], "out", "has no video; expected files that end in .avi"),
+    ],
+)
+def test_folders_that_cannot_be_meant(tmp_path, files, out, message):
+    for name in files:
+        (tmp_path / name).touch()
+    with pytest.raises(errors.UserError, match=message):
+        annotate_folder(FakeDetector(), tmp_path, tmp_path / out, Options())
+    assert names_in(tmp_path) == sorted(files)
+
+
+def test_a_log_file_has_a_line_now_and_then(tmp_path, film, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    annotate_video(FakeDetector(), film, tmp_path / "result.mp4", Options())
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 50
+    assert re.fullmatch(r"3 of 5 s, \d+\.\dx real time, 1 person", lines[30])
 
 
 @pytest.mark.parametrize(

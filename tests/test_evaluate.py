@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -268,6 +269,24 @@ def test_the_reference_can_tell(reference):
     # Another box's score is far from the tolerance.
     assert np.median(np.diff(np.sort(scores, axis=0), axis=0)) > 1e-3
     assert 0 < metrics["mAP"] < 1
+
+
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_the_report_says_what_was_evaluated(
+    config, weights, tmp_path, monkeypatch, is_trained
+):
+    reports = []
+    monkeypatch.setattr(evaluate, "write_report", lambda *given: reports.append(given))
+    config.init_from = str(weights)
+    if is_trained:
+        shutil.copytree(weights / "checkpoints", tmp_path / "checkpoints")
+    evaluate.evaluate(config, Workdir(tmp_path))
+    ((*_, about),) = reports
+    assert about == {
+        "run": str(tmp_path),
+        "configuration": config.name,
+        "checkpoint": "step 0" if is_trained else str(weights),
+    }
 
 
 def test_the_batch_changes_nothing(config, weights, reference, tmp_path, monkeypatch):

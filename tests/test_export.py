@@ -85,27 +85,18 @@ def command(*arguments):
     )
 
 
-def export_by_command(directory, out):
-    done = command(directory, out, "--format=stablehlo", "--size=64x80")
-    assert done.returncode == 0, done.stderr
-
-
-def export_savedmodel(directory, out):
-    export.export_detector(directory, out, "savedmodel", size=SIZE)
-
-
 @pytest.mark.parametrize(
-    ("export", "run"),
+    ("kind", "run"),
     [
-        pytest.param(export_by_command, run_stablehlo, id="stablehlo"),
-        pytest.param(
-            export_savedmodel, run_savedmodel, id="savedmodel", marks=pytest.mark.slow
-        ),
+        ("stablehlo", run_stablehlo),
+        pytest.param("savedmodel", run_savedmodel, marks=pytest.mark.slow),
     ],
 )
-def test_any_number_of_clips(directory, tmp_path, clips, boxes, expected, export, run):
+def test_any_number_of_clips(directory, tmp_path, clips, boxes, expected, kind, run):
     out = tmp_path / "model"
-    export(directory, out)
+    done = command(directory, out, f"--format={kind}", "--size=64x80")
+    # TensorFlow and XLA have nothing to say to the user.
+    assert (done.returncode, done.stderr) == (0, "")
     for count in (3, 1):
         found = np.asarray(run(out, clips[:count], boxes[:count]))
         # Another size of batch: its sums have another order.

@@ -96,6 +96,8 @@ def test_everything_is_written(finished):
     } <= written
     assert not [path for path in workdir.rglob("*.partial*")]
     assert any((workdir / "events").iterdir())
+    labels = json.loads((workdir / "labels.json").read_text())
+    assert labels["actions"]["12"] == "stand" and labels["dataset"]
     metrics = json.loads((workdir / "metrics.json").read_text())
     assert 0 <= metrics["mAP"] <= 1
     assert set(metrics["per_class"]) == {"7", "8", "11", "12", "14", "17", "69"}

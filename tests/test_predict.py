@@ -403,13 +403,15 @@ def test_what_is_no_detector_is_refused(
         (np.zeros((4, 8, 0, 3), np.uint8), BOXES, "at least one pixel"),
         (np.zeros((4, 8, 8, 3), np.uint8), BOXES[0], r"shape \(4,\)"),
         (np.zeros((4, 8, 8, 3), np.uint8), [[0, 0, 1, np.nan]], r"boxes\[0\].*nan"),
+        # As AVA's files have them.
+        (np.zeros((4, 8, 9, 3), np.uint8), [[0.1, 0.2, 0.5, 1]], "fractions.*9.*8"),
         (
             np.zeros((4, 50, 9, 3), np.uint8),
             [[20, 0, 40, 9]],
             "not on .* 9 x 50 pixels",
         ),
     ],
-    ids=["length", "axes", "type", "empty", "boxes", "nan", "off"],
+    ids=["length", "axes", "type", "empty", "boxes", "nan", "fractions", "off"],
 )
 def test_what_cannot_be_scored_is_refused(model, frames, boxes, message):
     with pytest.raises(UserError, match=message):

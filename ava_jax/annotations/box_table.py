@@ -49,6 +49,12 @@ class BoxTable:
     path: str = "(memory)"
     problems: tuple[Finding, ...] = ()
 
+    def __repr__(self) -> str:
+        return (
+            f"BoxTable({self.path!r}, {len(self):,} boxes, {len(self.videos):,} "
+            f"videos, {len(self.keyframe_video):,} key frames without a box)"
+        )
+
     def __len__(self) -> int:
         """Number of rows with a box."""
         return len(self.video)

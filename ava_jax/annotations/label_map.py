@@ -44,7 +44,7 @@ def read_labels(path: str | os.PathLike) -> dict[int, str]:
     Args:
       path: `item { name id }` or `label { name label_id label_type }` blocks
         with any line breaks or none; lines `id: name`; or a JSON object of names to
-        ids, as PySlowFast has it, or of ids to names, as `labels.json` of a working
+        ids, as PySlowFast has it, or of ids to names; or `labels.json` of a working
         directory. PySlowFast's own file of AVA's actions counts from 0; its ids
         are one higher here, as in AVA's annotations.
 
@@ -119,6 +119,9 @@ def _parse_json(path: str, text: str) -> Iterator[_Label]:
     except ValueError as error:
         raise UserError(f"{path}: cannot be read as JSON ({error})") from None
     members = pairs if isinstance(pairs, tuple) else ("a list",)
+    match dict(members) if isinstance(pairs, tuple) else {}:
+        case {"dataset": str(), "actions": tuple(actions)}:  # see `labels_file`
+            members = actions
     entries = [_json_entry(member) for member in members]
     if None in entries:
         raise UserError(

@@ -12,6 +12,8 @@ from absl import logging
 
 from ava_jax import config as ava_config
 from ava_jax import files, published
+from ava_jax.annotations import labels_file
+from ava_jax.annotations.label_map import read_labels
 from ava_jax.checkpoints import by_name
 from ava_jax.checkpoints.pytorch import (
     background_class,
@@ -80,6 +82,20 @@ def read_detector(
     return config, variables, {int(i): name for i, name in names.items()}
 
 
+def trained_on(path: str | os.PathLike) -> str:
+    """Data set and domain of a detector, such as 'AVA v2.1 (films)'; '' if unknown.
+
+    Args:
+      path: as `read_detector` takes it.
+    """
+    if file := by_name.published_detector(path):
+        return labels_file.describe(file.dataset)
+    recorded = pathlib.Path(path, "labels.json")
+    if not recorded.is_file():
+        return ""
+    return labels_file.describe(labels_file.read_dataset(recorded))
+
+
 def _read_directory(path):
     """(configuration, variables, names or None) of a directory with a checkpoint."""
     if not (path / "config.json").is_file():
@@ -99,7 +115,7 @@ def _read_directory(path):
     recorded = path / "labels.json"
     if not recorded.is_file():
         return config, variables, None
-    names = files.read_json(recorded)
+    names = read_labels(recorded)
     if len(names) != config.model.num_classes - 1:
         raise UserError(
             f"{recorded} names {len(names)} actions, but the model scores "

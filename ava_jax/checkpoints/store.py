@@ -240,6 +240,12 @@ def load_variables(
     return _convert(path, converter.to_state_dict(variables), like, whole)
 
 
+def checkpoint_step(workdir: str | os.PathLike, which: str | int) -> int:
+    """Step of the checkpoint that `load_variables` takes from a working directory."""
+    folder = pathlib.Path(workdir).absolute() / FOLDER
+    return int(_find_checkpoint(folder, which).name)
+
+
 def _find_checkpoint(folder: pathlib.Path, which: str | int) -> pathlib.Path:
     """The directory of a checkpoint whose variables are whole."""
     if which == "latest":

@@ -140,7 +140,7 @@ def examine(
         _load(data, name, num_classes, findings)
     # Problems first, in the order of the checks.
     findings.sort(key=lambda finding: not finding.is_problem)
-    verdict = Verdict(str(root), held, tuple(findings))
+    verdict = Verdict(str(root), held, tuple(findings), labels)
     return Examination(verdict, store, data.fps, data.timestamp_start)
 
 

@@ -29,6 +29,7 @@ def render(verdict: Verdict, read_image: ReadImage) -> str:
         "data_check.html",
         verdict=verdict,
         rows=_split_rows(list(verdict.splits.values())),
+        actions=_action_rows(list(verdict.splits.values()), verdict.names),
         findings=[
             (finding, _figures(finding, read_image)) for finding in verdict.findings
         ],
@@ -54,6 +55,22 @@ def _split_rows(splits: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         shares = ("" if share is None else f"{share:.1%}" for share in recalls)
         rows.append([f"people found at IoU {iou}", *shares])
     return rows
+
+
+def _action_rows(
+    splits: Sequence[Mapping[str, Any]], names: Mapping[int, str]
+) -> list[list[str]]:
+    """The number of people who do each action, a column for each split.
+
+    The most frequent action of the first split comes first.
+    """
+    ids = dict.fromkeys(i for split in splits for i in split["samples"])
+    counts = {i: [split["samples"].get(i, 0) for split in splits] for i in ids}
+    ordered = sorted(counts.items(), key=lambda item: [-count for count in item[1]])
+    return [
+        [f"{names.get(i, 'action')} [{i}]", *(f"{count:,}" for count in row)]
+        for i, row in ordered
+    ]
 
 
 def _figures(finding: Finding, read_image: ReadImage) -> list[tuple[str, bytes]]:

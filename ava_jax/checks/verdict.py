@@ -2,6 +2,7 @@
 
 import dataclasses
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from ava_jax.annotations.findings import Finding
@@ -17,11 +18,13 @@ class Verdict:
         `labels`, `proposals`, `recall` (of the proposals, by IoU), `samples` (by
         action). Without the splits that cannot be read.
       findings: problems first.
+      names: of the actions, by id.
     """
 
     root: str
     splits: dict[str, dict[str, Any]]
     findings: tuple[Finding, ...]
+    names: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
     @property
     def is_clean(self) -> bool:

@@ -46,6 +46,13 @@ class Split:
     proposal_starts: np.ndarray
     proposal_boxes: np.ndarray
 
+    def __repr__(self) -> str:
+        return (
+            f"Split({len(self):,} key frames of {len(self.frames.videos):,} movies, "
+            f"{len(self.truth_boxes):,} true boxes, {len(self.proposal_boxes):,} "
+            f"proposals, {len(self.class_ids) - 1} actions)"
+        )
+
     def __len__(self) -> int:
         """Number of key frames."""
         return len(self.second)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ava_jax import people
+from ava_jax.errors import join_first
 from ava_jax.inference.clip_sampler import SampledClip, VideoSampling, sample_clips
 from ava_jax.inference.clip_scorer import ClipScorer, Row
 from ava_jax.inference.person_source import as_person_source
@@ -42,6 +43,15 @@ class KeyFrameResult:
     scores: np.ndarray
     labels: tuple[str, ...]
     latency: float
+
+    def __repr__(self) -> str:
+        best = zip(self.track_ids.tolist(), self.actions(0, top=1), strict=True)
+        people = [
+            " ".join([f"#{number}", *(f"{name} {score:.2f}" for name, score in action)])
+            for number, action in best
+        ]
+        shown = f" ({join_first(people)})" if people else ""
+        return f"KeyFrameResult(time={self.time:g}, people={len(people)}{shown})"
 
     def actions(
         self, threshold: float = 0.3, top: int = 5

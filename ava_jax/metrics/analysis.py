@@ -7,6 +7,7 @@ from ava_jax.metrics import (
     ava_map,
     breakdown,
     ceiling,
+    chance,
     matched,
     person_boxes,
     protocol_gap,
@@ -26,6 +27,7 @@ class Analysis:
       truth: the ground truth that judged them.
       ceiling: the highest AP that scores can give on the detected boxes, by action
         id; None where the protocol does not average the action.
+      chance: AP of random scores on the detected boxes, by action id; None likewise.
       steps: from one protocol to the other, rule by rule.
       by_size: AP by the area of people's boxes.
       by_people: AP by the number of annotated people in the key frame.
@@ -38,6 +40,7 @@ class Analysis:
     ranking: Ranking
     truth: person_boxes.Truth
     ceiling: dict[int, float | None]
+    chance: dict[int, chance.Chance | None]
     steps: list[protocol_gap.Step]
     by_size: breakdown.Parts
     by_people: breakdown.Parts
@@ -75,6 +78,7 @@ def analyse(
         ranking=ranking,
         truth=truth,
         ceiling=ceiling.ceilings(ranking, truth, reached),
+        chance=chance.chances(ranking, detections, truth, found, reached),
         steps=protocol_gap.steps(matching, list(PROTOCOLS.values())),
         by_size=breakdown.by_size(ranking, detections, truth, reached),
         by_people=breakdown.by_people(ranking, detections, truth, reached),

@@ -35,6 +35,14 @@ class PeopleByTime:
     times: np.ndarray
     boxes: tuple[np.ndarray, ...]
 
+    def __repr__(self) -> str:
+        count = sum(map(len, self.boxes))
+        first, last = self.times[0], self.times[-1]
+        return (
+            f"PeopleByTime({count:,} boxes, {len(self.times):,} times from {first:g} "
+            f"to {last:g} s)"
+        )
+
     def at(self, time: float) -> np.ndarray:
         """The boxes of the nearest time, (N, 5).
 

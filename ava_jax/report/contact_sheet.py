@@ -47,6 +47,12 @@ class KeyFrame:
     boxes: np.ndarray
     actions: Sequence[Sequence[tuple[str, float]]]
 
+    def __repr__(self) -> str:
+        return (
+            f"KeyFrame({self.title!r}, {len(self.true_boxes)} true boxes, "
+            f"{len(self.boxes)} detected)"
+        )
+
 
 def select(key_frames: Sequence[KeyFrame]) -> list[KeyFrame]:
     """Selects at most `MAX_KEY_FRAMES` key frames at even distances."""

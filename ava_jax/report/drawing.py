@@ -13,6 +13,7 @@ from ava_jax.report import style
 
 READABLE_HEIGHT = 360  # pixels; lower frames are enlarged before drawing
 _OPACITY = 0.85  # of labels
+_FACE = 4  # a face is in the upper quarter of a person's box
 _PAD = 3  # pixels between the text and the edge of a label
 
 
@@ -34,8 +35,9 @@ def draw_people(
 ) -> np.ndarray:
     """Draws boxes with a label above each.
 
-    If there is no room above, or another label, the label is below the box. So no
-    label covers the face of its own person. It may cover other people.
+    If there is no room above, or a face or another label, the label is below the box,
+    in its lower part or in its middle. So no label covers the face of its own person,
+    and that of another one only where there is no better place.
 
     Args:
       image: (H, W, 3) uint8 RGB; is not changed.
@@ -59,12 +61,15 @@ def draw_people(
     for i in np.argsort(dashed, kind="stable"):  # dashed lines over solid ones
         _draw_box(picture, boxes[i], colors[i], thickness, dashed[i])
     taken = np.zeros((0, 4), int)
+    faces = np.array(boxes)
+    faces[:, 3] = boxes[:, 1] + (boxes[:, 3] - boxes[:, 1]) // _FACE
     for box, lines in zip(boxes, labels, strict=True):
         if not lines:
             continue
         pixels = _fitted_label(lines, text_size(height), picture)
         edge = box + np.array([0, -thickness, 0, thickness])
-        spot = _place(edge, pixels.shape[1::-1], (width, height), taken)
+        size = pixels.shape[1::-1]
+        spot = _place(edge, size, (width, height), taken, faces)
         taken = np.vstack([taken, spot])
         area = picture[spot[1] : spot[3], spot[0] : spot[2]]
         cv2.addWeighted(pixels, _OPACITY, area, 1 - _OPACITY, 0, area)
@@ -201,30 +206,41 @@ def _fitted_label(lines: Sequence[Line], size: int, frame: np.ndarray) -> np.nda
 
 
 def _place(
-    box: np.ndarray, size: tuple[int, int], frame: tuple[int, int], taken: np.ndarray
+    box: np.ndarray,
+    size: tuple[int, int],
+    frame: tuple[int, int],
+    taken: np.ndarray,
+    faces: np.ndarray,
 ) -> np.ndarray:
-    """Finds the place of a label: above or below the box, at its left or right edge.
+    """Finds the place of a label: above, below or within a box, left or right.
 
-    Of these places, in this order, the first that covers the least area of other
-    labels is used.
+    Of these places, in this order, the first that covers the least area of faces and
+    other labels is used.
 
     Args:
       box: (4,) the box of the person.
       size: width and height of the label.
       frame: width and height of the frame.
       taken: (M, 4) boxes of other labels.
+      faces: (N, 4) boxes of all faces.
 
     Returns:
       (4,) the box of the label, inside the frame.
     """
     left, right = box[0], box[2] - size[0]
-    above, below = box[1] - size[1], box[3]
-    corners = [(x, y) for y in (above, below) for x in (left, right)]
+    above, below, foot = box[1] - size[1], box[3], box[3] - size[1]
+    middle = (box[1] + foot) // 2
+    corners = [(x, y) for y in (above, below, foot, middle) for x in (left, right)]
     if above < 0:  # clipping it to the frame would move it over the face
         corners = corners[2:]
     corners = np.clip(corners, 0, np.subtract(frame, size))
     spots = np.hstack([corners, corners + size])
-    low = np.maximum(spots[:, None, :2], taken[:, :2])
-    high = np.minimum(spots[:, None, 2:], taken[:, 2:])
-    covered = np.maximum(high - low, 0).prod(axis=2).sum(axis=1)
+    covered = _common_area(spots, np.concatenate([taken, faces]))
     return spots[covered.argmin()]
+
+
+def _common_area(spots: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """(S,) area of each of (S, 4) `spots` that (M, 4) `boxes` cover, in all."""
+    low = np.maximum(spots[:, None, :2], boxes[:, :2])
+    high = np.minimum(spots[:, None, 2:], boxes[:, 2:])
+    return np.maximum(high - low, 0).prod(axis=2).sum(axis=1)

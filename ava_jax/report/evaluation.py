@@ -1,5 +1,6 @@
 """Writes the report of an evaluation: one page and PNG files."""
 
+import datetime
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ def write_report(
     key_frames: Sequence[KeyFrame] = (),
     history: Sequence[Mapping[str, float]] = (),
     read_frame: ReadFrame | None = None,
+    about: Mapping[str, str] | None = None,
 ) -> Path:
     """Writes the report of an evaluation into a folder.
 
@@ -44,6 +46,8 @@ def write_report(
       key_frames: key frames to show; at most 12 of them are used.
       history: history of the training, in the form that `charts.training_curves` takes.
       read_frame: reads the frame at a second of a video, for the worst mistakes.
+      about: what was evaluated, for the head of the page, such as `run` (which the
+        title has), `configuration` and `checkpoint`. The date is added.
 
     Returns:
       The path of `index.html`.
@@ -51,7 +55,11 @@ def write_report(
     Raises:
       UserError: the folder cannot be written.
     """
-    page = evaluation_page.render(metrics, findings, key_frames, history, read_frame)
+    now = f"{datetime.datetime.now():%Y-%m-%d %H:%M}"
+    about = dict(about or {}) | {"date": now}
+    page = evaluation_page.render(
+        metrics, findings, key_frames, history, read_frame, about
+    )
     contents = {
         "contact_sheet.png": _sheet(key_frames),
         "per_class_ap.png": charts.per_class_ap(metrics),

@@ -1,8 +1,9 @@
 """The page of an evaluation report."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ava_jax.metrics.analysis import Analysis
 from ava_jax.metrics.breakdown import Part
 from ava_jax.metrics.error_analysis import Findings
 from ava_jax.metrics.protocol_gap import Step
@@ -26,17 +27,20 @@ def render(
     key_frames: Sequence[KeyFrame],
     history: Sequence[Mapping[str, float]],
     read_frame: mistakes.ReadFrame | None,
+    about: Mapping[str, str],
 ) -> str:
     """Renders the page as HTML; takes the arguments of `evaluation.write_report`."""
     analysis = findings.analysis
     by_size, by_people = analysis.by_size, analysis.by_people
     return page.render(
         "evaluation.html",
+        about=about,
         metrics=metrics,
-        cards=_cards(metrics, analysis.ceiling),
+        cards=_cards(metrics, analysis),
+        above_chance=_above_chance(metrics, analysis),
         averaged=sum(ap is not None for ap in metrics["per_class"].values()),
-        **_protocols(metrics, analysis.steps),
-        actions=list(_actions(metrics, analysis.ceiling)),
+        rules=_rules(metrics, analysis.steps),
+        actions=list(_actions(metrics, analysis)),
         other_aps={
             f"AP {name}": result["per_class"]
             for name, result in metrics["protocols"].items()
@@ -61,32 +65,92 @@ def render(
 
 
 def _cards(
-    metrics: Mapping[str, Any], ceiling: Mapping[int, float | None]
+    metrics: Mapping[str, Any], analysis: Analysis
 ) -> list[tuple[str, float | None]]:
-    """The mAP of the main protocol, those of the others, and the ceiling."""
-    main = metrics["protocol"]
-    others = [name for name in metrics["protocols"] if name != main]
-    cards = [(f"mAP, {main} protocol", metrics["mAP"])]
-    cards += [
-        (f"mAP, {name} protocol", metrics["protocols"][name]["mAP"]) for name in others
+    """The mAP with what chance and perfect scores give, and those of other protocols.
+
+    Other protocols have cards only if they differ.
+    """
+    main, protocols = metrics["protocol"], metrics["protocols"]
+    chances = [luck and luck.mean for luck in analysis.chance.values()]
+    cards = [
+        (f"mAP, {main} protocol", metrics["mAP"]),
+        ("mAP that random scores would give these boxes", _mean(chances)),
+        (
+            "mAP that perfect scores would give these boxes",
+            _mean(analysis.ceiling.values()),
+        ),
     ]
-    known = [c for c in ceiling.values() if c is not None]
-    mean = sum(known) / len(known) if known else None
-    return [*cards, ("mAP that perfect scores would give these boxes", mean)]
+    if _agree(metrics):
+        cards[0] = (f"mAP, by each of {', '.join(protocols)}", metrics["mAP"])
+        return cards
+    others = [name for name in protocols if name != main]
+    return cards + [
+        (f"mAP, {name} protocol", protocols[name]["mAP"]) for name in others
+    ]
 
 
-def _protocols(metrics: Mapping[str, Any], steps: Sequence[Step]) -> dict[str, Any]:
-    """The rules in which the protocols differ, with counts and mAPs as text."""
-    means = {result["mAP"] for result in metrics["protocols"].values()}
-    rows = [
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Of those that are known; None without any."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _agree(metrics: Mapping[str, Any]) -> bool:
+    """Whether all protocols give the same mAP."""
+    return len({result["mAP"] for result in metrics["protocols"].values()}) == 1
+
+
+def _above_chance(metrics: Mapping[str, Any], analysis: Analysis) -> str:
+    """How many actions have been learned; '' if that can be said of one at most."""
+    # With few labels, random scores can be perfect.
+    known = {
+        label: luck
+        for label, luck in analysis.chance.items()
+        if luck is not None and luck.limit < analysis.ceiling[label]
+    }
+    better = [
+        metrics["class_names"][str(label)]
+        for label, luck in known.items()
+        if metrics["per_class"][str(label)] > luck.limit
+    ]
+    if len(known) < 2:
+        return ""
+    if not better:
+        return (
+            "No action has a higher AP than random scores give: nothing has been "
+            "learned of these actions."
+        )
+    if len(better) == 1:
+        return (
+            f"Only {better[0]} has a higher AP than random scores give: one action of "
+            f"{len(known)} has been learned, and the others are at chance."
+        )
+    return (
+        f"{len(better)} of {len(known)} actions have a higher AP than random scores "
+        "give."
+    )
+
+
+def _rules(
+    metrics: Mapping[str, Any], steps: Sequence[Step]
+) -> list[tuple[str, str, str]]:
+    """The rules that change the mAP, with counts and mAPs as text.
+
+    Empty if the protocols agree.
+    """
+    if _agree(metrics):
+        return []
+    before = [None, *(step.mean for step in steps)]
+    return [
         (
             _step(step),
             "" if step.count is None else f"{step.count:,}",
             page.share(step.mean),
         )
-        for step in steps
+        for step, mean in zip(steps, before, strict=False)
+        if step.protocol or step.mean != mean
     ]
-    return {"protocols_agree": len(means) == 1, "rules": rows}
 
 
 def _step(step: Step) -> str:
@@ -105,16 +169,18 @@ def _ranges(metrics: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _actions(
-    metrics: Mapping[str, Any], ceiling: Mapping[int, float | None]
+    metrics: Mapping[str, Any], analysis: Analysis
 ) -> Iterator[dict[str, Any]]:
     """A row for every action."""
     for class_id in charts.ordered_classes(metrics):
         counts = metrics["counts"]["per_class"].get(class_id, {})
+        luck = analysis.chance.get(int(class_id))
         yield {
             "id": class_id,
             "name": metrics["class_names"].get(class_id, f"class {class_id}"),
             "ap": metrics["per_class"].get(class_id),
-            "ceiling": ceiling.get(int(class_id)),
+            "ceiling": analysis.ceiling.get(int(class_id)),
+            "chance": luck and luck.mean,
             "labels": counts.get("labels", 0),
             "detections": counts.get("detections", 0),
         }

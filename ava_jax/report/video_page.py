@@ -35,6 +35,8 @@ def render(
     notes: Sequence[str] = (),
     poster: bytes | None = None,
     pictures: Sequence[Picture] = (),
+    model: str = "",
+    actions: Sequence[str] = (),
 ) -> str:
     """Renders the page as HTML, which needs no network.
 
@@ -51,6 +53,8 @@ def render(
       poster: JPEG that is shown until the video plays.
       pictures: key frames, shown if the video is not part of the page: it may have
         been left behind.
+      model: a sentence about it.
+      actions: names of those that it knows.
     """
     shown = {"duration": round(duration, 3), "every": every, "threshold": threshold}
     is_file = isinstance(video, bytes)
@@ -63,6 +67,8 @@ def render(
         poster=poster and page.data_url(poster),
         pictures=[] if is_file else pictures,
         has_people=bool(sightings),
+        model=model,
+        actions=actions,
         data=shown | _data(sightings, colors),
     )
 

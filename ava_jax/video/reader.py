@@ -1,6 +1,7 @@
 """Reads the frames of a video file, a camera or a network stream with PyAV."""
 
 import functools
+import itertools
 import os
 import pathlib
 import re
@@ -19,6 +20,15 @@ Source = str | os.PathLike | int
 # Addresses of streams without an end.
 _LIVE = re.compile(r"(rtsps?|rtmps?|rtp|srt|udp)://", re.IGNORECASE)
 _ADDRESS = re.compile(r"\w+://")
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+# FFmpeg's names of formats of pictures.
+_PICTURES = re.compile(r"image2|\w+_pipe")
+_EXPECTED = "Expected a file that FFmpeg reads, the number of a camera, or an address."
+_PAGE = (
+    "Expected the address of a video file or a stream. If it is that of a page that "
+    "shows a video, download the video first (yt-dlp is a program for this), and give "
+    "the file."
+)
 # FFmpeg's camera interface and its name of camera i, by platform.
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
 # Seconds without data after which an address counts as unreachable.
@@ -96,6 +106,7 @@ class VideoReader:
                     f"{self.name} has no frame that can be decoded"
                     f"{self._damage and f' ({self._damage})'}. Is the file complete?"
                 )
+            self._check_movement()
         except BaseException:
             # Nobody else can close it: the caller gets no object.
             self.close()
@@ -104,6 +115,11 @@ class VideoReader:
         self.height, self.width = self._first.rgb.shape[:2]
         self.fps = float(self._stream.average_rate or 0) or None
         self.duration = self._declared_duration()
+
+    def __repr__(self) -> str:
+        rate = f", {self.fps:g} fps" if self.fps else ""
+        length = f", {self.duration:.1f} s" if self.duration else ""
+        return f"VideoReader({self.name!r}, {self.width} x {self.height}{rate}{length})"
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -152,8 +168,8 @@ class VideoReader:
             file, options["format"] = self._camera()
         elif _ADDRESS.match(self.name):
             options["timeout"] = _PATIENCE
-        elif not pathlib.Path(self.name).exists():
-            raise UserError(f"There is no video file {self.name}; check the path.")
+        else:
+            self._check_path()
         if self.name.startswith("rtsp"):
             # Packets that are lost over UDP would corrupt the frames.
             options["options"] = {"rtsp_transport": "tcp"}
@@ -162,9 +178,19 @@ class VideoReader:
         except (self._av.FFmpegError, OSError, ValueError) as error:
             raise UserError(
                 f"{file} cannot be opened as a video "
-                f"({getattr(error, 'strerror', None) or error}). Expected a file that "
-                "FFmpeg reads, the number of a camera, or an address."
+                f"({getattr(error, 'strerror', None) or error}). "
+                f"{_PAGE if _WEB.match(self.name) else _EXPECTED}"
             ) from error
+
+    def _check_path(self) -> None:
+        path = pathlib.Path(self.name)
+        if not path.exists():
+            raise UserError(f"There is no video file {path}; check the path.")
+        if path.is_dir():
+            raise UserError(
+                f"{path} is a folder; give a video in it. (scripts/demo_video.py takes "
+                "a folder of videos.)"
+            )
 
     def _camera(self):
         if sys.platform not in _CAMERAS:
@@ -187,6 +213,19 @@ class VideoReader:
             # Decodes several frames in parallel, which would delay live frames.
             stream.thread_type = "AUTO"
         return stream
+
+    def _check_movement(self) -> None:
+        """Refuses a still picture; some cameras send a stream of them."""
+        if not _PICTURES.fullmatch(self._container.format.name):
+            return
+        second = next(self._frames, None)
+        if second is None:
+            raise UserError(
+                f"{self.name} is a still picture, and actions are seen in several "
+                "frames: give a video. If it is one of many frames: ffmpeg -framerate "
+                "25 -i FOLDER/img_%05d.jpg video.mp4"
+            )
+        self._frames = itertools.chain([second], self._frames)
 
     def _decode(self) -> Iterator[VideoFrame]:
         start = last = size = None

@@ -30,7 +30,11 @@ _EMBEDDED = 6_000_000  # bytes of a video that becomes part of its page
 
 
 def annotate_video(
-    detector: Detector, source: str, out: str | os.PathLike, options: Options
+    detector: Detector,
+    source: str,
+    out: str | os.PathLike,
+    options: Options,
+    signals: preemption.PreemptionHandler | None = None,
 ) -> str:
     """Writes the annotated video, its page, and its results as CSV and JSON lines.
 
@@ -43,6 +47,7 @@ def annotate_video(
         video of its key frames.
       out: the MP4 file; the others have its name with .html, .csv and .jsonl.
       options: of the annotation.
+      signals: what a signal handler sets that is installed already.
 
     Returns:
       A summary for the user: what was found and written.
@@ -61,7 +66,7 @@ def annotate_video(
                 )
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
-        signals = stack.enter_context(preemption.handle_signals())
+        signals = signals or stack.enter_context(preemption.handle_signals())
         stream = open_stream(detector, source, options, stack)
         pictures = KeyPictures()
         notice = _domain_notice(detector, options)
@@ -157,9 +162,16 @@ def _write_data(
         ],
         poster=pictures.poster(),
         pictures=pictures.evenly_spread(),
+        model=_model(detector),
+        actions=detector.labels[1:],
     )
     files.replace(page, text)
     return [page, csv, lines]
+
+
+def _model(detector: Detector) -> str:
+    learned = f", trained on {detector.trained_on}" if detector.trained_on else ""
+    return f"Model: {detector.config.name}{learned}; {len(detector.labels) - 1} actions"
 
 
 def _sightings(stream: AnnotatedStream) -> list[video_page.Sighting]:

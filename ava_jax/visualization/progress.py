@@ -7,18 +7,23 @@ import tqdm
 
 from ava_jax.visualization.annotated_stream import AnnotatedFrame, AnnotatedStream
 
+# Seconds from one line to the next in a file, where a bar cannot be drawn.
+LINE_EVERY = 30.0
+
 
 class StreamProgress:
-    """A bar on the terminal with the speed relative to real time."""
+    """The speed relative to real time: a bar on a terminal, lines in a file."""
 
     def __init__(self, stream: AnnotatedStream):
         """Starts the clock."""
         self._live = stream.live
-        self._since = time.monotonic()
+        self._duration = stream.duration
+        self._since = self._last_line = time.monotonic()
+        self._on_terminal = sys.stderr.isatty()
         self._bar = tqdm.tqdm(
             total=stream.duration and round(stream.duration, 1),
             unit="s",
-            disable=not sys.stderr.isatty(),
+            disable=not self._on_terminal,
             dynamic_ncols=True,
             bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s{postfix}"
             if stream.duration
@@ -33,11 +38,21 @@ class StreamProgress:
 
     def update(self, frame: AnnotatedFrame) -> None:
         """Advances to a written frame; shows the latency of a live source."""
-        if self._live:
-            status = f"latency {frame.people.latency:.1f} s"
-        else:
-            status = f"{frame.time / (time.monotonic() - self._since):.1f}x real time"
+        if self._on_terminal:
+            self._bar.set_postfix_str(self._status(frame), refresh=False)
+            self._bar.update(frame.time - self._bar.n)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= LINE_EVERY:
+            self._last_line = now
+            length = f" of {self._duration:.0f}" if self._duration else ""
+            place = f"{frame.time:.0f}{length} s"
+            print(f"{place}, {self._status(frame)}", file=sys.stderr, flush=True)
+
+    def _status(self, frame: AnnotatedFrame) -> str:
         count = len(frame.people.boxes)
-        status += f", {count} {'person' if count == 1 else 'people'}"
-        self._bar.set_postfix_str(status, refresh=False)
-        self._bar.update(frame.time - self._bar.n)
+        who = f"{count} {'person' if count == 1 else 'people'}"
+        if self._live:
+            return f"latency {frame.people.latency:.1f} s, {who}"
+        speed = frame.time / (time.monotonic() - self._since)
+        return f"{speed:.1f}x real time, {who}"

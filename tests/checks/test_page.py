@@ -1,5 +1,7 @@
 """The page of the doctor: what it says and shows, and that texts stay texts."""
 
+import re
+
 import numpy as np
 import pytest
 from page_structure import HOSTILE, structure
@@ -17,11 +19,12 @@ def suspect(name="movie", boxes=BOXES, proposals=BOXES[:1]):
 
 def verdict(name, **changes):
     split = dict.fromkeys(("key_frames", "movies", "people", "labels"), 1234)
-    split |= {"proposals": 0, "recall": {0.5: 0.93}}
+    split |= {"proposals": 0, "recall": {0.5: 0.93}, "samples": {12: 7, 14: 5678}}
     finding = {"name": name, "count": 5, "places": (name, "line 3"), "found": name}
     finding |= {"remedy": name, "split": name, "suspects": (suspect(name),)}
     note = Finding("rare actions", 1, (), "few samples", "", is_problem=False)
-    return Verdict(name, {name: split}, (Finding(**finding | changes), note))
+    findings = Finding(**finding | changes), note
+    return Verdict(name, {name: split}, findings, {14: name})
 
 
 def read_image(suspect):
@@ -43,6 +46,21 @@ def test_it_shows_what_was_found():
         assert text in page
     assert page.count("data:image/jpeg;base64,") == page.count("<figure>") == 1
     assert "http" not in page
+
+
+def test_labels_of_every_action():
+    first = {"samples": {7: 10, 8: 2000, 9: 10}, "recall": {}}
+    first |= dict.fromkeys(("key_frames", "movies", "people", "labels", "proposals"), 1)
+    second = first | {"samples": {7: 4, 9: 5}}
+    found = Verdict("root", {"train": first, "val": second}, (), {7: "sit", 8: "walk"})
+    page = render(found, read_image)
+    rows = re.findall(
+        r'<tr><th scope="row">([^<]* \[\d\])</th><td class="number">([\d,]+)</td>'
+        r'<td class="number">(\d)</td>',
+        page,
+    )
+    expected = [("walk [8]", "2,000", "0"), ("action [9]", "10", "5")]
+    assert rows == [*expected, ("sit [7]", "10", "4")]
 
 
 def test_without_frames_there_are_no_pictures():

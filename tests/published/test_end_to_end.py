@@ -117,6 +117,10 @@ def test_a_video_by_the_name_of_a_detector(server, tmp_path):
     assert f"Downloading {DETECTOR} from {server.url}" in done.stderr
     assert "1 person was found at 1 key frame." in done.stdout
     found = read_boxes(out.with_suffix(".csv"), kind="detections")
+    assert (
+        f"Model: {DETECTOR}, trained on AVA v2.1 (films)"
+        in out.with_suffix(".html").read_text()
+    )
     # With these weights every action passes the threshold.
     assert found.label.tolist() == list(range(1, 81))
     assert requests(server) == [1, 0, 0]

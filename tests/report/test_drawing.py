@@ -187,6 +187,26 @@ def test_nobodys_label_covers_their_own_face(case):
             assert (face == GREY).all()
 
 
+@pytest.mark.parametrize(
+    ("neighbour", "corner"),
+    [
+        ((90, 60, 150, 140), (100, 162)),  # whose face is above: below the box
+        ((90, 20, 150, 160), (100, 78 - STEP)),  # whose body is: as if alone
+        # Whose face is above, and another's below: in the lower part of the box,
+        (((90, 60, 150, 140), (90, 164, 150, 236)), (100, 162 - STEP)),
+        # or, if that is half covered too, in its middle.
+        (((90, 60, 150, 140), (90, 155, 150, 235)), (100, (78 + 162 - STEP) // 2)),
+    ],
+)
+def test_a_label_covers_no_face_where_there_is_another_place(neighbour, corner):
+    boxes = np.array([(100, 80, 140, 160), *np.reshape(neighbour, (-1, 4))])
+    bare, picture = (
+        draw(frame(), boxes, [lines, *[[]] * (len(boxes) - 1)], scale=1)
+        for lines in ([], [Line("walk", style.GREEN)])
+    )
+    assert extent((picture != bare).any(axis=-1))[:2] == corner
+
+
 @pytest.mark.parametrize("size", [(1, 1), (12, 16), (360, 40)])
 def test_a_label_that_is_larger_than_the_picture_is_cut(size):
     box = np.array([[0, 0, size[1], size[0]]])

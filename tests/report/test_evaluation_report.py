@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from evaluation_case import (
     HISTORY,
+    LEFT,
     NAMES,
     NASTY,
     TRUTH,
@@ -35,18 +36,23 @@ PICTURES = {
 }
 
 
+CHANCE = evaluation()[1].analysis.chance
+
+
 class Page(html.parser.HTMLParser):
     """Tags, text and tables of a page."""
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.text, self.rows = [], "", []
+        self.tags, self.text, self.rows, self.heads = [], "", [], []
         self.open, self.in_cell = "", False
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
         self.open = tag
+        if tag == "table":
+            self.heads.append(len(self.rows))
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
@@ -75,19 +81,19 @@ class Page(html.parser.HTMLParser):
         return [attrs["src"] for tag, attrs in self.tags if tag == "img"]
 
     def table(self, first_cell):
-        """The rows from the one that begins so, as long as they are as wide."""
-        start = [row[0] for row in self.rows].index(first_cell)
-        width = len(self.rows[start])
-        rows = self.rows[start:]
-        end = [len(row) != width for row in rows]
-        return rows[: end.index(True)] if any(end) else rows
+        """The rows of the table that begins so."""
+        (start,) = (i for i in self.heads if self.rows[i][0] == first_cell)
+        end = next((i for i in self.heads if i > start), len(self.rows))
+        return self.rows[start:end]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A report with everything in it."""
     folder = tmp_path_factory.mktemp("run") / "report"
-    index = write_report(folder, *evaluation(), key_frames(), HISTORY, read_frame)
+    about = {"run": "runs/own", "configuration": "mini", "checkpoint": "step 7"}
+    shown = key_frames(), HISTORY, read_frame, about
+    index = write_report(folder, *evaluation(), *shown)
     assert index == folder / "index.html"
     return folder
 
@@ -100,7 +106,7 @@ def page(whole):
 def page_of(*arguments, **options):
     """Without frames and history."""
     found = evaluation(*arguments, **options)
-    return Page(evaluation_page.render(*found, (), (), None))
+    return Page(evaluation_page.render(*found, (), (), None, {}))
 
 
 def test_files(whole):
@@ -139,10 +145,17 @@ def test_hostile_names_are_escaped(monkeypatch):
         monkeypatch.setattr(evaluation_case, "NASTY", name)  # of the movie
         metrics, findings = evaluation(names=NAMES | {14: name})
         metrics["groups"] = {name: 0.5}
-        shown = key_frames(1), HISTORY, read_frame
+        shown = key_frames(1), HISTORY, read_frame, {"run": name, "date": name}
         return evaluation_page.render(metrics, findings, *shown)
 
     assert structure(page_with(HOSTILE)) == structure(page_with("harmless"))
+
+
+def test_head(page):
+    assert page.words.startswith("Evaluation of runs/own Evaluation of runs/own ")
+    pattern = r"configuration mini, checkpoint step 7, \d{4}-\d\d-\d\d \d\d:\d\d\."
+    assert re.search(pattern, page.words)
+    assert page_of().words.startswith("Evaluation Evaluation 0.444")
 
 
 def test_headline(page):
@@ -158,6 +171,9 @@ def test_headline(page):
         "By group: pose 0.667, object 0.000.",
     ):
         assert words in page.words
+    chance = re.search(r"(\d\.\d{3})mAP that random scores would give", page.words)
+    mean = np.mean([luck.mean for luck in CHANCE.values() if luck])
+    assert float(chance[1]) == pytest.approx(mean, abs=5e-4)
 
 
 def test_why_the_protocols_differ(page):
@@ -167,29 +183,26 @@ def test_why_the_protocols_differ(page):
         ["", "0.444"],
         ["1", "0.463"],
         ["0", "0.463"],
-        ["0", "0.463"],
-        ["0", "0.463"],
         ["1", "0.694"],
-        ["0", "0.694"],
-        ["0", "0.694"],
         ["0", "0.694"],
     ]
     names = ("pyslowfast (", "activitynet (", "mmaction2 (")
-    for row, name in zip((rows[1], rows[3], rows[9]), names, strict=True):
+    for row, name in zip((rows[1], rows[3], rows[5]), names, strict=True):
         assert name in row[0]
-    assert "Why they differ" in page.words
+    assert page.words.index("AP of every action") < page.words.index("Why the proto")
 
 
 def test_actions(page):
+    chance = {label: f"{luck.mean:.3f}" for label, luck in CHANCE.items() if luck}
     assert page.table("action") == [
         [
-            *("action", "", "AP", "ceiling", "AP activitynet", "AP mmaction2"),
-            *("labels", "detections"),
+            *("action", "", "AP", "ceiling", "chance", "AP activitynet"),
+            *("AP mmaction2", "labels", "detections"),
         ],
-        [f"{NASTY} [14]", "", "0.833", "1.000", "0.833", "0.833", "2", "3"],
-        ["stand [12]", "", "0.500", "0.667", "0.556", "0.556", "3", "4"],
-        ["carry [17]", "", "0.000", "1.000", "0.000", "n/a", "1", "0"],
-        ["wave [69]", "n/a: no ground truth", *["n/a"] * 4, "0", "1"],
+        [f"{NASTY} [14]", "", "0.833", "1.000", chance[14], "0.833", "0.833", "2", "3"],
+        ["stand [12]", "", "0.500", "0.667", chance[12], "0.556", "0.556", "3", "4"],
+        ["carry [17]", "", "0.000", "1.000", chance[17], "0.000", "n/a", "1", "0"],
+        ["wave [69]", "n/a: no ground truth", *["n/a"] * 5, "0", "1"],
     ]
     bars = [attrs for _, attrs in page.tags if attrs.get("class") == "bar"]
     assert bars[1]["aria-label"] == (
@@ -254,15 +267,42 @@ def test_mistakes(page):
 def test_protocols_that_agree():
     agreeing = [(902, TRUTH[0][1], 12, 0.9)]
     page = page_of([agreeing[0][:3]], agreeing)
-    assert "They give the same number here" in page.words
-    assert page.table("action")[0] == [
-        "action",
-        "",
-        "AP",
-        "ceiling",
-        "labels",
-        "detections",
+    assert "1.000mAP, by each of pyslowfast, activitynet, mmaction2 " in page.words
+    assert "protocols differ" not in page.words
+    columns = ["AP", "ceiling", "chance", "labels", "detections"]
+    assert page.table("action")[0] == ["action", "", *columns]
+
+
+# Of 40 people alone in their frames, the first 20 stand and the others walk.
+MANY = [(k, LEFT, 12 if k < 20 else 14) for k in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("is_right", "words"),
+    [
+        ((), "No action has a higher AP than random scores give: nothing has been"),
+        (
+            (12,),
+            "Only stand has a higher AP than random scores give: one action of 2 has "
+            "been learned, and the others are at chance.",
+        ),
+        ((12, 14), "2 of 2 actions have a higher AP than random scores give."),
+    ],
+)
+def test_what_has_been_learned(is_right, words, rng):
+    detected = [
+        (k, LEFT, label, float(label == true) if label in is_right else rng.random())
+        for k, _, true in MANY
+        for label in (12, 14)
     ]
+    assert words in page_of(MANY, detected, {12: "stand", 14: "walk"}).words
+
+
+@pytest.mark.parametrize("names", [{12: "stand"}, {12: "stand", 14: "walk"}])
+def test_of_one_action_or_few_labels_nothing_is_said(names):
+    few = MANY[19:21]  # even random scores can be perfect
+    detected = [(*row, 0.9) for row in (few if len(names) > 1 else MANY)]
+    assert "random scores give" not in page_of(few, detected, names).words
 
 
 def test_ties(page):
@@ -300,7 +340,7 @@ def test_little_to_report(case, protocol):
     page = page_of(**case, protocol=protocol)
     assert "AP of every action" in page.words
     if case.get("truth") == [] or "names" in case:
-        assert "n/amAP, activitynet protocol" in page.words
+        assert "n/amAP, by each of pyslowfast, activitynet" in page.words
         assert "mean over 0 of" in page.words
 
 

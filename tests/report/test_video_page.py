@@ -60,7 +60,8 @@ def test_needs_nothing_else(title):
 def test_hostile_names_are_escaped():
     def page_with(name):
         said = [Sighting(1.0, 1, [(name, 0.9)])]
-        return render(f"{name}.mp4", said, title=name, notes=[name])
+        told = {"title": name, "notes": [name], "model": name, "actions": [name]}
+        return render(f"{name}.mp4", said, **told)
 
     assert structure(page_with(HOSTILE)) == structure(page_with("harmless"))
 

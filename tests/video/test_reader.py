@@ -6,6 +6,7 @@ import socket
 import threading
 
 import av
+import cv2
 import numpy as np
 import pytest
 from video_files import pictures, write_sound, write_video
@@ -179,6 +180,28 @@ def text(path):
     return path
 
 
+def picture(path):
+    path = path.with_suffix(".jpg")
+    cv2.imwrite(str(path), pictures(1)[0])
+    return path
+
+
+def picture_under_another_name(path):
+    return picture(path).rename(path.with_suffix(".mp4"))
+
+
+def web_page(path):
+    return "http://127.0.0.1:9/watch"
+
+
+def test_a_stream_of_pictures_is_a_video(tmp_path):
+    path = picture(tmp_path / "a")
+    path.write_bytes(3 * path.read_bytes())
+    stream = path.rename(tmp_path / "stream")
+    with VideoReader(stream) as video:
+        assert len(list(video)) == 3
+
+
 def without_index(path):
     path = write_video(path.with_suffix(".mkv"), pictures(5), **FFV1)
     path.write_bytes(path.read_bytes()[:100])
@@ -189,7 +212,10 @@ def without_index(path):
     ("make", "message"),
     [
         (lambda path: path, "no video file"),
-        (lambda path: path.parent, "cannot be opened"),
+        (lambda path: path.parent, "is a folder"),
+        (picture, "a.jpg is a still picture.*give a video"),
+        (picture_under_another_name, "a.mp4 is a still picture"),
+        (web_page, "127.0.0.1:9/watch cannot be opened .*download the video first"),
         (text, "cannot be opened"),
         (without_index, "cannot be opened|no video"),
         (no_frames, "no frame|no video stream"),
@@ -201,6 +227,9 @@ def without_index(path):
     ids=[
         "missing",
         "folder",
+        "picture",
+        "renamed",
+        "page",
         "text",
         "cut",
         "empty",

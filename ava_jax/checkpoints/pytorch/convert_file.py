@@ -1,7 +1,7 @@
 """Converts a PyTorch file into a checkpoint directory.
 
 config.json             the configuration
-labels.json             action id -> name, in the order of classes 1, 2, ...
+labels.json             actions and data set (`annotations.labels_file`)
 source.json             the file it came from, and what became of its tensors
 checkpoints/0/variables parameters and statistics
 """
@@ -18,6 +18,7 @@ import ml_collections
 import numpy as np
 
 from ava_jax import files, published, workdir
+from ava_jax.annotations import labels_file
 from ava_jax.annotations.label_map import assumed_names, class_names, read_labels
 from ava_jax.checkpoints import store
 from ava_jax.checkpoints.pytorch import matching_recipes, reader, source_state
@@ -80,7 +81,7 @@ def convert_file(
     report = dataclasses.replace(report, notes=notes)
     out.mkdir(parents=True, exist_ok=True)
     files.write_json(out / "config.json", workdir.as_dict(config))
-    files.write_json(out / "labels.json", names)
+    labels_file.write(out / "labels.json", names, _dataset(path))
     source = {
         "file": pathlib.Path(path).name,
         "sha256": digest,
@@ -121,8 +122,13 @@ def action_names(
 
 def is_published_ava(path: str | os.PathLike) -> bool:
     """Whether the file's name is that of a published detector of AVA's actions."""
+    return _dataset(path).startswith("AVA")
+
+
+def _dataset(path) -> str:
+    """The data set of a published detector; '' for other files."""
     file = published.get(pathlib.Path(path).name)
-    return file is not None and file.dataset.startswith("AVA")
+    return file.dataset if file is not None and file.kind == "detector" else ""
 
 
 def _recipe(path, has_background):

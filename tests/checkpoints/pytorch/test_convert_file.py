@@ -54,7 +54,8 @@ def test_directory_says_what_it_is(source, directory):
     assert notes["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert notes["family"] == "MMAction2"
     assert set(notes["used"]) | set(notes["unused"]) == set(read_pytorch(path))
-    labels = json.loads((directory / "labels.json").read_text())
+    recorded = json.loads((directory / "labels.json").read_text())
+    labels = recorded["actions"]
     assert list(labels) == [str(i) for i in config.data.class_ids]
     assert labels["12"] == "stand"
     found, _ = convert_file.read_variables(directory)
@@ -219,7 +220,9 @@ def test_heads_without_background_class(without_background, tmp_path, meta, flag
     path, out = write(meta), tmp_path / "out"
     labels = {1: "serve", 2: "block"}
     convert_file.convert_file(path, out, config, labels=labels, background_class=flag)
-    assert json.loads((out / "labels.json").read_text()) == {"1": "serve", "2": "block"}
+    recorded = json.loads((out / "labels.json").read_text())
+    assert recorded["actions"] == {"1": "serve", "2": "block"}
+    assert recorded["dataset"] == ""  # it is not a published file
     _, variables = convert_file.read_variables(out)
     weight = to_state_dict(variables)["roi_head.bbox_head.fc_cls.weight"]
     np.testing.assert_array_equal(weight[0], 0)
