@@ -6,6 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from absl import logging
 from browser import browser  # noqa: F401 (a fixture)
 
 from ava_jax.prepare import mini
@@ -33,6 +34,14 @@ def no_network(tmp_path_factory):
     """
     os.environ["AVA_JAX_OFFLINE"] = "1"
     os.environ["AVA_JAX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def log_level():
+    """Programs that run in this process may be quieter than the tests of messages."""
+    before = logging.get_verbosity()
+    yield
+    logging.set_verbosity(before)
 
 
 @pytest.fixture(scope="module")
