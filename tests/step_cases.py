@@ -2,7 +2,7 @@
 
     python step_cases.py OUT.npz
 
-runs on eight virtual devices and writes what `test_steps` compares with one device.
+runs on eight virtual devices and writes what `test_train_step` compares with one device.
 The network has the project's blocks, but compiles in a second.
 """
 

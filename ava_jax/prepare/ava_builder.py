@@ -1,8 +1,8 @@
 """Packs frame folders into a TFDS data set of one record a second.
 
 On network storage a clip of 32 frames is then three or four reads, instead of 32
-files to open. JPEG files are kept byte for byte. `packed_frames` reads the result; it
-is also an ordinary data set of TensorFlow Datasets:
+files to open. JPEG files are kept byte for byte. `data.frames.packed` reads the result;
+it is also an ordinary data set of TensorFlow Datasets:
 
     tfds.builder_from_directory(DIR).as_data_source("frames")
 """

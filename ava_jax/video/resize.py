@@ -1,6 +1,6 @@
 """Scales frames and boxes to the input size of the model, for prediction.
 
-Evaluation does the same with TensorFlow (`transforms.py`). Sources: `rescale_size` and
+Evaluation does the same with TensorFlow (`data.transforms`). Sources: `rescale_size` and
 `imresize` of mmcv, `Resize` of MMAction2 v0.24.1.
 """
 
