@@ -146,7 +146,7 @@ def read_history(workdir: str | os.PathLike) -> list[dict[str, float]]:
     """
     path = pathlib.Path(workdir) / "history.jsonl"
     try:
-        # A run that is going on, or was killed, can end in half a line.
+        # The file of a run that still trains, or was killed, can end in half a line.
         whole = path.read_text().rpartition("\n")[0].splitlines()
         return [json.loads(line) for line in whole]
     except (OSError, ValueError) as error:

@@ -299,7 +299,7 @@ def _open(path: pathlib.Path) -> _Picture | str | None:
             image.load()
             return _Picture(size, image.format, is_rotated)
     except FileNotFoundError:
-        return None  # a gap, which is told of elsewhere
+        return None  # a gap, for which there is a finding
     except OSError as error:
         return "empty file" if not path.stat().st_size else _reason(error)
 
