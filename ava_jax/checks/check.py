@@ -8,7 +8,7 @@ reader, so that a clean verdict is a promise.
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ml_collections
@@ -19,12 +19,8 @@ from ava_jax.annotations import BoxTable, box_checks, label_checks
 from ava_jax.annotations.findings import Finding, Suspect, as_notes
 from ava_jax.annotations.label_map import count_classes, scored_ids
 from ava_jax.annotations.proposals import unpadded_keys
-from ava_jax.checks import (
-    annotation_rows,
-    frame_folders,
-    frame_stores,
-    proposals,
-)
+from ava_jax.checks import annotation_rows, frame_folders, frame_stores, proposals
+from ava_jax.checks.frame_folders import Progress
 from ava_jax.checks.verdict import Verdict
 from ava_jax.data import clips, dataset, frames, grouping, split_checks, timing_checks
 from ava_jax.data.frames.open import open_store
@@ -35,8 +31,6 @@ SPLITS = ("train", "val")
 
 # What the nearest good frame may stand in for: `config.data.on_bad_frame`.
 _BAD_FRAMES = frame_folders.MISSING_FRAMES, frame_folders.DAMAGED_FRAMES
-
-Progress = Callable[[Iterable, int], Iterable]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
