@@ -83,7 +83,8 @@ class _Split:
 
 
 def examine(
-    config: ml_collections.ConfigDict,
+    data: ml_collections.ConfigDict,
+    num_classes: int,
     *,
     every_frame: bool = False,
     progress: Progress = lambda items, total: items,
@@ -91,14 +92,14 @@ def examine(
     """Checks annotations, frames and proposals of both splits.
 
     Args:
-      config: the whole configuration, of which `data` and `model.num_classes` count.
+      data: `config.data`.
+      num_classes: `config.model.num_classes`.
       every_frame: open all frames, not only the first and last of each movie.
       progress: wraps an iterable of a known length, to show how far it is.
 
     Raises:
       UserError: there is no data set to check.
     """
-    data, num_classes = config.data, config.model.num_classes
     root = pathlib.Path(data.root)
     if not data.root or not root.is_dir():
         raise UserError(
@@ -108,7 +109,7 @@ def examine(
         )
     findings = split_checks.check_files(data, SPLITS)
     labels = {}
-    with _told_as("label map", findings):
+    with _as_finding("label map", findings):
         labels = annotations.read_labels(root / data.labels)
         ids = tuple(data.class_ids)
         num_classes = count_classes(num_classes, ids, root / data.labels)
@@ -139,7 +140,7 @@ def examine(
 
 
 @contextlib.contextmanager
-def _told_as(name: str, findings: list[Finding], split: str = "") -> Iterator[None]:
+def _as_finding(name: str, findings: list[Finding], split: str = "") -> Iterator[None]:
     """Makes a finding of a refusal, whose message says what to do."""
     try:
         yield
@@ -158,17 +159,17 @@ def _read_split(
     table = found = None
     if not (root / files.boxes).is_file():
         return None  # there is a finding of missing files
-    with _told_as("annotations", findings, name):
+    with _as_finding("annotations", findings, name):
         table = annotations.read_boxes(root / files.boxes, lenient=True)
     if table is None:
         return None
     findings += [dataclasses.replace(bad, split=name) for bad in table.problems]
     excluded = set()
     if files.exclusions and (root / files.exclusions).is_file():
-        with _told_as("excluded timestamps", findings, name):
+        with _as_finding("excluded timestamps", findings, name):
             excluded = annotations.read_exclusions(root / files.exclusions)
     if (root / files.proposals).is_file():
-        with _told_as("proposals", findings, name):
+        with _as_finding("proposals", findings, name):
             found = annotations.read_proposals(root / files.proposals)
     key_frames = grouping.join(
         table,
@@ -296,7 +297,7 @@ def _look_at_store(data, root, videos, every_frame, progress):
     """The same for packed movies and video files."""
     del root
     store, found = None, []
-    with _told_as("frames", found):
+    with _as_finding("frames", found):
         store = open_store(data, videos)
     if store and every_frame:
         found += frame_stores.check_store(store, progress)
@@ -312,5 +313,5 @@ def _load(
     """Lets the trainer's reader find what no check has found."""
     if any(f.is_problem and f.split in ("", name) for f in findings):
         return
-    with _told_as("refused by the trainer", findings, name):
+    with _as_finding("refused by the trainer", findings, name):
         dataset.load_split(data, name, num_classes)
