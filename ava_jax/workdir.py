@@ -84,7 +84,7 @@ class Workdir:
 
         Args:
           config: of this start.
-          accept_changes: go on with the new configuration where it differs.
+          accept_changes: continue with the new configuration where it differs.
 
         Raises:
           UserError: checkpoints are there, of another configuration; or other
@@ -110,7 +110,7 @@ class Workdir:
                 raise UserError(
                     f"{self.path} belongs to another configuration "
                     f"(there, now):\n  " + "\n  ".join(changes) + "\nGive another "
-                    "--workdir, or add --accept-config-changes to go on here with "
+                    "--workdir, or add --accept-config-changes to continue here with "
                     "the new one."
                 )
         files.write_json(path, as_dict(config))

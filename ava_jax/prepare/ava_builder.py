@@ -143,7 +143,7 @@ class _Shard:
         rows = self.actions[video]
         span = np.searchsorted(rows["timestamp"], [since, since + 1])
         # Paths, which TFDS reads one record at a time: it keeps a shard's examples.
-        paths = (self.folders.place(movie, i) for i in range(first, last + 1))
+        paths = (str(self.folders.path(movie, i)) for i in range(first, last + 1))
         return {
             "video": video,
             "first_frame": first,
