@@ -29,7 +29,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         help="continue in a working directory of another configuration",
     )
     add = parser.add_argument_group(
-        "several processes", "By default Slurm, Kubernetes or the TPU pod is asked."
+        "several processes",
+        "By default Slurm, Open MPI, Kubernetes or the TPU pod gives these.",
     ).add_argument
     add("--coordinator", metavar="HOST:PORT", help="address of process 0")
     at_least = command_line.at_least

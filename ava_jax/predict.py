@@ -149,9 +149,9 @@ class Detector:
         """Scores the people of a video stream, key frame by key frame.
 
         The video is taken at `config.data.fps` frames a second, whatever its own
-        rate (`video.frame_rate`), and clips are cut from it as from a data set
-        (`video.moments`). What is held in memory does not grow with its length. A
-        damaged file gives results up to the damage, and a warning.
+        rate (`video.resample`), and clips are cut from it as from a data set
+        (`inference.clip_sampler`). The memory that it takes does not grow with its
+        length. A damaged file gives results up to the damage, and a warning.
 
         Args:
           source: path of a video, address like 'rtsp://...', number of a camera.

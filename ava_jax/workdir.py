@@ -84,7 +84,7 @@ class Workdir:
 
         Args:
           config: of this start.
-          accept_changes: go on with the new configuration where it differs.
+          accept_changes: continue with the new configuration where it differs.
 
         Raises:
           UserError: checkpoints are there, of another configuration; or other
@@ -110,7 +110,7 @@ class Workdir:
                 raise UserError(
                     f"{self.path} belongs to another configuration "
                     f"(there, now):\n  " + "\n  ".join(changes) + "\nGive another "
-                    "--workdir, or add --accept-config-changes to go on here with "
+                    "--workdir, or add --accept-config-changes to continue here with "
                     "the new one."
                 )
         files.write_json(path, as_dict(config))
@@ -146,7 +146,7 @@ def read_history(workdir: str | os.PathLike) -> list[dict[str, float]]:
     """
     path = pathlib.Path(workdir) / "history.jsonl"
     try:
-        # A run that is going on, or was killed, can end in half a line.
+        # The file of a run that still trains, or was killed, can end in half a line.
         whole = path.read_text().rpartition("\n")[0].splitlines()
         return [json.loads(line) for line in whole]
     except (OSError, ValueError) as error:

@@ -61,7 +61,12 @@ def main(argv: Sequence[str]) -> int:
         return tqdm.tqdm(items, "frames", total, disable=None, unit_scale=True)
 
     config = _with_data_set(args.config, folder)
-    examination = check.examine(config, every_frame=args.frames, progress=progress)
+    examination = check.examine(
+        config.data,
+        config.model.num_classes,
+        every_frame=args.frames,
+        progress=progress,
+    )
     verdict = examination.verdict
     if args.json:
         files.write_json(pathlib.Path(args.json), verdict.as_dict())

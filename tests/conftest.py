@@ -39,9 +39,12 @@ def no_network(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def log_level():
     """Programs that run in this process may be quieter than the tests of messages."""
-    before = logging.get_verbosity()
+    logger = logging.get_absl_logger()
+    verbosity, level = logging.get_verbosity(), logger.level
     yield
-    logging.set_verbosity(before)
+    logging.set_verbosity(verbosity)
+    # That alone would set a level where there was none: `caplog` could not lower it.
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="module")

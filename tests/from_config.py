@@ -1,5 +1,6 @@
 """The package's functions of sections, called with a whole configuration."""
 
+from ava_jax.checks import check
 from ava_jax.data import dataset, eval_clips, examples, pipeline
 from ava_jax.inference.eval_step import make_eval_step as _make_eval_step
 from ava_jax.models.preprocessing import Normalization
@@ -8,6 +9,10 @@ from ava_jax.training import compilation, gradients, optimizer, train_step
 
 def load_split(config, name):
     return dataset.load_split(config.data, name, config.model.num_classes)
+
+
+def examine(config, **options):
+    return check.examine(config.data, config.model.num_classes, **options)
 
 
 def steps_per_epoch(split, config):

@@ -2,8 +2,8 @@
 
     python step_cases.py OUT.npz
 
-runs on eight virtual devices and writes what `test_steps` compares with one device.
-The network has the project's blocks, but compiles in a second.
+runs on eight virtual devices and writes what `test_train_step` compares with one
+device. The network has the project's blocks, but compiles in a second.
 """
 
 import os

@@ -107,13 +107,13 @@ def check_units(table: BoxTable, noun: str = "boxes", **fields: Any) -> list[Fin
     )
 
 
-def check_extent(table: BoxTable, noun: str = "boxes", **fields: Any) -> list[Finding]:
+def check_extent(table: BoxTable, **fields: Any) -> list[Finding]:
     """Boxes that reach out of the frame."""
     box = table.box
     outside = ((box < -_SLACK) | (box > 1 + _SLACK)).any(axis=1)
     return row_findings(
         table,
-        f"{noun} outside the frame",
+        "boxes outside the frame",
         outside & ~in_pixels(box),
         "The first is {box}; expected fractions of the frame, 0 to 1.",
         "Clip the coordinates to 0 and 1, or look for what shifted the boxes.",
@@ -148,14 +148,12 @@ def check_corners(table: BoxTable, noun: str = "boxes", **fields: Any) -> list[F
     )
 
 
-def check_area(
-    table: BoxTable, noun: str = "boxes", effect: str = "", **fields: Any
-) -> list[Finding]:
-    """Boxes without area. `effect` says what becomes of them."""
+def check_area(table: BoxTable, effect: str = "", **fields: Any) -> list[Finding]:
+    """Boxes without area. `effect` says how they count."""
     flat = (table.box[:, :2] == table.box[:, 2:]).any(axis=1)
     return row_findings(
         table,
-        f"{noun} without area",
+        "boxes without area",
         flat & ~is_inverted(table.box),
         f"The first is {{box}}: {effect or 'nothing can match it'}.",
         "Delete these rows, or correct the boxes.",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ava_jax import files
+from ava_jax.annotations.box_checks import in_pixels
 from ava_jax.annotations.box_table import BoxTable, indexed_seconds
 from ava_jax.annotations.result_pickles import read_mmaction2
 from ava_jax.errors import UserError
@@ -15,8 +16,6 @@ from ava_jax.unpickling.interpreter import RefusedError
 
 # '1j20qq1JyX4,0902', '1j20qq1JyX4/0902.jpg', '1j20qq1JyX4_0902.jpg'
 _FRAME_NAME = re.compile(r"(.+)[,/_](\d+(?:\.\d+)?)(?:\.[A-Za-z]\w*)?")
-# Fractions may reach a little beyond the frame.
-_LARGEST_FRACTION = 2.0
 _EXPECTED = (
     "expected COCO's detections (`image_id`, `category_id`, `bbox` as x, y, width, "
     "height, and `score`), or MMAction2's with `pred_instances`"
@@ -92,7 +91,7 @@ def _from_coco(path: str, rows: list, source: Mapping[str, Any]) -> BoxTable:
     else:
         images, videos = {name: {"id": name} for name in names}, {}
     frames = {name: _key_frame(path, images[name], videos) for name in names}
-    if boxes.size and np.abs(boxes).max() > _LARGEST_FRACTION:
+    if in_pixels(boxes).any():
         boxes = boxes / [_size(path, images[name]) for name in ids]
     boxes[:, 2:] += boxes[:, :2]
     indices = {

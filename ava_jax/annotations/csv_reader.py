@@ -54,7 +54,7 @@ def read_csv(path: str, kind: str) -> BoxTable:
         with pa.input_stream(path, compression=compression) as file:
             return _read(file, path, layout, block_size=1 << 22)
     except (pa.ArrowInvalid, OSError):
-        # It is damaged, which `read_lines` tells, or not UTF-8, which it mends.
+        # It is damaged, which `read_lines` reports, or not UTF-8, which it replaces.
         content = "".join(read_lines(path)).encode()
         size = min(len(content), 1 << 30)
         return _read(io.BytesIO(content), path, layout, block_size=size)
@@ -62,7 +62,7 @@ def read_csv(path: str, kind: str) -> BoxTable:
 
 @dataclasses.dataclass(frozen=True)
 class _Layout:
-    """What the first lines of a CSV file tell about all of it."""
+    """What the first lines of a CSV file say about all of it."""
 
     columns: int  # of most rows with a box: 7 or 8
     header: int  # its line; 0: there is none

@@ -1,4 +1,4 @@
-"""What about detections, and the ground truth they are for, may mislead."""
+"""Checks of a table of detections together with its ground truth."""
 
 from collections.abc import Mapping
 

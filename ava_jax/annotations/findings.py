@@ -96,7 +96,7 @@ def listed(
 
 
 def raise_problems(findings: Iterable[Finding]) -> None:
-    """Raises a UserError that tells each problem among `findings`."""
+    """Raises a UserError that lists the problems among `findings`."""
     problems = [str(finding) for finding in findings if finding.is_problem]
     if problems:
         raise UserError("\n".join(problems))

@@ -16,8 +16,8 @@ from ava_jax.unpickling import numpy_arrays
 from ava_jax.unpickling.interpreter import Built, RefusedError, describe, read_pickle
 
 _FORMAT = "'<video>,<timestamp>' to arrays of N x 5"
-# Boxes of float64 may take so many times the size of the file, where they are of
-# eight bits (ten times). More are copies of each other.
+# Largest size of the boxes in float64, as a multiple of the size of the file. Boxes of
+# eight bits take ten times their size; more are copies of each other.
 _LARGEST_RATIO = 20
 _ROW_BYTES = 5 * 8
 _NO_ROWS = np.zeros((0, 5))

@@ -238,7 +238,7 @@ def _number_rows(rows: Sequence[Any], width: int) -> np.ndarray:
     try:
         return np.array(rows, np.float64).reshape(-1, width)
     except OverflowError:
-        raise RefusedError("it has a number beyond all measure") from None
+        raise RefusedError("it has a number that is too large") from None
 
 
 def _joined(arrays: Iterable[np.ndarray], empty: tuple[int, ...]) -> np.ndarray:

@@ -141,7 +141,7 @@ class Store:
         if self._failure:
             raise UserError(
                 f"{self._failure}. Make room there and give the same command again: "
-                "it goes on from the checkpoint before."
+                "it resumes from the previous checkpoint."
             )
 
     def _try(self, action) -> bool:
@@ -374,8 +374,8 @@ def _move_damaged_away(folder: pathlib.Path) -> None:
         aside.parent.mkdir(exist_ok=True)
         path.rename(aside)
         logging.error(
-            "The checkpoint of step %s is damaged: %s. It lies in %s now, and step %s "
-            "is taken in its place.",
+            "The checkpoint of step %s is damaged: %s. It is in %s now, and step %s "
+            "is used instead.",
             path.name,
             reason,
             aside,

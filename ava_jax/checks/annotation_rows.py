@@ -86,8 +86,8 @@ def check_shared_movies(train: BoxTable, val: BoxTable) -> list[Finding]:
     files = f"{train.path}:{lines[0]} and {pathlib.Path(val.path).name}:{lines[1]}"
     found = f"{shared[0]} is in {files}. "
     if common:
-        found += f"{common:,} key frames are in both splits: what was learned by heart "
-        found += "counts as recognised, and the mAP is too high."
+        found += f"{common:,} key frames are in both splits: the model is tested on "
+        found += "what it was trained on, and the mAP is too high."
     else:
         found += "No key frame is in both splits, but the same people and places are: "
         found += "the mAP says little about other movies."

@@ -8,7 +8,7 @@ reader, so that a clean verdict is a promise.
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ml_collections
@@ -19,12 +19,8 @@ from ava_jax.annotations import BoxTable, box_checks, label_checks
 from ava_jax.annotations.findings import Finding, Suspect, as_notes
 from ava_jax.annotations.label_map import count_classes, scored_ids
 from ava_jax.annotations.proposals import unpadded_keys
-from ava_jax.checks import (
-    annotation_rows,
-    frame_folders,
-    frame_stores,
-    proposals,
-)
+from ava_jax.checks import annotation_rows, frame_folders, frame_stores, proposals
+from ava_jax.checks.frame_folders import Progress
 from ava_jax.checks.verdict import Verdict
 from ava_jax.data import clips, dataset, frames, grouping, split_checks, timing_checks
 from ava_jax.data.frames.open import open_store
@@ -35,8 +31,6 @@ SPLITS = ("train", "val")
 
 # What the nearest good frame may stand in for: `config.data.on_bad_frame`.
 _BAD_FRAMES = frame_folders.MISSING_FRAMES, frame_folders.DAMAGED_FRAMES
-
-Progress = Callable[[Iterable, int], Iterable]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,7 +83,8 @@ class _Split:
 
 
 def examine(
-    config: ml_collections.ConfigDict,
+    data: ml_collections.ConfigDict,
+    num_classes: int,
     *,
     every_frame: bool = False,
     progress: Progress = lambda items, total: items,
@@ -97,14 +92,14 @@ def examine(
     """Checks annotations, frames and proposals of both splits.
 
     Args:
-      config: the whole configuration, of which `data` and `model.num_classes` count.
+      data: `config.data`.
+      num_classes: `config.model.num_classes`.
       every_frame: open all frames, not only the first and last of each movie.
       progress: wraps an iterable of a known length, to show how far it is.
 
     Raises:
       UserError: there is no data set to check.
     """
-    data, num_classes = config.data, config.model.num_classes
     root = pathlib.Path(data.root)
     if not data.root or not root.is_dir():
         raise UserError(
@@ -114,7 +109,7 @@ def examine(
         )
     findings = split_checks.check_files(data, SPLITS)
     labels = {}
-    with _told_as("label map", findings):
+    with _as_finding("label map", findings):
         labels = annotations.read_labels(root / data.labels)
         ids = tuple(data.class_ids)
         num_classes = count_classes(num_classes, ids, root / data.labels)
@@ -145,7 +140,7 @@ def examine(
 
 
 @contextlib.contextmanager
-def _told_as(name: str, findings: list[Finding], split: str = "") -> Iterator[None]:
+def _as_finding(name: str, findings: list[Finding], split: str = "") -> Iterator[None]:
     """Makes a finding of a refusal, whose message says what to do."""
     try:
         yield
@@ -164,17 +159,17 @@ def _read_split(
     table = found = None
     if not (root / files.boxes).is_file():
         return None  # there is a finding of missing files
-    with _told_as("annotations", findings, name):
+    with _as_finding("annotations", findings, name):
         table = annotations.read_boxes(root / files.boxes, lenient=True)
     if table is None:
         return None
     findings += [dataclasses.replace(bad, split=name) for bad in table.problems]
     excluded = set()
     if files.exclusions and (root / files.exclusions).is_file():
-        with _told_as("excluded timestamps", findings, name):
+        with _as_finding("excluded timestamps", findings, name):
             excluded = annotations.read_exclusions(root / files.exclusions)
     if (root / files.proposals).is_file():
-        with _told_as("proposals", findings, name):
+        with _as_finding("proposals", findings, name):
             found = annotations.read_proposals(root / files.proposals)
     key_frames = grouping.join(
         table,
@@ -302,7 +297,7 @@ def _look_at_store(data, root, videos, every_frame, progress):
     """The same for packed movies and video files."""
     del root
     store, found = None, []
-    with _told_as("frames", found):
+    with _as_finding("frames", found):
         store = open_store(data, videos)
     if store and every_frame:
         found += frame_stores.check_store(store, progress)
@@ -318,5 +313,5 @@ def _load(
     """Lets the trainer's reader find what no check has found."""
     if any(f.is_problem and f.split in ("", name) for f in findings):
         return
-    with _told_as("refused by the trainer", findings, name):
+    with _as_finding("refused by the trainer", findings, name):
         dataset.load_split(data, name, num_classes)

@@ -26,6 +26,9 @@ MISSING_FRAMES, DAMAGED_FRAMES = "missing frames", "damaged frames"
 _PARALLEL = 16
 _ORIENTATION, _UPRIGHT = 0x0112, 1  # EXIF
 
+# Wraps an iterable of a known length and shows how far it is.
+Progress = Callable[[Iterable, int], Iterable]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Movie:
@@ -199,9 +202,7 @@ def check_ends(store: FrameFolders) -> list[Finding]:
     return _check_pictures(store, [sorted({*pair}) for pair in ends])
 
 
-def check_every_frame(
-    store: FrameFolders, progress: Callable[[Iterable, int], Iterable]
-) -> list[Finding]:
+def check_every_frame(store: FrameFolders, progress: Progress) -> list[Finding]:
     """Opens every frame, on all cores.
 
     Args:
@@ -299,7 +300,7 @@ def _open(path: pathlib.Path) -> _Picture | str | None:
             image.load()
             return _Picture(size, image.format, is_rotated)
     except FileNotFoundError:
-        return None  # a gap, which is told of elsewhere
+        return None  # a gap, for which there is a finding
     except OSError as error:
         return "empty file" if not path.stat().st_size else _reason(error)
 

@@ -1,9 +1,7 @@
 """Checks of every frame in stores that are no frame folders."""
 
-from collections.abc import Callable, Iterable
-
 from ava_jax.annotations.findings import Finding, listed
-from ava_jax.checks.frame_folders import DAMAGED_FRAMES
+from ava_jax.checks.frame_folders import DAMAGED_FRAMES, Progress
 from ava_jax.data.frames.packed import PackedFrames
 from ava_jax.data.frames.store import FrameStore
 from ava_jax.data.frames.video_files import VideoFrames
@@ -13,8 +11,6 @@ from ava_jax.video.resample import at_rate
 
 # Formats that do not say how long they are may be taken for so much longer.
 _SLACK = 1.0  # seconds
-
-Progress = Callable[[Iterable, int], Iterable]
 
 
 def check_store(store: FrameStore, progress: Progress) -> list[Finding]:

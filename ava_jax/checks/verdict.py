@@ -10,7 +10,7 @@ from ava_jax.annotations.findings import Finding
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Verdict:
-    """What is to be said of a data set.
+    """The findings about a data set, and what it holds.
 
     Attributes:
       root: its folder.

@@ -43,11 +43,11 @@ def model() -> ml_collections.ConfigDict:
     # has, or than the highest action id of the label map.
     config.num_classes = 81
     config.multilabel = True  # False: one action a box, softmax instead of sigmoid
-    config.slow_stride = 8  # SlowFast: the slow path takes one frame of so many
+    config.slow_stride = 8  # SlowFast: frames of the clip for each of the slow path
     # SlowFast: which frames the slow path takes. 'stride': the first of every
     # slow_stride; 'linspace': evenly spread, first and last frame included.
     config.slow_sampling = "stride"
-    config.fast_ratio = 8  # SlowFast: the fast path has so many times fewer channels
+    config.fast_ratio = 8  # SlowFast: slow channels for each fast channel
     config.lateral_kernel = 5  # SlowFast: frames of the kernels of lateral convolutions
     config.lateral_norm = False  # SlowFast: BN and ReLU after lateral convolutions
     config.res5_stride = 1  # 2: the feature map has stride 32, not 16
@@ -116,7 +116,7 @@ def data() -> ml_collections.ConfigDict:
     config.colour_jitter = False  # MMAction2's ColorJitter(color_space_aug=True)
     config.test_short_side = 256  # pixels; of the whole frames that are scored
     config.mean = (123.675, 116.28, 103.53)  # RGB, subtracted from pixels of 0 to 255
-    config.std = (58.395, 57.12, 57.375)  # RGB, by which they are divided then
+    config.std = (58.395, 57.12, 57.375)  # RGB, by which they are then divided
     config.max_boxes = 32  # boxes a clip, padded to this number
     config.person_score = 0.9  # lowest score of a proposal; the best of a frame is kept
     config.positive_iou = 0.9  # lowest IoU of a proposal that is trained

@@ -114,7 +114,7 @@ def _key_frames(
         excluded=excluded,
         is_training=name == "train",
     )
-    # Joined twice: what is missing can only be told from the files as they are.
+    # Joined twice: only the files as they are show what is missing.
     key_frames = join()
     raise_problems(split_checks.check_people(key_frames, len(table), name))
     missing = split_checks.check_proposals(

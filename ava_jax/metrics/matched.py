@@ -9,7 +9,7 @@ from ava_jax.metrics import person_boxes as people_lib
 from ava_jax.metrics.ava_map import Boxes, Ranking
 from ava_jax.metrics.person_boxes import People, Truth
 
-# Of each action, so many candidates for the worst mistakes.
+# Candidates for the worst mistakes, of each action.
 _PER_ACTION = 2
 
 
@@ -41,7 +41,7 @@ class Confusion(NamedTuple):
       count: (C, C) number of labels of the row's action (one person can give
         fractions) that went to the column's; the found ones are on the diagonal.
       labels: (C,) labels of each action. What a row of `count` lacks of it went
-        to no action, for want of scores.
+        to no action, because the person has too few scores.
     """
 
     count: np.ndarray
@@ -132,7 +132,7 @@ def false_alarms(
       ranking: of `detections`.
       detections: as they were ranked.
       truth: the ground truth that judged them.
-      number: at most so many; every action's worst come before any second one.
+      number: how many at most; every action's worst come before any second one.
     """
     frames = np.unique(truth.boxes.frame[truth.row])
     worst = []

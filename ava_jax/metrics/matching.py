@@ -267,7 +267,7 @@ class _Truth(NamedTuple):
         group is that of the rows.
       box: (G, 4) float64, their boxes.
       slot: (frames,) index of a frame among those that have boxes here, or -1.
-      start, count: (slots * classes,) where a group lies in `row`.
+      start, count: (slots * classes,) where a group is in `row`.
       labels: (classes,) number of rows, without the excluded frames.
       all_labels: (classes,) the same with them.
     """

@@ -6,7 +6,7 @@ any may come first, in either sort, and their numbers depend on the order of the
 
 How many detections of one action and score are true does not: of the detections that
 aim at a box, one with the highest score takes it. So the highest AP has the true
-positives of each score before its false ones, and the lowest has them behind: each
+positives of each score before its false ones, and the lowest has them after: each
 then has its lowest or its highest possible rank, all at once. Both are reached by some
 order, and since actions share no rows, so are the means over actions.
 
@@ -69,7 +69,7 @@ def _precision(rows: np.ndarray, found: np.ndarray, true_first: bool) -> np.ndar
     """
     number = np.arange(1, len(found) + 1)
     # Ranks before a true positive are those of higher scores and the true ones of its
-    # own; behind it, to the last rank of its score, are the other true ones of it.
+    # own; after it, to the last rank of its score, are the other true ones of it.
     side = "left" if true_first else "right"
     rank = np.searchsorted(-rows, -found, side) + number
     return number / (rank - np.searchsorted(-found, -found, side))

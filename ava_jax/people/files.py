@@ -1,13 +1,13 @@
 """Boxes of people that were found before: by time, from a file."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from ava_jax import files
 from ava_jax.annotations import BoxTable, raise_problems
 from ava_jax.annotations.box_checks import (
     check_corners,
@@ -124,11 +124,7 @@ def _read_ava(path: str) -> _ByVideo:
 
 
 def _read_coco(path: str) -> _ByVideo:
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+    content = files.read_json(path)
     try:
         return _coco_boxes(path, content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

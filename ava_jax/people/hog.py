@@ -25,8 +25,8 @@ class HogDetector:
     OpenCV's detector with its own weights (Dalal and Triggs, CVPR 2005). It needs
     no file, no network and no GPU, but finds only people who are seen whole, stand
     or walk, and are at least an eighth of the picture's short side high. It misses
-    who sits, lies, is cut off by the frame or half hidden, and takes some poles and
-    cars for people: on `vtest.avi` it finds about four in five. Use an ONNX
+    people who sit, lie, are cut off by the frame or half hidden, and takes some poles
+    and cars for people: on `vtest.avi` it finds about four in five. Use an ONNX
     detector or boxes from a file where that is not enough.
     """
 

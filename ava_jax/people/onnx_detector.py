@@ -90,7 +90,7 @@ class OnnxDetector:
         of_sizes = all(node.shape[-1:] == [2] for node in others)
         if not axes or first.type not in _TYPES or not of_sizes:
             raise UserError(
-                f"{self._path}: inputs that are not understood: {_told(nodes)}. "
+                f"{self._path}: inputs that are not understood: {_declared(nodes)}. "
                 "Expected is one picture of 3 channels, (1, 3, height, width) or (1, "
                 "height, width, 3)."
             )
@@ -240,7 +240,7 @@ def _class_names(text: str) -> list[str] | None:
     return list(map(str, names)) if isinstance(names, list) and names else None
 
 
-def _told(nodes: Sequence[Any]) -> str:
+def _declared(nodes: Sequence[Any]) -> str:
     """Names and declared shapes of inputs."""
     return ", ".join(f"{node.name} {node.shape}" for node in nodes)
 

@@ -175,7 +175,7 @@ def _rt_detr(network: Network) -> Match:
 
 
 def _logits_of(*counts: int) -> Callable[[Network], Match]:
-    """For boxes as fractions, and logits: certain with so many classes."""
+    """For boxes as fractions, and logits: certain with one of these counts."""
 
     def match(network: Network) -> Match:
         found = decoders.pair(network.outputs)

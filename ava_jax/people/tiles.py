@@ -1,7 +1,7 @@
 """Person detection on overlapping tiles of a frame, for people who are small in it.
 
-Detectors shrink a frame to the size of their input, 300 to 640 pixels, and so lose who
-is small. A tile is shrunk less.
+Detectors shrink a frame to the size of their input, 300 to 640 pixels, and so lose
+small people. A tile is shrunk less.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,15 @@ from ava_jax.people.suppression import suppress
 _SHARED = 0.25
 # More IoU with a better box: the same person, seen on two tiles.
 _OVERLAP = 0.5
-# More of a box inside a better one: a part of a person, whom the tile cuts.
+# More of a box inside a better one: a part of a person whom a tile cuts.
 _INSIDE = 0.8
 
 
 class TiledDetector:
     """Runs a detector on every tile, and merges what it finds.
 
-    The whole frame is not looked at. Who is larger than what neighbours share may be
-    cut by every tile and found in part.
+    The whole frame is not looked at. A person who is larger than the overlap of two
+    tiles may be cut by every tile, and then only parts are found.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class TiledDetector:
         columns: int,
         rows: int,
     ):
-        """Looks at nothing yet.
+        """Divides frames into a grid of tiles.
 
         Args:
           detector: from a frame to people, as `open_detector` gives it.

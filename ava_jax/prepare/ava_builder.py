@@ -1,8 +1,8 @@
 """Packs frame folders into a TFDS data set of one record a second.
 
 On network storage a clip of 32 frames is then three or four reads, instead of 32
-files to open. JPEG files are kept byte for byte. `packed_frames` reads the result; it
-is also an ordinary data set of TensorFlow Datasets:
+files to open. JPEG files are kept byte for byte. `data.frames.packed` reads the result;
+it is also an ordinary data set of TensorFlow Datasets:
 
     tfds.builder_from_directory(DIR).as_data_source("frames")
 """
@@ -143,7 +143,7 @@ class _Shard:
         rows = self.actions[video]
         span = np.searchsorted(rows["timestamp"], [since, since + 1])
         # Paths, which TFDS reads one record at a time: it keeps a shard's examples.
-        paths = (self.folders.place(movie, i) for i in range(first, last + 1))
+        paths = (str(self.folders.path(movie, i)) for i in range(first, last + 1))
         return {
             "video": video,
             "first_frame": first,

@@ -139,7 +139,7 @@ def extract_movie(
       OSError: a frame cannot be written.
     """
     video, folder = pathlib.Path(video), pathlib.Path(folder)
-    # Counted as `data.video_frames` counts, to give the same frames.
+    # Counted as `data.frames.video_files` counts, to give the same frames.
     before = round(recipe.start * recipe.fps)
     indices, last, content = [], None, b""
     with VideoReader(video) as reader:

@@ -81,5 +81,5 @@ def _advice(clips, lr: float, workdir, saved: int | None) -> str:
         f"Its clips: {named}{more}; all are in {workdir / 'bad_batch.json'}. {kept}; "
         "nothing was saved after it. Look at those clips, or lower the learning rate "
         f"(--config.optim.lr, {lr} now) or lengthen its warm-up, with "
-        "--accept-config-changes to go on in this workdir."
+        "--accept-config-changes to continue in this workdir."
     )

@@ -1,7 +1,7 @@
 """Scales frames and boxes to the input size of the model, for prediction.
 
-Evaluation does the same with TensorFlow (`transforms.py`). Sources: `rescale_size` and
-`imresize` of mmcv, `Resize` of MMAction2 v0.24.1.
+Evaluation does the same with TensorFlow (`data.transforms`). Sources: `rescale_size`
+and `imresize` of mmcv, `Resize` of MMAction2 v0.24.1.
 """
 
 import cv2

@@ -18,7 +18,7 @@ def longest(call: Callable[[int], None], count: int) -> list[dict[str, float | s
     """The operations of `call(1)` that take longest, over all their runs.
 
     Args:
-      call: runs a program so many times, and waits.
+      call: runs a program a number of times, and waits.
       count: how many operations are listed.
 
     Returns:

@@ -221,7 +221,7 @@ def _check(config):
 class Step:
     """Inference, or a forward and backward pass, on the GPU if there is one.
 
-    `step(times)` runs it so many times and waits. float32 means the products in
+    `step(times)` runs it this number of times and waits. float32 means the products in
     TF32 that JAX takes on GPUs too; bfloat16 means autocast.
     """
 
@@ -269,7 +269,7 @@ class Step:
         return {"compile_seconds": time.perf_counter() - since}
 
     def __call__(self, times: int) -> None:
-        """Runs the step so many times, and waits."""
+        """Runs the step this number of times, and waits."""
         for _ in range(times):
             self._run()
         if self.device.type == "cuda":

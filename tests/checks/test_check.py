@@ -17,7 +17,6 @@ import pytest
 import video_files
 from PIL import Image
 
-from ava_jax.checks import check
 from ava_jax.checks.page import render
 from ava_jax.data import dataset
 from ava_jax.errors import UserError
@@ -439,7 +438,7 @@ CASES = {
 @pytest.mark.parametrize(("change", "expected"), CASES.values(), ids=CASES)
 def test_what_is_wrong_is_found_and_placed(own, change, expected):
     line = change(own)
-    verdict = check.examine(own).verdict
+    verdict = from_config.examine(own).verdict
     finding = next(f for f in verdict.findings if f.name == expected.name)
     assert finding.is_problem == expected.is_problem
     assert expected.count in (None, finding.count)
@@ -458,7 +457,7 @@ def test_what_is_wrong_is_found_and_placed(own, change, expected):
 def test_clean_data_is_clean(tiny_config, class_ids):
     tiny_config.data.class_ids = class_ids
     tiny_config.model.num_classes = len(class_ids) + 1
-    verdict = check.examine(tiny_config, every_frame=True).verdict
+    verdict = from_config.examine(tiny_config, every_frame=True).verdict
     assert verdict.is_clean
     assert "clean" in verdict.headline
     for name in ("train", "val"):
@@ -475,9 +474,9 @@ def test_clean_data_is_clean(tiny_config, class_ids):
 def test_names_by_movie_need_no_template(own):
     for movie in MOVIES:
         rename_frames(own, movie, movie + "_frame_{:04}.jpg")
-    assert check.examine(own).verdict.is_clean
+    assert from_config.examine(own).verdict.is_clean
     own.data.frame_name = "mini_train_00_frame_{:04}.jpg"
-    findings = {f.name: f for f in check.examine(own).verdict.findings}
+    findings = {f.name: f for f in from_config.examine(own).verdict.findings}
     remedy = "--config.data.frame_name='{video}_frame_{:04}.jpg' reads them"
     assert remedy in findings[f"movies whose {_OTHER_NAMES}"].found
 
@@ -489,7 +488,7 @@ def test_recall_is_that_of_plain_loops(tiny_config):
         truth = split.truth_boxes[slice(*split.truth_starts[k : k + 2])]
         found = split.proposal_boxes[slice(*split.proposal_starts[k : k + 2])]
         best += [max((iou(t, p) for p in found), default=0) for t in truth]
-    recall = check.examine(tiny_config).verdict.splits["train"]["recall"]
+    recall = from_config.examine(tiny_config).verdict.splits["train"]["recall"]
     for least, share in recall.items():
         assert share == np.mean([value >= float(least) for value in best])
 
@@ -499,14 +498,14 @@ def test_every_frame_is_opened_when_asked(own):
     frame(own, "mini_train_00", 20).write_bytes(whole[: len(whole) // 2])
     frame(own, "mini_val_00", 30).write_bytes(b"")
     cv2.imwrite(str(frame(own, "mini_val_00", 31)), np.zeros((50, 50, 3), np.uint8))
-    assert check.examine(own).verdict.is_clean
+    assert from_config.examine(own).verdict.is_clean
     totals = []
 
     def progress(items, total):
         totals.append(total)
         return items
 
-    verdict = check.examine(own, every_frame=True, progress=progress).verdict
+    verdict = from_config.examine(own, every_frame=True, progress=progress).verdict
     problems = {f.name: f for f in verdict.findings if f.is_problem}
     assert set(problems) == {
         "damaged frames",
@@ -534,20 +533,21 @@ def filmed(own):
 
 
 def test_videos_are_read_to_their_end_when_asked(filmed):
-    assert check.examine(filmed, every_frame=True).verdict.is_clean
+    assert from_config.examine(filmed, every_frame=True).verdict.is_clean
     file = path(filmed, "rawframes/mini_train_01.mov")
     content = bytearray(file.read_bytes())
     middle = len(content) // 2
     content[middle:] = bytes(len(content) - middle)  # as an aborted download leaves it
     file.write_bytes(content)
-    assert check.examine(filmed).verdict.is_clean
-    verdict = check.examine(filmed, every_frame=True).verdict
+    assert from_config.examine(filmed).verdict.is_clean
+    verdict = from_config.examine(filmed, every_frame=True).verdict
     (finding,) = (f for f in verdict.findings if f.is_problem)
     assert (finding.name, finding.count) == ("damaged frames", 1)
     assert re.search(r"mini_train_01\.mov: ends 3\.0 s before", finding.places[0])
     file.write_text("no video")
     assert any(
-        "mini_train_01.mov" in f.found for f in check.examine(filmed).verdict.findings
+        "mini_train_01.mov" in f.found
+        for f in from_config.examine(filmed).verdict.findings
     )
 
 
@@ -558,13 +558,13 @@ def test_packed_frames_are_read_when_asked(own, tmp_path):
     frame(own, "mini_train_00", 20).write_bytes(whole[: len(whole) // 2])
     ava_builder.pack(own.data, tmp_path / "packed")
     own.data.root, own.data.frame_store = str(tmp_path / "packed"), "packed"
-    assert check.examine(own).verdict.is_clean
-    verdict = check.examine(own, every_frame=True).verdict
+    assert from_config.examine(own).verdict.is_clean
+    verdict = from_config.examine(own, every_frame=True).verdict
     (finding,) = (f for f in verdict.findings if f.is_problem)
     assert (finding.name, finding.count) == ("damaged frames", 1)
     assert "Frame 20 of movie mini_train_00" in finding.places[0]
     own.data.on_bad_frame = "nearest"
-    assert check.examine(own, every_frame=True).verdict.is_clean
+    assert from_config.examine(own, every_frame=True).verdict.is_clean
 
 
 def test_all_is_told_at_once(own):
@@ -573,7 +573,7 @@ def test_all_is_told_at_once(own):
     for change, _ in together:
         change(own)
     expected = {found.name for _, found in together}
-    found = {f.name for f in check.examine(own).verdict.findings if f.is_problem}
+    found = {f.name for f in from_config.examine(own).verdict.findings if f.is_problem}
     assert found >= expected
 
 
@@ -581,7 +581,7 @@ def test_the_reason_for_missing_keys_is_told(own):
     CASES["other names"][0](own)
     (finding,) = (
         f
-        for f in check.examine(own).verdict.findings
+        for f in from_config.examine(own).verdict.findings
         if f.name == "key frames without proposals"
     )
     assert "does not know mini_train_00; it knows Mini_train_00" in finding.found
@@ -592,13 +592,13 @@ def test_the_trainer_has_the_last_word(own, monkeypatch):
         raise UserError(f"no {name} today")
 
     monkeypatch.setattr(dataset, "load_split", refuse)
-    findings = [f for f in check.examine(own).verdict.findings if f.is_problem]
+    findings = [f for f in from_config.examine(own).verdict.findings if f.is_problem]
     assert [f.found for f in findings] == ["no train today", "no val today"]
 
 
 def test_the_page_shows_suspicious_key_frames(own):
     CASES["pixels"][0](own)
-    examination = check.examine(own)
+    examination = from_config.examine(own)
     page = render(examination.verdict, examination.image)
     assert "Boxes in pixels: 1" in page
     assert page.count("<figure>") >= 2  # that key frame, and people not found
@@ -607,7 +607,7 @@ def test_the_page_shows_suspicious_key_frames(own):
 @pytest.mark.parametrize("class_ids", [(12, 14, 17), ()])
 def test_the_label_map_says_how_many_classes_there_are(own, class_ids):
     own.data.class_ids, own.model.num_classes = class_ids, 0
-    verdict = check.examine(own).verdict
+    verdict = from_config.examine(own).verdict
     assert verdict.is_clean, verdict.as_text()
 
 
@@ -699,4 +699,4 @@ def test_what_cannot_be_checked_exits_with_2(arguments, message):
 def test_without_a_data_set_there_is_nothing_to_check(tiny_config, root):
     tiny_config.data.root = root
     with pytest.raises(UserError, match=r"--config\.data\.root=DIR"):
-        check.examine(tiny_config)
+        from_config.examine(tiny_config)

@@ -1,4 +1,4 @@
-"""Frame stores: the same clips from each; what is refused, mended, remembered."""
+"""Frame stores: the same clips from each; what is refused, replaced, remembered."""
 
 import json
 import os
@@ -284,12 +284,12 @@ def test_bad_frames(own, damage, name, caplog):
         clips(split)
 
     own.data.on_bad_frame = "nearest"
-    mended = from_config.load_split(own, name)
-    np.testing.assert_array_equal(mended.frames.read(0, index), neighbour)
+    replaced = from_config.load_split(own, name)
+    np.testing.assert_array_equal(replaced.frames.read(0, index), neighbour)
     caplog.clear()
-    after = clips(mended)
-    assert len(after) >= len(mended)
-    assert mended.frames.replaced == {(0, index): index - 1}
+    after = clips(replaced)
+    assert len(after) >= len(replaced)
+    assert replaced.frames.replaced == {(0, index): index - 1}
     shutil.copyfile(path.with_name(f"img_{index - 1:05}.jpg"), path)
     np.testing.assert_array_equal(after, clips(split))
 
@@ -304,8 +304,8 @@ def test_other_formats_are_refused_at_once(own):
     with pytest.raises(UserError, match=message):
         from_config.load_split(own, "val")
     own.data.on_bad_frame = "nearest"
-    mended = from_config.load_split(own, "val").frames
-    np.testing.assert_array_equal(mended.read(0, 1), split.frames.read(0, 2))
+    replaced = from_config.load_split(own, "val").frames
+    np.testing.assert_array_equal(replaced.read(0, 1), split.frames.read(0, 2))
 
 
 def test_png_is_read_under_any_name(own):

@@ -203,7 +203,7 @@ def read_variables(
     Raises:
       UserError: there is no checkpoint.
     """
-    config = workdir.from_dict(files.read_json(pathlib.Path(path, "config.json")))
+    config = workdir.read_config(path)
     place = jax.sharding.SingleDeviceSharding(_device())
     like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),

@@ -64,7 +64,7 @@ _SKIPPED = frozenset(
 STATE_KEYS = ("state_dict", "model_state", "model_state_dict", "model", "blobs")
 _ZIP_MAGIC = b"PK\x03\x04"
 _LEGACY_MAGIC_BYTES = b"\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
-# An archive that unpacks to more than so many times its size is a bomb. (torch
+# An archive that unpacks to more than this multiple of its size is a bomb. (torch
 # does not compress; zeros that someone else compressed may reach this.)
 _LARGEST_RATIO = 100
 

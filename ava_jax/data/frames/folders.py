@@ -76,10 +76,6 @@ class FrameFolders(FrameStore):
         video = self.videos[video]
         return self.root / video / self.name.file(video, index)
 
-    def place(self, video: int, index: int) -> str:
-        """The file of a frame, for messages."""
-        return str(self.path(video, index))
-
     def clip(self, video: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
         """Reads (T, H, W, 3) uint8 RGB frames as TensorFlow operations."""
         # Paths are built by TensorFlow operations, so that no Python code runs in the
@@ -95,7 +91,7 @@ class FrameFolders(FrameStore):
 
     def read(self, video: int, index: int) -> np.ndarray:
         """Reads one (H, W, 3) uint8 RGB frame; raises `BadFrame`."""
-        path = self.place(video, index)
+        path = str(self.path(video, index))
         try:
             return decode_jpeg(tf.io.read_file(path)).numpy()
         except tf.errors.NotFoundError:

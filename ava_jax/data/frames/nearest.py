@@ -17,7 +17,7 @@ _REACH = 300
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class MendedFrames(FrameStore):
+class NearestFrames(FrameStore):
     """A store that replaces the bad frames of another store, and logs their number.
 
     Attributes:
@@ -31,7 +31,7 @@ class MendedFrames(FrameStore):
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     @classmethod
-    def of(cls, store: FrameStore) -> "MendedFrames":
+    def of(cls, store: FrameStore) -> "NearestFrames":
         """Wraps a store."""
         fields = (field.name for field in dataclasses.fields(FrameStore))
         return cls(**{name: getattr(store, name) for name in fields}, store=store)
@@ -53,10 +53,6 @@ class MendedFrames(FrameStore):
             return self.store.read(video, neighbour)
         except BadFrame as error:
             return self._nearest(video, index, error)
-
-    def place(self, video: int, index: int) -> str:
-        """The file of a frame, for messages."""
-        return self.store.place(video, index)
 
     def _nearest(self, video: int, index: int, error: BadFrame) -> np.ndarray:
         """The nearest frame that can be read; on a tie the earlier one."""

@@ -57,7 +57,7 @@ def open_store(
 
 
 def _replace_bad_frames(store: FrameStore) -> FrameStore:
-    from ava_jax.data.frames.nearest import MendedFrames
+    from ava_jax.data.frames.nearest import NearestFrames
 
     if store.missing.any():
         logging.warning(
@@ -65,4 +65,4 @@ def _replace_bad_frames(store: FrameStore) -> FrameStore:
             store.missing.sum(),
             (store.missing > 0).sum(),
         )
-    return MendedFrames.of(store)
+    return NearestFrames.of(store)

@@ -40,10 +40,6 @@ class PackedFrames(FrameStore):
         # all data sets and keep them alive.
         object.__setattr__(self, "_kept", functools.lru_cache(_KEPT)(self._second))
 
-    def place(self, video: int, index: int) -> str:
-        """Movie and frame, for messages."""
-        return f"Frame {index} of movie {self.videos[video]} in {self.folder}"
-
     def clip(self, video: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
         """Reads (T, H, W, 3) uint8 RGB frames as TensorFlow operations."""
         # Every second of the clip is fetched once: `position` is the index of a frame's
@@ -71,7 +67,8 @@ class PackedFrames(FrameStore):
             return decode_jpeg(self._kept(video, second)[position]).numpy()
         except (IndexError, RuntimeError, ValueError, tf.errors.OpError) as error:
             raise BadFrame(
-                f"{self.place(video, index)} cannot be read ({error})"
+                f"Frame {index} of movie {self.videos[video]} in {self.folder} cannot "
+                f"be read ({error})"
             ) from None
 
     def _second(self, video: int, second: int) -> list[bytes]:

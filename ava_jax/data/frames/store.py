@@ -53,10 +53,6 @@ class FrameStore(abc.ABC):
           BadFrame: the frame is missing or damaged; the message names its file.
         """
 
-    @abc.abstractmethod
-    def place(self, video: int, index: int) -> str:
-        """File of a frame, for messages."""
-
 
 def decode_jpeg(content: tf.Tensor) -> tf.Tensor:
     """Decodes the bytes of a JPEG, PNG or GIF file to (H, W, 3) uint8 RGB."""

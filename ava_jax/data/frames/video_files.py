@@ -35,10 +35,6 @@ class VideoFrames(FrameStore):
     offset: int
     _local: threading.local = dataclasses.field(default_factory=threading.local)
 
-    def place(self, video: int, index: int) -> str:
-        """File and frame index, for messages."""
-        return f"{self.files[video]}, frame {index}"
-
     def clip(self, video: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
         """Reads (T, H, W, 3) uint8 RGB frames as TensorFlow operations."""
 
