@@ -6,17 +6,15 @@ float32 run is as far from its double precision one, since a ReLU or a maximum
 that flips changes a whole path.
 """
 
-import flax.traverse_util
 import from_config
 import jax
 import numpy as np
 import optax
 import pytest
 import reference_data
+import training_step
 
-from ava_jax.checkpoints.pytorch import key_names
 from ava_jax.checkpoints.pytorch.converter import convert_state_dict
-from ava_jax.models import action_loss, action_metrics, build_detector
 
 pytestmark = pytest.mark.slow
 LONG = pytest.mark.long
@@ -48,7 +46,12 @@ def case(request):
         reference_data.mmaction2_state_dict(request.param), config.model
     )
     clips = reference_data.clips(numbers["meta"])
-    return config, arrays, numbers, (variables, clips, *_batch(arrays, len(clips)))
+    return (
+        config,
+        arrays,
+        numbers,
+        (variables, clips, *training_step.batch(arrays, len(clips))),
+    )
 
 
 @pytest.mark.parametrize("case", IN_DOUBLE_PRECISION, indirect=True)
@@ -57,27 +60,27 @@ def test_double_precision_step_equals_mmaction2(case):
     config.model.dtype = "float64"
     with jax.enable_x64(True):
         variables, clips, boxes = jax.tree.map(np.float64, (variables, clips, boxes))
-        (loss, (logits, _, _)), gradients = _step(
+        (loss, (logits, _, _)), gradients = training_step.step(
             config.model, variables, clips, boxes, labels, mask
         )
     np.testing.assert_allclose(
         logits[mask], arrays["head/cls_score_f64"], rtol=0, atol=1e-12
     )
     np.testing.assert_allclose(loss, numbers["f64"]["log_vars"]["loss"], rtol=1e-14)
-    gradients = _by_key(gradients)
+    gradients = training_step.by_key(gradients)
     expected = numbers["f64"]["grad_norm"]
     assert set(gradients) == set(expected)
     for key, norm in expected.items():
         if not key.endswith(CANCELLED):
             np.testing.assert_allclose(
-                _norm(gradients[key]), norm, rtol=1e-11, err_msg=key
+                training_step.norm(gradients[key]), norm, rtol=1e-11, err_msg=key
             )
 
 
 @pytest.mark.parametrize("case", NAMES, indirect=True)
 def test_float32_step_equals_mmaction2(case):
     config, arrays, numbers, (variables, clips, boxes, labels, mask) = case
-    (loss, (logits, metrics, statistics)), gradients = _step(
+    (loss, (logits, metrics, statistics)), gradients = training_step.step(
         config.model, variables, clips, boxes, labels, mask
     )
     # The non-local network's; the others are within 3e-6.
@@ -94,66 +97,17 @@ def test_float32_step_equals_mmaction2(case):
     _check_update(config, variables["params"], gradients, numbers)
 
 
-def _batch(arrays, clips):
-    """Boxes as they reach MMAction2's head, padded to one number a clip."""
-    clip = arrays["head/rois"][:, 0].astype(int)
-    count = np.bincount(clip)
-    boxes = np.zeros((clips, count.max(), 4), np.float32)
-    labels = np.zeros((clips, count.max(), arrays["head/labels"].shape[1]), np.float32)
-    mask = np.arange(count.max()) < count[:, None]
-    boxes[mask] = arrays["head/rois"][:, 1:]
-    labels[mask] = arrays["head/labels"]
-    # Padding that would be noticed.
-    labels[~mask] = 1
-    return boxes, labels, mask
-
-
-def _step(config, variables, clips, boxes, labels, mask):
-    detector = build_detector(config)
-
-    def loss_fn(params, clips):
-        logits, new = detector.apply(
-            variables | {"params": params}, clips, boxes, True, mutable=["batch_stats"]
-        )
-        loss = action_loss(
-            logits,
-            labels,
-            mask,
-            focal_alpha=config.focal_alpha,
-            focal_gamma=config.focal_gamma,
-        )
-        metrics = action_metrics(logits, labels, mask)
-        return loss, (logits, metrics, new["batch_stats"])
-
-    step = jax.jit(jax.value_and_grad(loss_fn, has_aux=True))
-    return jax.tree.map(np.asarray, step(variables["params"], clips))
-
-
-def _by_key(tree, collection="params"):
-    """A tree's arrays by MMAction2's keys, in torch's layout."""
-    return {
-        key_names.to_key((collection, *path)): key_names.to_torch_layout(
-            np.asarray(value)
-        )
-        for path, value in flax.traverse_util.flatten_dict(tree).items()
-    }
-
-
-def _norm(value):
-    return np.linalg.norm(value.astype(np.float64).ravel())
-
-
 def _check_gradients(gradients, arrays, numbers):
-    gradients = _by_key(gradients)
+    gradients = training_step.by_key(gradients)
     exact = numbers["f64"]["grad_norm"]
     assert set(gradients) == set(exact)
-    total = np.sqrt(sum(_norm(g) ** 2 for g in gradients.values()))
+    total = np.sqrt(sum(training_step.norm(g) ** 2 for g in gradients.values()))
     # Float32's rounding: 8e-5 on one processor and 1.4e-4 on another for the non-local
     # network (the original: 2e-5), 1e-6 for the others.
     limit = 3e-4 if any("non_local" in key for key in gradients) else 1e-5
     np.testing.assert_allclose(total, numbers["f64"]["grad_norm_total"], rtol=limit)
     for key, gradient in gradients.items():
-        norm, sample = _norm(gradient), arrays[f"grad/{key}"]
+        norm, sample = training_step.norm(gradient), arrays[f"grad/{key}"]
         found = gradient.ravel()[:: int(arrays[f"grad_k/{key}"])]
         if key.endswith(CANCELLED):
             assert norm < 1e-6 * total, key
@@ -169,10 +123,12 @@ def _check_gradients(gradients, arrays, numbers):
 
 
 def _check_statistics(statistics, arrays, numbers):
-    statistics = _by_key(statistics, "batch_stats")
+    statistics = training_step.by_key(statistics, "batch_stats")
     for kind in ("running_mean", "running_var"):
         norms = numbers[f"{kind}_norm"]
-        found = {k: _norm(v) for k, v in statistics.items() if k.endswith(kind)}
+        found = {
+            k: training_step.norm(v) for k, v in statistics.items() if k.endswith(kind)
+        }
         assert set(found) == set(norms)
         for key, norm in found.items():
             np.testing.assert_allclose(norm, norms[key], rtol=5e-7, err_msg=key)
@@ -193,14 +149,20 @@ def _check_update(config, params, gradients, numbers):
     ):
         config.optim.clip_norm = max_norm
         assert config.optim.lr == numbers["optimizer"]["lr"]
-        sgd = from_config.sgd(config, np.array([config.optim.lr]))
+        sgd = from_config.make_optimizer(config, np.array([config.optim.lr]))
         updates, _ = sgd.update(gradients, sgd.init(params), params)
-        after = _by_key(optax.apply_updates(params, updates))
-        updates = _by_key(updates)
+        after = training_step.by_key(optax.apply_updates(params, updates))
+        updates = training_step.by_key(updates)
         for key, norm in expected["param_norm_after"].items():
-            np.testing.assert_allclose(_norm(after[key]), norm, rtol=1e-5, err_msg=key)
+            np.testing.assert_allclose(
+                training_step.norm(after[key]), norm, rtol=1e-5, err_msg=key
+            )
         for key, norm in expected["update_norm"].items():
             if not key.endswith(CANCELLED):
                 np.testing.assert_allclose(
-                    _norm(updates[key]), norm, rtol=3e-3, atol=1e-6, err_msg=key
+                    training_step.norm(updates[key]),
+                    norm,
+                    rtol=3e-3,
+                    atol=1e-6,
+                    err_msg=key,
                 )
