@@ -94,14 +94,14 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         steps=total,
         steps_per_epoch=steps_per_epoch,
     )
-    sgd = optimizer.sgd(config.optim, rates, config.model)
+    tx = optimizer.make_optimizer(config.optim, rates, config.model)
     variables = init_variables(config.model, jax.random.key(config.seed))
     variables = sharding.replicate(variables, mesh)
     checkpoints = store.Store(workdir.path, keep=config.train.keep)
     if init_from is not None:
         variables = store.load_variables(init_from, config.model, variables)
-    state = init_state(variables, sgd, mesh, ema=config.train.ema > 0)
-    train_step = _train_step(config, module, sgd, mesh)
+    state = init_state(variables, tx, mesh, ema=config.train.ema > 0)
+    train_step = _train_step(config, module, tx, mesh)
 
     def batches_between(first, end):
         return pipeline.train_batches(
@@ -258,10 +258,10 @@ def _report_eval(step, evaluator, results, writer, workdir) -> float | None:
     return results.metrics["mAP"]
 
 
-def _train_step(config, module, sgd, mesh):
+def _train_step(config, module, tx, mesh):
     return make_train_step(
         module,
-        sgd,
+        tx,
         Normalization.from_config(config.data),
         mesh,
         model=config.model,
@@ -318,12 +318,12 @@ def dry_run(
         steps=optimizer.total_steps(config.train.epochs, steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
     )
-    sgd = optimizer.sgd(config.optim, rates, config.model)
+    tx = optimizer.make_optimizer(config.optim, rates, config.model)
     variables = init_variables(config.model, jax.random.key(config.seed))
     variables = sharding.replicate(variables, mesh)
     variables, weights = _checked_weights(config.init_from, config.model, variables)
-    state = init_state(variables, sgd, mesh, ema=config.train.ema > 0)
-    train_step = _train_step(config, module, sgd, mesh)
+    state = init_state(variables, tx, mesh, ema=config.train.ema > 0)
+    train_step = _train_step(config, module, tx, mesh)
     train_step = _compiled(config, module, train_step, state, mesh)
 
     batch = random_batch(_batch_spec(config, mesh), len(rows), config.seed)

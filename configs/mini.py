@@ -8,6 +8,10 @@ A real street, made from OpenCV's sample video:
 
     python -m ava_jax.main --config configs/mini.py:vtest \
         --config.data.video=vtest.avi --workdir runs/vtest
+
+The variant 'vit' is VideoMAE's transformer, with 0.2 M parameters, on the miniature:
+it shows that all parts work, but without pretraining such a network learns little from
+so few clips.
 """
 
 import ml_collections
@@ -57,6 +61,18 @@ def _mini(config):
     config.model.num_classes = 8
 
 
+def _vit(config):
+    _mini(config)
+    config.model.backbone, config.model.vit_size = "vit", "mini"
+    config.model.drop_path = 0.1
+    config.data.clip_len, config.data.frame_interval = 16, 1
+    config.optim.optimizer = "adamw"
+    config.optim.lr = 1e-3
+    config.optim.weight_decay = 0.05
+    config.optim.schedule = "cosine_after_warmup"
+    config.optim.warmup = "mmengine"
+
+
 def _vtest(config):
     _small_slowfast(config)
     ava_config.use_vtest(config)
@@ -69,7 +85,7 @@ def _vtest(config):
     config.eval.every_epochs = 10
 
 
-VARIANTS = {"mini": _mini, "vtest": _vtest}
+VARIANTS = {"mini": _mini, "vit": _vit, "vtest": _vtest}
 
 
 def get_config(variant: str = "mini"):

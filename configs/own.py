@@ -16,7 +16,7 @@ from ava_jax.errors import UserError
 
 DEFAULT = "slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
 # The files whose variants need not be published.
-FILES = ("slowfast", "slowonly", "pyslowfast", "i3d")
+FILES = ("slowfast", "slowonly", "pyslowfast", "i3d", "videomae")
 
 
 def get_config(variant: str = DEFAULT):

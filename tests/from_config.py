@@ -82,8 +82,8 @@ def learning_rates(config, steps_per_epoch):
     )
 
 
-def sgd(config, rates):
-    return optimizer.sgd(config.optim, rates, config.model)
+def make_optimizer(config, rates):
+    return optimizer.make_optimizer(config.optim, rates, config.model)
 
 
 def make_gradients(module, config, mesh):

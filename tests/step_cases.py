@@ -116,7 +116,7 @@ def train(config) -> tuple[list, list]:
     """States, as NumPy, and metrics after each of some steps on all devices."""
     mesh = sharding.make_mesh()
     module = small_network(config)
-    sgd = from_config.sgd(config, np.full(STEPS, 0.1))
+    sgd = from_config.make_optimizer(config, np.full(STEPS, 0.1))
     variables = jax.device_put(small_variables(config), sharding.replicated(mesh))
     state = init_state(variables, sgd, mesh, ema=config.train.ema > 0)
     step = from_config.make_train_step(module, sgd, config, mesh)

@@ -36,7 +36,8 @@ def model() -> ml_collections.ConfigDict:
     """The network: everything that `ava_jax.models.build_detector` reads."""
     config = ml_collections.ConfigDict()
     config.backbone = "slowfast"  # the network below the RoI head
-    # I3D's layers are fixed: it ignores depth, width and all up to nonlocal_pool.
+    # I3D's layers are fixed, and ViT's are those of vit_size: they ignore depth, width
+    # and all up to nonlocal_pool.
     config.depth = 50  # layers of the ResNet
     config.width = 64  # channels of the (slow) stem
     # Class 0 is reserved: never scored, never trained. 0: one more than data.class_ids
@@ -58,6 +59,11 @@ def model() -> ml_collections.ConfigDict:
     config.nonlocal_blocks = ((), (), (), ())
     config.nonlocal_mode = "softmax"  # how non-local blocks weigh positions
     config.nonlocal_pool = (1, 2, 2)  # max-pooling in non-local blocks
+    # ViT: channels, blocks and heads as in VideoMAE; 'mini' is for small data sets.
+    config.vit_size = "base"
+    # ViT: stochastic depth. Share of clips for which the last block's branches are left
+    # out in training; it grows linearly from 0 at the first block.
+    config.drop_path = 0.0
     config.temporal_pool = "avg"  # pooling of features over time, for the RoI head
     config.roi_resolution = 8  # bins of RoIAlign on each axis
     config.roi_aligned = True  # False: shifted by half a cell, the older convention
@@ -68,8 +74,11 @@ def model() -> ml_collections.ConfigDict:
     config.dtype = "float32"  # of the computation; parameters are always float32
     # Statistics of BatchNorm: of the global batch, of each device's clips, or frozen.
     config.bn = "global"
-    config.frozen_stages = -1  # 0 freezes the stem, k also the first k stages; -1: none
-    config.remat = ()  # res stages (2 to 5) whose activations are recomputed
+    # 0 freezes the stem, k also the first k stages; -1: none. Stages of ViT are
+    # quarters of its blocks.
+    config.frozen_stages = -1
+    # Stages after the stem, numbered from 2 to 5, whose activations are recomputed.
+    config.remat = ()
     return config
 
 
@@ -140,18 +149,27 @@ def split(name: str) -> ml_collections.ConfigDict:
 
 
 def optim() -> ml_collections.ConfigDict:
-    """SGD and its learning rate."""
+    """The optimiser and its learning rate."""
     config = ml_collections.ConfigDict()
+    config.optimizer = "sgd"  # AdamW's betas are 0.9 and 0.999
     config.lr = 0.1125  # at a batch of lr_batch; scaled linearly to train.batch
     config.lr_batch = 72  # clips a step for which lr is meant
     config.momentum = 0.9  # of SGD
     config.nesterov = False  # Nesterov's momentum
-    config.weight_decay = 1e-5  # of every parameter that is not frozen
+    config.weight_decay = 1e-5  # of all that is not frozen; adamw: of kernels alone
+    # ViT: each block's learning rate is this fraction of the next one's; the layers
+    # after the last block have the full rate. 1: all have it.
+    config.layer_decay = 1.0
     config.clip_norm = 40.0  # largest global norm of the gradient; 0: no clipping
-    config.schedule = "step"  # of the learning rate
+    # Of the learning rate. 'cosine' spans the whole run.
+    config.schedule = "step"
     config.decay_epochs = (10, 15)  # schedule 'step': epochs at which the rate drops
     config.decay_factor = 0.1  # schedule 'step': factor of every drop
-    config.warmup_epochs = 5.0  # length of the linear warm-up; 0: none
+    # Linear warm-up. 'mmcv' (MMAction2 0.x) has the full rate from the first step after
+    # it, 'mmengine' (1.x) from its last step; 'mmengine_epochs' (1.x) is constant
+    # within an epoch, and has the full rate in its last one.
+    config.warmup = "mmcv"
+    config.warmup_epochs = 5.0  # length of the warm-up; 0: none
     config.warmup_steps = 0  # if above 0, used instead of warmup_epochs
     config.warmup_ratio = 0.1  # share of the rate at which the warm-up starts
     # ((expression, factor), ...): learning rate factors of the parameters whose name

@@ -51,8 +51,8 @@ def _run(file: str) -> dict[str, Any]:
     if path is None:
         raise UserError(
             f"There is no configuration file {file}. Those of this project are "
-            "configs/mini.py, own.py, slowfast.py, slowonly.py, i3d.py and "
-            "pyslowfast.py."
+            "configs/mini.py, own.py, slowfast.py, slowonly.py, i3d.py, "
+            "pyslowfast.py and videomae.py."
         )
     names = runpy.run_path(str(path)) if path.suffix == ".py" else {}
     if "get_config" not in names:

@@ -10,12 +10,11 @@ import ml_collections
 import numpy as np
 
 from ava_jax.errors import UserError
-from ava_jax.models import i3d
+from ava_jax.models.backbones import BACKBONES, refuse
 from ava_jax.models.batch_norm import PerReplica
 from ava_jax.models.precision import at_least_float32
-from ava_jax.models.resnet3d import DEPTHS, NonLocal, ResNet3d, StageSpec
+from ava_jax.models.resnet3d import DEPTHS
 from ava_jax.models.roi_align import global_context, roi_align
-from ava_jax.models.slowfast import SlowFast, SlowPathway
 
 # Field -> the values it may have.
 CHOICES = {
@@ -129,9 +128,13 @@ class Detector(nn.Module):
     Parameters and statistics have the paths of MMAction2's keys, so that
     `params/backbone/layer1/0/conv1/conv/kernel` is
     `backbone.layer1.0.conv1.conv.weight`.
+
+    Attributes:
+      backbone: what `Backbone.build` makes.
+      roi_head: of its maps.
     """
 
-    backbone: ResNet3d | SlowFast | i3d.InceptionI3d
+    backbone: nn.Module
     roi_head: RoIHead
 
     def __call__(
@@ -150,8 +153,9 @@ class Detector(nn.Module):
 
         Raises:
           UserError: shapes that do not fit, a clip length that the slow stride
-            does not divide, boxes that are not finite (seen only where their
-            values are known: not under `jit`, where such boxes get features 0).
+            does not divide or that a position table does not have, boxes that are
+            not finite (seen only where their values are known: not under `jit`,
+            where such boxes get features 0).
         """
         _check_inputs(clips, boxes)
         maps = self.backbone(clips, train)
@@ -174,6 +178,7 @@ def build_detector(
       UserError: a field has a value that is not known; names field and values.
     """
     _check_config(model)
+    backbone = BACKBONES[model.backbone]
     norm = PerReplica(axis_name) if model.bn == "per_replica" else model.bn
     roi_head = RoIHead(
         num_classes=model.num_classes,
@@ -181,10 +186,10 @@ def build_detector(
         temporal_pool=model.temporal_pool,
         context=model.context,
         resolution=model.roi_resolution,
-        stride=_map_stride(model),
+        stride=backbone.map_stride(model),
         aligned=model.roi_aligned,
     )
-    return Detector(_BACKBONES[model.backbone](model, norm), roi_head)
+    return Detector(backbone.build(model, norm), roi_head)
 
 
 def init_variables(model: ml_collections.ConfigDict, rng: jax.Array) -> Any:
@@ -229,14 +234,8 @@ def variable_shapes(model: ml_collections.ConfigDict) -> Any:
 
 
 def _smallest_inputs(model):
-    # The smallest clip that leaves a pool of a non-local block a whole window.
-    clips = jnp.zeros((1, 2 * model.slow_stride, 64, 64, 3))
+    clips = jnp.zeros((1, *BACKBONES[model.backbone].smallest_clip(model), 3))
     return clips, jnp.zeros((1, 1, 4))
-
-
-def _map_stride(model):
-    # I3D's map is taken before its fifth stage.
-    return 16 if model.backbone == "i3d" else 16 * model.res5_stride
 
 
 def trainable(model: ml_collections.ConfigDict, params: Any) -> Any:
@@ -250,10 +249,7 @@ def trainable(model: ml_collections.ConfigDict, params: Any) -> Any:
       model: `config.model`.
       params: of its detector.
     """
-    if model.backbone == "i3d":
-        frozen = i3d.stages_up_to(model.frozen_stages + 1)
-    else:
-        frozen = _frozen_layers(model.frozen_stages)
+    frozen = BACKBONES[model.backbone].frozen_modules(model)
 
     def is_trainable(path, _):
         keys = [entry.key for entry in path]
@@ -262,120 +258,42 @@ def trainable(model: ml_collections.ConfigDict, params: Any) -> Any:
     return jax.tree.map_with_path(is_trainable, params)
 
 
-def _frozen_layers(stages):
-    frozen = {"conv1", "conv1_lateral"} if stages >= 0 else set()
-    for i in range(1, stages + 1):
-        frozen |= {f"layer{i}", f"layer{i}_lateral"}
-    return frozen
-
-
-def _i3d(model, norm):
-    return i3d.InceptionI3d(
-        norm=norm,
-        frozen_stages=model.frozen_stages,
-        remat=tuple(model.remat),
-        dtype=model.dtype,
-    )
-
-
-def _slowonly(model, norm):
-    stages = _stages(model, norm, model.width, 2, True)
-    return ResNet3d(stages=stages, **_common(model, norm))
-
-
-def _slowfast(model, norm):
-    slow, fast = _slow_pathway(model, norm), _fast_pathway(model, norm)
-    return SlowFast(slow, fast, model.slow_sampling)
-
-
-# config.model.backbone -> function from `config.model` and the norm to the module.
-_BACKBONES = {"slowonly": _slowonly, "slowfast": _slowfast, "i3d": _i3d}
-
-
-def _slow_pathway(model, norm):
-    return SlowPathway(
-        stages=_stages(model, norm, model.width, 2, True),
-        fast_ratio=model.fast_ratio,
-        lateral_kernel=model.lateral_kernel,
-        lateral_norm=model.lateral_norm,
-        time_stride=model.slow_stride,
-        **_common(model, norm),
-    )
-
-
-def _fast_pathway(model, norm):
-    width = model.width // model.fast_ratio
-    common = _common(model, norm) | {"width": width, "stem_time": 5}
-    return ResNet3d(stages=_stages(model, norm, width, 0, False), **common)
-
-
-def _common(model, norm):
-    frozen = model.frozen_stages >= 0
-    return {
-        "width": model.width,
-        "stem_time": 1,
-        "frozen_stages": model.frozen_stages,
-        "stem_norm": "frozen" if frozen else norm,
-        "nonlocal_kind": NonLocal(model.nonlocal_mode, tuple(model.nonlocal_pool)),
-        "dtype": model.dtype,
-    }
-
-
-def _stages(model, norm, width, first_temporal, with_nonlocal):
-    """Specs of res2..res5; those before `first_temporal` see single frames."""
-    block, counts = DEPTHS[model.depth]
-    limits = model.temporal_blocks or counts
-    return tuple(
-        StageSpec(
-            block=block,
-            blocks=counts[i],
-            width=width * 2**i,
-            stride=(1, 2, 2, model.res5_stride)[i],
-            dilation=(1, 1, 1, model.res5_dilation)[i],
-            temporal_blocks=limits[i] if i >= first_temporal else 0,
-            nonlocal_blocks=tuple(model.nonlocal_blocks[i]) if with_nonlocal else (),
-            norm="frozen" if i < model.frozen_stages else norm,
-            remat=i + 2 in model.remat,
-        )
-        for i in range(4)
-    )
-
-
 def _check_config(model):
-    choices = {"backbone": tuple(_BACKBONES), **CHOICES}
+    choices = {"backbone": tuple(BACKBONES), **CHOICES}
     for field, values in choices.items():
         if model[field] not in values:
-            _refuse(model, field, "one of " + ", ".join(map(repr, values)))
+            refuse(model, field, "one of " + ", ".join(map(repr, values)))
     for field, least in MINIMA.items():
         if model[field] < least:
-            _refuse(model, field, f"{least} or more")
-    last = 3 if model.backbone == "i3d" else 4
-    if model.frozen_stages > last:
-        _refuse(model, "frozen_stages", f"at most {last}")
+            refuse(model, field, f"{least} or more")
+    backbone = BACKBONES[model.backbone]
+    backbone.check(model)
+    if model.frozen_stages > backbone.stages:
+        refuse(model, "frozen_stages", f"at most {backbone.stages}")
     if not 0 <= model.dropout < 1:
-        _refuse(model, "dropout", "a rate of at least 0 and below 1")
+        refuse(model, "dropout", "a rate of at least 0 and below 1")
     if model.width % model.fast_ratio:
-        _refuse(model, "fast_ratio", f"a divisor of config.model.width, {model.width}")
+        refuse(model, "fast_ratio", f"a divisor of config.model.width, {model.width}")
     if model.lateral_kernel % 2 == 0:
-        _refuse(model, "lateral_kernel", "an odd number of frames")
+        refuse(model, "lateral_kernel", "an odd number of frames")
     if not set(model.remat) <= {2, 3, 4, 5}:
-        _refuse(model, "remat", "stages, of 2, 3, 4, 5")
+        refuse(model, "remat", "stages, of 2, 3, 4, 5")
     _check_blocks(model)
 
 
 def _check_blocks(model):
     counts = DEPTHS[model.depth][1]
     if len(model.temporal_blocks) not in (0, 4):
-        _refuse(model, "temporal_blocks", "a number for each of res2..res5, or ()")
+        refuse(model, "temporal_blocks", "a number for each of res2..res5, or ()")
     if len(model.nonlocal_pool) != 3 or min(model.nonlocal_pool) < 1:
-        _refuse(model, "nonlocal_pool", "three sizes: time, height, width")
+        refuse(model, "nonlocal_pool", "three sizes: time, height, width")
     blocks = model.nonlocal_blocks
     if len(blocks) != 4 or any(
         not 0 <= block < count
         for stage, count in zip(blocks, counts, strict=True)
         for block in stage
     ):
-        _refuse(
+        refuse(
             model,
             "nonlocal_blocks",
             f"four tuples of block indices; depth {model.depth} has {counts} blocks",
@@ -399,7 +317,3 @@ def _check_inputs(clips, boxes):
             f"boxes[{clip}, {box}] is {np.asarray(boxes)[clip, box].tolist()}: "
             f"coordinates must be finite pixels, x1 y1 x2 y2."
         )
-
-
-def _refuse(model, field, expected):
-    raise UserError(f"config.model.{field} is {model[field]!r}; expected: {expected}.")

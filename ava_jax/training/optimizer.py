@@ -1,4 +1,4 @@
-"""SGD and learning rate schedules, as in mmcv."""
+"""SGD, AdamW and learning rate schedules, as in mmcv and MMEngine."""
 
 import math
 import re
@@ -12,7 +12,7 @@ import optax
 
 from ava_jax import config as ava_config
 from ava_jax.errors import UserError
-from ava_jax.models import trainable
+from ava_jax.models import trainable, vit
 
 
 def effective_lr(optim: ml_collections.ConfigDict, batch: int) -> float:
@@ -23,10 +23,10 @@ def effective_lr(optim: ml_collections.ConfigDict, batch: int) -> float:
 def learning_rates(
     optim: ml_collections.ConfigDict, *, batch: int, steps: int, steps_per_epoch: int
 ) -> np.ndarray:
-    """The learning rate of every step, as mmcv's `LrUpdaterHook`s set it.
+    """The learning rate of every step.
 
-    Step schedules change between epochs, the cosine at every step; a linear warm-up
-    scales the scheduled value.
+    As mmcv's `LrUpdaterHook`s or MMEngine's schedulers set it. Step schedules change
+    between epochs, the cosine at every step; the warm-up scales the scheduled value.
 
     Args:
       optim: `config.optim`.
@@ -41,20 +41,36 @@ def learning_rates(
       UserError: a field of `config.optim` has no such value.
     """
     ava_config.check(optim, "optim")
-    peak = effective_lr(optim, batch)
     step = np.arange(steps)
+    warmup = optim.warmup_steps or optim.warmup_epochs * steps_per_epoch
+    rates = effective_lr(optim, batch) * _scheduled(
+        optim, step, steps_per_epoch, warmup
+    )
+    return rates * _warmup_factors(optim, step, steps_per_epoch, warmup)
+
+
+def _scheduled(optim, step, steps_per_epoch, warmup):
+    """The share of the peak rate at every step, without the warm-up."""
     if optim.schedule == "step":
         # "right": the rate drops in the first step of a decay epoch, not after it.
         drops = np.searchsorted(optim.decay_epochs, step // steps_per_epoch, "right")
-        rates = peak * optim.decay_factor**drops
-    else:
-        rates = peak * 0.5 * (1 + np.cos(np.pi * step / steps))
-    warmup = optim.warmup_steps or optim.warmup_epochs * steps_per_epoch
-    if warmup:
-        # mmcv: rate * (1 - (1 - step / warmup) * (1 - ratio)).
-        missing = np.clip(1 - step / warmup, 0, None) * (1 - optim.warmup_ratio)
-        rates = rates * (1 - missing)
-    return rates
+        return optim.decay_factor**drops
+    first = warmup if optim.schedule == "cosine_after_warmup" else 0
+    share = np.clip(step - first, 0, None) / max(len(step) - first, 1)
+    return 0.5 * (1 + np.cos(np.pi * share))
+
+
+def _warmup_factors(optim, step, steps_per_epoch, warmup):
+    """The factor of the scheduled rate at every step: 1 after the warm-up."""
+    if not warmup:
+        return np.ones(len(step))
+    if optim.warmup == "mmengine":
+        step, warmup = step, warmup - 1
+    elif optim.warmup == "mmengine_epochs":
+        step, warmup = step // steps_per_epoch, warmup / steps_per_epoch - 1
+    # mmcv: 1 - (1 - step / warmup) * (1 - ratio).
+    missing = np.clip(1 - step / max(warmup, 1e-9), 0, None)
+    return 1 - missing * (1 - optim.warmup_ratio)
 
 
 def total_steps(epochs: float, steps_per_epoch: int) -> int:
@@ -62,54 +78,108 @@ def total_steps(epochs: float, steps_per_epoch: int) -> int:
     return max(1, math.ceil(epochs * steps_per_epoch))
 
 
-def sgd(
+def make_optimizer(
     optim: ml_collections.ConfigDict,
     rates: np.ndarray,
     model: ml_collections.ConfigDict,
 ) -> optax.GradientTransformation:
-    """`torch.optim.SGD` after mmcv's gradient clipping.
+    """The optimiser that `config.optim` describes.
 
-    The gradient is clipped by its global norm first; weight decay, on every
-    parameter that is not frozen, and momentum act on the clipped one. The factors
-    of `config.optim.lr_multipliers` come last, as the rates of torch's parameter
-    groups do.
+    The gradient is clipped by its global norm first. The factors of
+    `config.optim.lr_multipliers` and `layer_decay` come last, as the rates of torch's
+    parameter groups do.
 
     Args:
       optim: `config.optim`.
       rates: (steps,) learning rates. They are a table because a formula in
         float32 would lose the end of a cosine.
       model: `config.model`, which says what is frozen.
+
+    Raises:
+      UserError: `layer_decay` is for another backbone.
     """
-    table = jnp.asarray(rates, jnp.float32)
-    # The order is torch's: decay is added to the clipped gradient, and momentum sums
-    # gradients before the rate scales them, so that a change of the rate acts at once.
+    if optim.layer_decay != 1 and model.backbone != "vit":
+        raise UserError(
+            f"config.optim.layer_decay is {optim.layer_decay}, and the backbone is "
+            f"{model.backbone!r}: only the blocks of 'vit' have rates of their own. "
+            "Set it to 1; --config.optim.lr_multipliers scales rates by name."
+        )
+    inner = {"sgd": _sgd, "adamw": _adamw}[optim.optimizer](optim, model)
     return optax.chain(
         optax.clip_by_global_norm(optim.clip_norm or math.inf),
+        *inner,
+        _scale_by_rates(jnp.asarray(rates, jnp.float32), optim),
+    )
+
+
+def _sgd(optim, model):
+    """`torch.optim.SGD`, whose decay is added to the clipped gradient.
+
+    Momentum sums gradients before the rate scales them, so that a change of the rate
+    acts at once.
+    """
+    return (
         optax.add_decayed_weights(
             # Without the mask, weight decay would shrink frozen parameters.
             optim.weight_decay,
             mask=lambda params: trainable(model, params),
         ),
         optax.trace(decay=optim.momentum, nesterov=optim.nesterov),
-        _scale_by_rates(table, optim.lr_multipliers),
     )
 
 
-def _scale_by_rates(table, multipliers) -> optax.GradientTransformation:
-    """Scales by the rate; the same state with and without multipliers.
+def _adamw(optim, model):
+    """`torch.optim.AdamW`; as in MMAction2, vectors have no weight decay."""
 
-    So a run can be resumed with other multipliers.
+    def decayed(params):
+        return jax.tree.map(
+            lambda is_trainable, x: is_trainable and x.ndim > 1,
+            trainable(model, params),
+            params,
+        )
+
+    return (
+        optax.scale_by_adam(),
+        optax.add_decayed_weights(optim.weight_decay, mask=decayed),
+    )
+
+
+def _scale_by_rates(table, optim) -> optax.GradientTransformation:
+    """Scales by the rate; the same state whatever the factors.
+
+    So a run can be resumed with other ones.
     """
     by_rate = optax.scale_by_learning_rate(lambda step: table[step])
 
     def update(updates, state, params=None):
         updates, state = by_rate.update(updates, state)
-        if multipliers:
-            factors = lr_factors(params, multipliers)
-            updates = jax.tree.map(jnp.multiply, updates, factors)
+        factors = []
+        if optim.lr_multipliers:
+            factors.append(lr_factors(params, optim.lr_multipliers))
+        if optim.layer_decay != 1:
+            factors.append(layer_factors(params, optim.layer_decay))
+        updates = jax.tree.map(lambda x, *f: math.prod(f, start=x), updates, *factors)
         return updates, state
 
     return optax.GradientTransformation(by_rate.init, update)
+
+
+def layer_factors(params: Any, decay: float) -> Any:
+    """The factor of the learning rate of every parameter of a ViT detector.
+
+    MMAction2's `LearningRateDecayOptimizerConstructor`: a power of `decay` for each
+    layer that a parameter is below the last one.
+
+    Args:
+      params: of the detector.
+      decay: `config.optim.layer_decay`.
+
+    Returns:
+      A tree of floats like `params`.
+    """
+    numbers = vit.layer_numbers(params)
+    last = max(jax.tree.leaves(numbers))
+    return jax.tree.map(lambda number: decay ** (last - number), numbers)
 
 
 def lr_factors(params: Any, multipliers: tuple[tuple[str, float], ...]) -> Any:

@@ -39,7 +39,7 @@ def init_state(
 
     Args:
       variables: parameters and statistics.
-      optimizer: from `optimizer.sgd`.
+      optimizer: from `optimizer.make_optimizer`.
       mesh: the devices.
       ema: whether to keep a moving average of the parameters.
     """

@@ -54,7 +54,7 @@ def make_train_step(
 
     Args:
       module: from `build_detector`.
-      optimizer: from `optimizer.sgd`.
+      optimizer: from `optimizer.make_optimizer`.
       normalize: of the clips.
       mesh: the devices.
       model: `config.model`, of the loss and the batch normalisation.

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from benchmarks.training_step import make_sgd, make_step
+from benchmarks.training_step import make_optimizer, make_step
 
 from ava_jax import config as ava_config
 from ava_jax.errors import UserError
@@ -147,7 +147,7 @@ def lower_step(config_path: str, batch: int):
     config = ava_config.load(config_path)
     config.train.batch = batch
     mesh = sharding.make_mesh()
-    sgd = make_sgd(config)
+    sgd = make_optimizer(config)
     state = jax.eval_shape(
         lambda variables: init_state(variables, sgd, mesh),
         variable_shapes(config.model),

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 import jax
-from benchmarks.training_step import make_sgd, make_step
+from benchmarks.training_step import make_optimizer, make_step
 
 from ava_jax import config as ava_config
 from ava_jax.checkpoints.store import Store
@@ -122,7 +122,7 @@ class _Training:
         self.mesh = sharding.make_mesh()
         self.folder = folder
         module = build_detector(config.model, sharding.AXIS)
-        sgd = make_sgd(config)
+        sgd = make_optimizer(config)
         variables = init_variables(config.model, jax.random.key(0))
         variables = sharding.replicate(variables, self.mesh)
         self.state = init_state(variables, sgd, self.mesh)

@@ -9,7 +9,7 @@ from ava_jax.training.train_step import batch_spec, make_train_step
 _STEPS_PER_EPOCH = 1000
 
 
-def make_sgd(config):
+def make_optimizer(config):
     """The optimiser, for epochs of 1000 steps."""
     rates = optimizer.learning_rates(
         config.optim,
@@ -17,7 +17,7 @@ def make_sgd(config):
         steps=optimizer.total_steps(config.train.epochs, _STEPS_PER_EPOCH),
         steps_per_epoch=_STEPS_PER_EPOCH,
     )
-    return optimizer.sgd(config.optim, rates, config.model)
+    return optimizer.make_optimizer(config.optim, rates, config.model)
 
 
 def make_step(config, sgd, mesh):

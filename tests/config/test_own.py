@@ -5,13 +5,14 @@ import pytest
 from ava_jax import config as ava_config
 from ava_jax import published
 from ava_jax.errors import UserError
-from configs import i3d, own, pyslowfast, slowfast, slowonly
+from configs import i3d, own, pyslowfast, slowfast, slowonly, videomae
 
 VARIANTS = [
     *slowfast.VARIANTS,
     *slowonly.VARIANTS,
     *pyslowfast.VARIANTS,
     i3d.DEFAULT,
+    *videomae.VARIANTS,
 ]
 PUBLISHED = [file for file in published.all_files() if file.config]
 

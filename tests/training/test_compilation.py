@@ -40,7 +40,7 @@ def compiled(**changes):
     config = step_cases.small_config(**changes)
     mesh = sharding.make_mesh()
     module = step_cases.small_network(config)
-    sgd = from_config.sgd(config, np.full(9, 0.1))
+    sgd = from_config.make_optimizer(config, np.full(9, 0.1))
     variables = step_cases.small_variables(config)
     variables = jax.device_put(variables, sharding.replicated(mesh))
     state = init_state(variables, sgd, mesh)

@@ -1,23 +1,27 @@
-"""Learning rates and SGD against mmcv's and torch's definitions."""
+"""Learning rates, SGD and AdamW against mmcv's, MMEngine's and torch's definitions."""
 
 import json
 import pathlib
 import subprocess
 import sys
 
+import flax.traverse_util
 import from_config
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ava_jax.checkpoints.pytorch import key_names
 from ava_jax.errors import UserError
+from ava_jax.models.detector import variable_shapes
 from ava_jax.training import optimizer
-from configs import slowfast, slowonly
+from configs import slowfast, slowonly, videomae
 
-SCHEDULES = json.loads(
-    (pathlib.Path(__file__).parents[1] / "data/reference/schedules.json").read_text()
-)
+REFERENCE = pathlib.Path(__file__).parents[1] / "data/reference"
+SCHEDULES = json.loads((REFERENCE / "schedules.json").read_text())
+GOLDENS_1X = REFERENCE / "mmaction2_1x/goldens"
+SCHEDULES_1X = json.loads((GOLDENS_1X / "schedules.json").read_text())
 GET_CONFIG = dict.fromkeys(slowfast.VARIANTS, slowfast.get_config) | dict.fromkeys(
     slowonly.VARIANTS, slowonly.get_config
 )
@@ -40,6 +44,42 @@ def test_learning_rates_equal_mmcv(name, length):
     )
 
 
+def schedule_1x(name):
+    """A configuration with the schedule of a config of MMAction2 1.x."""
+    stored = SCHEDULES_1X[name]
+    warmup, main = stored["param_scheduler"]
+    config = slowfast.get_config()
+    config.train.epochs = stored["max_epochs"]
+    config.optim.lr = stored["optimizer"]["lr"]
+    config.optim.lr_batch = config.train.batch
+    by_step = warmup.get("convert_to_iter_based", False)
+    config.optim.warmup = "mmengine" if by_step else "mmengine_epochs"
+    config.optim.warmup_epochs = float(warmup["end"])
+    config.optim.warmup_ratio = warmup["start_factor"]
+    if main["type"] == "CosineAnnealingLR":
+        config.optim.schedule = "cosine_after_warmup"
+    else:
+        config.optim.decay_epochs = tuple(main["milestones"])
+    return config
+
+
+@pytest.mark.parametrize("length", ["every_iteration", "main", "long_epochs"])
+@pytest.mark.parametrize("name", sorted(SCHEDULES_1X))
+def test_learning_rates_equal_mmengine(name, length):
+    curves = SCHEDULES_1X[SCHEDULES_1X[name].get("same_curve_as", name)]
+    expected = curves[length]
+    configs = [schedule_1x(name)]
+    if name in videomae.VARIANTS:
+        configs.append(videomae.get_config(name))
+    for config in configs:
+        rates = from_config.learning_rates(config, expected["iters_per_epoch"])
+        assert len(rates) == expected["last_iter"] + 1
+        # MMEngine multiplies the rate of the step before: its errors add up.
+        np.testing.assert_allclose(
+            rates[:: expected["every"]], expected["lr"], rtol=1e-11, atol=1e-17
+        )
+
+
 def test_every_published_recipe_has_a_schedule():
     assert sorted(GET_CONFIG) == sorted(SCHEDULES)
 
@@ -58,7 +98,7 @@ def test_sgd_is_torchs(nesterov):
     config.optim.weight_decay = 0.01
     config.optim.clip_norm = 1.0
     rates = np.array([0.1, 0.3, 0.2])
-    sgd = from_config.sgd(config, rates)
+    sgd = from_config.make_optimizer(config, rates)
     parameter = np.array([1.0, -2.0])
     params = {"w": jnp.asarray(parameter, jnp.float32)}
     state = sgd.init(params)
@@ -72,6 +112,73 @@ def test_sgd_is_torchs(nesterov):
         step = direction + 0.9 * buffer if nesterov else buffer
         parameter = parameter - rate * step
     np.testing.assert_allclose(params["w"], parameter, rtol=1e-6)  # float32
+
+
+def test_adamw_is_torchs():
+    """Its decay is not clipped, nor part of the moments."""
+    config = slowfast.get_config()
+    config.optim.optimizer = "adamw"
+    config.optim.weight_decay = 0.5
+    config.optim.clip_norm = 1.0
+    rates = np.array([0.1, 0.3, 0.2])
+    adamw = from_config.make_optimizer(config, rates)
+    kernel, first, second = np.array([[1.0, -2.0]]), 0.0, 0.0
+    params = {"w": jnp.asarray(kernel, jnp.float32)}
+    state = adamw.init(params)
+    gradients = np.array([[[3, 4]], [[0.1, 0.2]], [[-6, 8]]])
+    for step, (rate, gradient) in enumerate(zip(rates, gradients), 1):
+        updates, state = adamw.update({"w": jnp.asarray(gradient)}, state, params)
+        params = {"w": params["w"] + updates["w"]}
+        clipped = gradient * min(1.0, 1.0 / np.linalg.norm(gradient))
+        first = 0.9 * first + 0.1 * clipped
+        second = 0.999 * second + 0.001 * clipped**2
+        kernel = kernel * (1 - rate * 0.5)
+        denominator = np.sqrt(second / (1 - 0.999**step)) + 1e-8
+        kernel = kernel - rate * first / (1 - 0.9**step) / denominator
+    np.testing.assert_allclose(params["w"], kernel, rtol=1e-5)  # float32
+
+
+@pytest.mark.parametrize("name", videomae.VARIANTS)
+def test_rates_and_decay_of_every_parameter_are_mmaction2s(name):
+    """Without a gradient, AdamW moves a parameter by its rate and decay alone."""
+    config = videomae.get_config(name)
+    shapes = variable_shapes(config.model)["params"]
+    params = jax.tree.map(lambda x: jnp.ones((1,) * len(x.shape)), shapes)
+    adamw = from_config.make_optimizer(config, np.array([config.optim.lr]))
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = adamw.update(zeros, adamw.init(params), params)
+    factors = optimizer.layer_factors(params, config.optim.layer_decay)
+    updates, factors = (by_key(tree) for tree in (updates, factors))
+    stored = json.loads((GOLDENS_1X / f"param_groups_{name}.json").read_text())
+    assert (
+        config.optim.weight_decay
+        == stored["optim_wrapper"]["optimizer"]["weight_decay"]
+    )
+    seen = set()
+    for group in stored["groups"]:
+        for key in group["params"]:
+            np.testing.assert_allclose(factors[key], group["lr_scale"], rtol=1e-14)
+            np.testing.assert_allclose(
+                np.ravel(updates[key]),
+                -group["lr"] * group["weight_decay"],
+                rtol=1e-6,  # float32
+                err_msg=key,
+            )
+        seen |= set(group["params"])
+    assert seen == set(updates)
+
+
+def by_key(tree):
+    """Leaves of a tree of parameters by MMAction2's keys."""
+    flat = flax.traverse_util.flatten_dict(tree)
+    return {key_names.to_key(("params", *path)): x for path, x in flat.items()}
+
+
+def test_layer_decay_is_for_a_transformer():
+    config = slowfast.get_config()
+    config.optim.layer_decay = 0.75
+    with pytest.raises(UserError, match="layer_decay is 0.75.*'slowfast'.*lr_mult"):
+        from_config.make_optimizer(config, np.ones(1))
 
 
 def test_unknown_schedule_names_the_field():
@@ -110,7 +217,7 @@ def test_a_factor_acts_on_the_rate_alone():
 
     def updates(multipliers):
         config.optim.lr_multipliers = multipliers
-        sgd = from_config.sgd(config, rates)
+        sgd = from_config.make_optimizer(config, rates)
         params = jax.tree.map(jnp.asarray, PARAMS)
         state, found = sgd.init(params), []
         for gradient in (30.0, -50.0, 1.0):

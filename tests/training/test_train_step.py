@@ -236,7 +236,7 @@ def test_metrics_are_of_the_step(trained):
 def test_the_old_state_is_donated():
     config = small_config()
     mesh = sharding.make_mesh()
-    sgd = from_config.sgd(config, np.ones(1))
+    sgd = from_config.make_optimizer(config, np.ones(1))
     variables = jax.device_put(small_variables(config), sharding.replicated(mesh))
     state = init_state(variables, sgd, mesh, ema=True)
     config.train.ema = 0.5
@@ -281,7 +281,7 @@ MISTAKES = {
 def test_mistakes_are_told_before_anything_is_compiled(name):
     changes, message = MISTAKES[name]
     config = small_config(**changes)
-    sgd = from_config.sgd(config, np.ones(1))
+    sgd = from_config.make_optimizer(config, np.ones(1))
     with pytest.raises(UserError, match=message):
         from_config.make_train_step(
             step_cases.small_network(config), sgd, config, sharding.make_mesh()

@@ -7,7 +7,7 @@ from typing import Any
 import ml_collections
 
 from ava_jax.checkpoints.pytorch.families import HEAD
-from ava_jax.models import i3d
+from ava_jax.models import i3d, vit
 from ava_jax.models.resnet3d import DEPTHS, EXPANSION
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -27,6 +27,8 @@ def read_architecture(shapes: Shapes) -> dict[str, Any]:
     """
     if any(key.startswith("backbone.Mixed_") for key in shapes):
         return {"backbone": "i3d"} | _head(shapes, i3d.channels("Mixed_4f"))
+    if any(key.startswith("backbone.blocks.") for key in shapes):
+        return _transformer(shapes)
     two = any(key.startswith("backbone.slow_path.") for key in shapes)
     pathway = "backbone.slow_path." if two else "backbone."
     fields: dict[str, Any] = {"backbone": "slowfast" if two else "slowonly"}
@@ -48,6 +50,8 @@ def configured_architecture(model: ml_collections.ConfigDict) -> dict[str, Any]:
     head = {field: model[field] for field in HEAD_FIELDS}
     if model.backbone == "i3d":
         return {"backbone": "i3d"} | head
+    if model.backbone == "vit":
+        return {"backbone": "vit", "vit_size": model.vit_size} | head
     _, counts = DEPTHS[model.depth]
     temporal = model.temporal_blocks or counts
     fields = {
@@ -79,8 +83,18 @@ def name(fields: Mapping[str, Any]) -> str:
     """'SlowFast R50' and the like."""
     if fields["backbone"] == "i3d":
         return "I3D"
+    if fields["backbone"] == "vit":
+        return f"ViT {fields['vit_size']}"
     backbone = {"slowonly": "SlowOnly", "slowfast": "SlowFast"}[fields["backbone"]]
     return f"{backbone} R{fields.get('depth', '?')}"
+
+
+def _transformer(shapes):
+    width = shapes.get("backbone.patch_embed.projection.weight", ("?",))[0]
+    depth = len({key.split(".")[2] for key in shapes if ".blocks." in key})
+    sizes = {(size.width, size.depth): name for name, size in vit.SIZES.items()}
+    size = sizes.get((width, depth), f"{width} x {depth}")
+    return {"backbone": "vit", "vit_size": size} | _head(shapes, width)
 
 
 def _blocks(shapes, pathway):

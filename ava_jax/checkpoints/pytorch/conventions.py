@@ -26,7 +26,7 @@ def differing(
     ignored = set()
     if fields["backbone"] != "slowfast":
         ignored.add("slow_sampling")
-    if fields["backbone"] == "i3d":
+    if fields["backbone"] in ("i3d", "vit"):
         ignored |= {"res5_stride", "res5_dilation"}
     if not any(fields.get("nonlocal_blocks", ())):
         ignored |= {"nonlocal_mode", "nonlocal_pool"}

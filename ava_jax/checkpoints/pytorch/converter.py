@@ -22,6 +22,8 @@ from ava_jax.errors import UserError
 from ava_jax.models import detector
 
 _HEAD = "roi_head"
+# Recognisers with `fc_norm` have none: a detector's starts at one and zero.
+_FINAL_NORM = {"backbone.norm.weight", "backbone.norm.bias"}
 Variables = dict[str, Any]
 
 
@@ -84,7 +86,7 @@ def convert_state_dict(
         )
     found, report = _fill(source, shapes, strict)
     if report.initialised:
-        found |= _fresh_head(shapes)
+        found = _fresh(shapes) | found
     variables = flax.traverse_util.unflatten_dict({p: found[p] for p in shapes})
     return variables, dataclasses.replace(report, notes=(*notes, *report.notes))
 
@@ -165,11 +167,16 @@ def _fill(source, shapes, strict):
             found[path] = _variable(value, shapes[path].shape)
             used += source.keys[key]
     fresh = tuple(".".join(p[1:]) for p in shapes if p not in found)
-    notes = ()
-    if fresh:
+    notes = []
+    if any(name.startswith(_HEAD) for name in fresh):
         why = "does not fit" if source.has_head else "has no place in the checkpoint"
-        notes = (f"The head that scores actions {why}: it starts untrained.",)
-    return found, Report(tuple(used), unused, fresh, source.family.name, notes)
+        notes.append(f"The head that scores actions {why}: it starts untrained.")
+    if any(not name.startswith(_HEAD) for name in fresh):
+        notes.append(
+            "The checkpoint normalises after its pooling: the normalisation before "
+            "the detector's starts untrained."
+        )
+    return found, Report(tuple(used), unused, fresh, source.family.name, tuple(notes))
 
 
 def _variable(value, shape):
@@ -207,6 +214,8 @@ def _check_backbone(source, expected):
             f"{matching_recipes.advice(source)}"
         )
     misfits, missing = _misfits(source.shapes, expected)
+    if not source.has_head and _FINAL_NORM.issubset(missing):
+        missing = [key for key in missing if key not in _FINAL_NORM]
     foreign = [key for key in source.shapes if key not in expected]
     foreign = [key for key in foreign if not key.startswith(families.HEAD)]
     if misfits or missing or foreign:
@@ -288,6 +297,16 @@ def _broken_conventions(source, model):
     if not differing:
         return ()
     return (f"{source.family.name} computes otherwise: {_listed(differing)}.",)
+
+
+def _fresh(shapes):
+    """Values for what a recogniser lacks: the head, and the final normalisation."""
+    norm = {
+        path: np.full(shape.shape, path[-1] == "scale", np.float32)
+        for path, shape in shapes.items()
+        if key_names.to_key(path) in _FINAL_NORM
+    }
+    return norm | _fresh_head(shapes)
 
 
 def _fresh_head(shapes):

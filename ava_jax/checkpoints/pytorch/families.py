@@ -193,11 +193,13 @@ def _spell(match, fields):
 MMACTION2 = Family(
     name="MMAction2",
     # I3D has no place there; files of it that are written here have such keys.
-    marker=r"(backbone\.)?((slow_path\.)?conv1|Conv3d_1a_7x7)\.conv\.weight",
+    marker=r"(backbone\.)?((slow_path\.)?conv1\.conv|Conv3d_1a_7x7\.conv|"
+    r"patch_embed\.projection)\.weight",
     table="{any} {any}",
     head=HEAD,
     prefixes=("backbone.", ""),
-    dropped=("cls_head.",),
+    # `fc_norm` comes after the pooling of a whole clip's tokens.
+    dropped=("cls_head.", "backbone.fc_norm.", "fc_norm."),
     reserved_class=True,
     conventions={
         "res5_stride": 1,
@@ -208,7 +210,12 @@ MMACTION2 = Family(
         "nonlocal_mode": "softmax",
         "nonlocal_pool": (1, 2, 2),
     },
-    configs=("configs/slowonly.py", "configs/slowfast.py", "configs/i3d.py"),
+    configs=(
+        "configs/slowonly.py",
+        "configs/slowfast.py",
+        "configs/i3d.py",
+        "configs/videomae.py",
+    ),
 )
 _STAGES = {"2": "1", "3": "2", "4": "3", "5": "4"}
 _CONVS = {"a": "1", "b": "2", "c": "3"}

@@ -10,6 +10,8 @@ variable's path with dots for slashes. Only the last part and the layout differ:
 | `fc_cls.weight`          | params `fc_cls/kernel`     | (out, in) -> (in, out)     |
 | `bn.weight`              | params `bn/scale`          |                            |
 | `*.bias`                 | params `*/bias`            |                            |
+| `norm.weight`            | params `norm/scale`        |                            |
+| `pos_embed`              | batch_stats `pos_embed`    |                            |
 | `bn.running_mean`        | batch_stats `bn/mean`      |                            |
 | `bn.running_var`         | batch_stats `bn/var`       |                            |
 | `bn.num_batches_tracked` | -                          |                            |
@@ -20,14 +22,18 @@ The checkpoints of other projects are renamed to MMAction2's keys first:
 
 import numpy as np
 
+# Modules with a kernel, and those with a scale, by the last part of their names. The
+# numbers are of a transformer's MLP.
+_KERNELS = ("conv", "fc_cls", "projection", "qkv", "proj", "0", "1")
+_SCALES = ("bn", "norm1", "norm2", "norm")
 # (module, torch name) -> (collection, name here).
 LEAVES = {
-    ("conv", "weight"): ("params", "kernel"),
-    ("conv", "bias"): ("params", "bias"),
-    ("fc_cls", "weight"): ("params", "kernel"),
-    ("fc_cls", "bias"): ("params", "bias"),
-    ("bn", "weight"): ("params", "scale"),
-    ("bn", "bias"): ("params", "bias"),
+    **{(module, "weight"): ("params", "kernel") for module in _KERNELS},
+    **{(module, "weight"): ("params", "scale") for module in _SCALES},
+    **{(module, "bias"): ("params", "bias") for module in (*_KERNELS, *_SCALES)},
+    ("attn", "q_bias"): ("params", "q_bias"),
+    ("attn", "v_bias"): ("params", "v_bias"),
+    ("backbone", "pos_embed"): ("batch_stats", "pos_embed"),
     ("bn", "running_mean"): ("batch_stats", "mean"),
     ("bn", "running_var"): ("batch_stats", "var"),
 }

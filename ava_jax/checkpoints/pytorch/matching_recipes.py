@@ -18,6 +18,7 @@ Config = ml_collections.ConfigDict
 # Recipes that differ in other fields score a clip alike.
 _TRAINING_FIELDS = (
     "bn",
+    "drop_path",
     "dropout",
     "dtype",
     "focal_alpha",

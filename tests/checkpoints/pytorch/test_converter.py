@@ -19,8 +19,8 @@ from ava_jax.checkpoints.pytorch.converter import (
 from ava_jax.checkpoints.pytorch.reader import read_pytorch
 from ava_jax.checkpoints.pytorch.writer import write_pytorch
 from ava_jax.errors import UserError
-from ava_jax.models import build_detector
-from configs import mini, pyslowfast
+from ava_jax.models import build_detector, vit
+from configs import mini, pyslowfast, videomae
 
 SLOWONLY = "slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
 SLOWFAST = "slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
@@ -99,6 +99,91 @@ def test_kinetics_recognisers_fill_the_backbone(recogniser, name):
         "The head that scores actions has no place in the checkpoint: it starts "
         "untrained.",
     )
+
+
+@pytest.fixture(scope="module")
+def vit_state():
+    """MMAction2's state dict of a small VideoMAE detector, and its `config.model`."""
+    config = mini.get_config("vit").model
+    state = checkpoint_data.state_of(config)
+    state["backbone.pos_embed"] = vit.position_table(64)
+    return state, config
+
+
+def videomae_recogniser(state):
+    """The state dict of what was trained on Kinetics: another norm, another head."""
+    state = {key: x for key, x in state.items() if key.startswith("backbone.")}
+    for name in ("weight", "bias"):
+        state[f"backbone.fc_norm.{name}"] = 2 * state.pop(f"backbone.norm.{name}")
+    state["cls_head.fc_cls.weight"] = np.ones((400, 64), np.float32)
+    state["cls_head.fc_cls.bias"] = np.ones(400, np.float32)
+    return state
+
+
+def test_videomae_round_trip_is_exact(tmp_path, vit_state):
+    state, config = vit_state
+    # One that no formula gives.
+    state = state | {"backbone.pos_embed": 2 * state["backbone.pos_embed"]}
+    write_pytorch(tmp_path / "model.pth", state, {})
+    read = read_pytorch(tmp_path / "model.pth")
+    variables, report = convert_state_dict(read, config)
+    assert set(report.used) == set(state) and not (report.unused or report.initialised)
+    back = to_state_dict(variables)
+    assert set(back) == set(state)
+    for key, value in state.items():
+        np.testing.assert_array_equal(back[key], value, key)
+
+
+def test_videomae_recognisers_fill_all_but_norm_and_head(vit_state):
+    state, config = vit_state
+    recogniser = videomae_recogniser(state)
+    variables, report = convert_state_dict(recogniser, config)
+    norm = ("backbone.norm.bias", "backbone.norm.scale")
+    assert set(report.initialised) == {*norm, *HEAD}
+    dropped = {key for key, why in report.unused.items() if "whole clips" in why}
+    assert dropped == set(recogniser) - set(report.used)
+    assert "normalises after its pooling" in report.notes[1]
+    backbone = variables["params"]["backbone"]
+    np.testing.assert_array_equal(backbone["norm"]["scale"], 1)
+    np.testing.assert_array_equal(backbone["norm"]["bias"], 0)
+    back = to_state_dict(variables)
+    for key in report.used:
+        np.testing.assert_array_equal(back[key], state[key], key)
+
+    like = jax.tree.map(np.zeros_like, variables)
+    trained_on, _ = convert_like(recogniser, like)
+    # It keeps what a fresh model has.
+    np.testing.assert_array_equal(trained_on["params"]["backbone"]["norm"]["scale"], 0)
+
+
+@pytest.mark.parametrize(
+    ("dropped", "fields", "message"),
+    [
+        ("backbone.norm.weight", {}, "1 are missing.*backbone.norm.weight"),
+        ("backbone.pos_embed", {}, "1 are missing.*backbone.pos_embed"),
+        ("", {"vit_size": "base"}, "vit_size is 'base', the checkpoint has 'mini'"),
+        ("", {"backbone": "i3d"}, "holds ViT mini, the configuration has I3D"),
+        ("", {"num_classes": 5}, "num_classes is 5, the checkpoint has 8"),
+    ],
+)
+def test_another_transformer_is_refused(dropped, fields, message, vit_state):
+    state, config = vit_state
+    state = {key: value for key, value in state.items() if key != dropped}
+    config = config.copy_and_resolve_references()
+    config.update(fields)
+    with pytest.raises(UserError, match=message):
+        convert_state_dict(state, config)
+
+
+@pytest.mark.parametrize("name", ["base", "large"])
+def test_published_videomae_recognisers_are_known(name):
+    path = reference_data.ROOT / "mmaction2_1x/specs/pretrain"
+    spec = json.loads((path / f"vit-{name}-p16_videomae_k400.json").read_text())
+    source = {key: np.broadcast_to(np.float32(0), shape) for key, shape, _ in spec}
+    config = next(c for c in videomae.VARIANTS if c.startswith(f"vit-{name}"))
+    _, report = convert_state_dict(source, videomae.get_config(config).model)
+    unused = {key for key in source if key.startswith("cls_head.") or "fc_norm" in key}
+    assert set(report.used) == set(source) - unused
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from ava_jax.errors import UserError
 from ava_jax.models import detector
 from ava_jax.predict import Detector
 from ava_jax.published import all_files
-from configs import pyslowfast
+from configs import pyslowfast, videomae
 
 SLOWONLY = "slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
 SLOWONLY_OMNI = "slowonly_omnisource_pretrained_r50_4x16x1_20e_ava_rgb"
@@ -56,6 +56,7 @@ BY_SHAPE = {
     f"{SLOWFAST}_custom_classes": ((f"{SLOWFAST}_custom_classes",), True),
     CONTEXT: ((CONTEXT,), True),
     **dict.fromkeys(SLOWFAST_8X8, (SLOWFAST_8X8, False)),
+    **{name: ((name,), True) for name in videomae.VARIANTS},
     **{
         name: (PYSLOWFAST[same], False)
         for name, same in checkpoint_data.PYSLOWFAST.items()
@@ -71,6 +72,9 @@ RECOGNISERS = {
 }
 
 
+CONFIGURED = ("SLOWFAST_32x2_R101_50_50", SLOWONLY, NONLOCAL_8X8)
+
+
 def zeros(spec):
     """Tensors of a spec that need no memory."""
     return {key: np.broadcast_to(np.float32(0), shape) for key, shape, *_ in spec}
@@ -78,6 +82,8 @@ def zeros(spec):
 
 def source(name):
     """The tensors of a detector, by its name."""
+    if name in videomae.VARIANTS:
+        return rename(zeros(reference_data.spec(name, "mmaction2_1x/specs")))
     if name in pyslowfast.VARIANTS:
         return rename(
             zeros(checkpoint_data.names()["specs"][checkpoint_data.PYSLOWFAST[name]])
@@ -88,13 +94,13 @@ def source(name):
 
 def recipe_of(name):
     kind = "pyslowfast" if name in pyslowfast.VARIANTS else name.partition("_")[0]
+    kind = "videomae" if name in videomae.VARIANTS else kind
     return f"configs/{kind}.py:{name}"
 
 
 def test_the_table_has_all_detectors():
-    assert set(reference_data.CONFIGS) | set(checkpoint_data.PYSLOWFAST) == set(
-        BY_SHAPE
-    )
+    detectors = {*reference_data.CONFIGS, *checkpoint_data.PYSLOWFAST}
+    assert detectors | set(videomae.VARIANTS) == set(BY_SHAPE)
 
 
 @pytest.mark.parametrize("name", BY_SHAPE)
@@ -145,6 +151,13 @@ def test_a_published_recogniser_has_the_recipes_that_start_from_it():
     assert found.name == recipe_of(R101_OMNI) and "equal" not in found.reason
 
 
+@pytest.mark.parametrize("name", videomae.VARIANTS)
+def test_recognisers_of_videomae(name):
+    file = f"pretrain/{name.partition('_')[0]}_videomae_k400"
+    state = rename(zeros(reference_data.spec(file, "mmaction2_1x/specs")))
+    assert list(fitting(state)) == [recipe_of(name)]
+
+
 def test_i3d():
     layers = ("Conv3d_1a_7x7", "Mixed_3b.Branch_0.Conv3d_0a_1x1")
     state = rename(zeros([(f"{x}.Conv_0.kernel", (1,) * 5) for x in layers]))
@@ -175,7 +188,7 @@ def test_a_file_that_is_not_supported():
         find_recipe(path, source(SLOWFAST))
 
 
-@pytest.mark.parametrize("name", ["SLOWFAST_32x2_R101_50_50", SLOWONLY, NONLOCAL_8X8])
+@pytest.mark.parametrize("name", [*CONFIGURED, *videomae.VARIANTS])
 def test_a_configured_architecture_is_that_of_its_tensors(name):
     model = ava_config.load(recipe_of(name)).model
     shapes = converter.to_state_dict(

@@ -1,0 +1,77 @@
+"""The stored outputs of MMAction2 1.x, and the weights that they were made with."""
+
+import json
+import zlib
+
+import numpy as np
+import reference_data
+
+from ava_jax.models import vit
+
+ROOT = reference_data.ROOT / "mmaction2_1x"
+
+
+def golden(name):
+    """Arrays of a golden file, and its `meta`."""
+    return reference_data.golden(name, "mmaction2_1x/goldens")
+
+
+def training_golden(name):
+    """Arrays and numbers of training steps."""
+    with np.load(ROOT / f"goldens/train_{name}.npz") as file:
+        arrays = dict(file)
+    return arrays, json.loads((ROOT / f"goldens/train_{name}.json").read_text())
+
+
+def numbers(name):
+    """A golden file of numbers alone."""
+    return json.loads((ROOT / f"goldens/{name}.json").read_text())
+
+
+def summary():
+    return json.loads((ROOT / "specs/summary.json").read_text())
+
+
+def spec(name):
+    """Keys, shapes and types of a state dict."""
+    return json.loads((ROOT / f"specs/{name}.json").read_text())
+
+
+def state_dict(name):
+    """The weights of a spec: a function of key and shape."""
+    return {key: weight(key, tuple(shape)) for key, shape, _ in spec(name)}
+
+
+def weight(key, shape):
+    value = np.asarray(_weight(key, shape))
+    return value if value.dtype == np.int64 else value.astype(np.float32)
+
+
+def _weight(key, shape):
+    """The rule, in its order."""
+    rng = np.random.default_rng(zlib.crc32(key.encode()))
+    if key.endswith("num_batches_tracked"):
+        return np.zeros(shape, np.int64)
+    if key.endswith("pos_embed"):
+        return vit.position_table(shape[-1])
+    if key.endswith(".running_mean"):
+        return 0.1 * rng.standard_normal(shape)
+    if key.endswith(".running_var"):
+        return rng.uniform(0.5, 1.5, shape)
+    if key.endswith((".bias", ".q_bias", ".v_bias")):
+        return 0.1 * rng.standard_normal(shape)
+    if len(shape) == 1 or key.endswith(".ln.weight"):
+        value = rng.uniform(0.5, 1.5, shape)
+        return 0.2 * value if "conv3.bn." in key or "conv_out.bn." in key else value
+    value = rng.standard_normal(shape)
+    if key.endswith(("fc_cls.weight", "fc_cls.2.weight")):
+        value = (0.05 if shape[1] <= 1024 else 0.003) * value
+        if shape[1] == 2560:
+            value[:, 2048:] *= 10
+        return value
+    value = value * np.sqrt(2 / np.prod(shape[1:]))
+    if ".theta." in key or ".phi." in key:
+        value = 0.75 * value
+    if key.endswith(("fbo.st_feat_conv.weight", "fbo.lt_feat_conv.weight")):
+        value = 0.12 * value
+    return value
