@@ -22,7 +22,7 @@ from ava_jax.errors import UserError
 from ava_jax.inference.eval_step import make_eval_step
 from ava_jax.metrics.error_analysis import Findings
 from ava_jax.metrics.protocols import PROTOCOLS
-from ava_jax.models import build_detector
+from ava_jax.models import build_detector, check_clips
 from ava_jax.models.detector import variable_shapes
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.prepare import sources
@@ -297,6 +297,8 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
       UserError: data, weights or configuration are not usable.
     """
     ava_config.check(config)
+    sides = (config.data.test_short_side, *config.eval.short_sides)
+    check_clips(config.model, config.data.clip_len, *sides)
     with multihost.main_process_first("weights"):
         weights = by_name.weights_to_evaluate(config.init_from, workdir.path)
     with multihost.main_process_first("data set"):

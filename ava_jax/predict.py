@@ -22,6 +22,7 @@ from ava_jax.errors import UserError, join_first
 from ava_jax.inference.clip_sampler import VideoSampling
 from ava_jax.inference.clip_scorer import ClipScorer
 from ava_jax.inference.video_predictor import KeyFrameResult, key_frame_results
+from ava_jax.models import check_clips
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.people.boxes import checked_boxes
 from ava_jax.video.clip_sampling import ClipSampling
@@ -55,6 +56,9 @@ class Detector:
           variables: of its detector.
           names: action id -> name of classes 1, 2, ..., in this order.
           trained_on: data set and domain.
+
+        Raises:
+          UserError: its network does not take its clips.
         """
         self.config = config
         self.trained_on = trained_on
@@ -66,6 +70,7 @@ class Detector:
             normalize=Normalization.from_config(config.data),
             max_boxes=config.data.max_boxes,
         )
+        check_clips(config.model, config.data.clip_len, config.data.test_short_side)
 
     def __repr__(self) -> str:
         names, data = self.labels[1:], self.config.data

@@ -22,7 +22,7 @@ from ava_jax.checkpoints import by_name, store
 from ava_jax.data import dataset, pipeline
 from ava_jax.data.dataset import check_data
 from ava_jax.evaluate import Evaluator
-from ava_jax.models import build_detector, init_variables
+from ava_jax.models import build_detector, check_clips, init_variables
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.prepare import sources
 from ava_jax.report import contact_sheet
@@ -58,6 +58,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
       KeyboardInterrupt: it was asked to stop, and has saved its state.
     """
     ava_config.check(config)
+    _check_clips(config)
     first_host = jax.process_index() == 0
     profile = Profile(config.profile, workdir / "profile", first_host)
 
@@ -226,6 +227,13 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     return results.metrics
 
 
+def _check_clips(config) -> None:
+    # Before anything that takes long, such as downloads.
+    data = config.data
+    sides = (data.crop, data.test_short_side, *config.eval.short_sides)
+    check_clips(config.model, data.clip_len, *sides)
+
+
 def _every(epochs: float, steps_per_epoch: int) -> float:
     """Steps between two events; infinity for 0 epochs."""
     return max(1, round(epochs * steps_per_epoch)) if epochs else math.inf
@@ -307,6 +315,7 @@ def dry_run(
         usable, or the step does not fit into a device's memory.
     """
     ava_config.check(config)
+    _check_clips(config)
     data, steps_per_epoch = _checked_data(config, workdir)
     batch_size = config.train.batch
     rows = sharding.rows_of_this_host(batch_size, "config.train.batch")

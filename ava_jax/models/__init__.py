@@ -3,6 +3,7 @@
 from ava_jax.models.detector import (
     Detector,
     build_detector,
+    check_clips,
     init_variables,
     trainable,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "action_metrics",
     "action_scores",
     "build_detector",
+    "check_clips",
     "init_variables",
     "labelled_boxes",
     "trainable",

@@ -10,7 +10,7 @@ from ava_jax.errors import UserError
 from ava_jax.models import i3d, vit
 from ava_jax.models.batch_norm import PerReplica
 from ava_jax.models.resnet3d import DEPTHS, NonLocal, ResNet3d, StageSpec
-from ava_jax.models.slowfast import SlowFast, SlowPathway
+from ava_jax.models.slowfast import SlowFast, SlowPathway, slow_frames
 
 Model = ml_collections.ConfigDict
 
@@ -29,6 +29,8 @@ class Backbone:
       frozen_modules: names of the modules that `frozen_stages` freezes, at most two
         levels below the backbone.
       check: raises a `UserError` for fields of this backbone alone.
+      check_clip: with the shape (B, T, H, W, 3) of clips, raises one if it does not
+        take them.
     """
 
     build: Callable[[Model, str | PerReplica], nn.Module]
@@ -37,6 +39,7 @@ class Backbone:
     stages: int
     frozen_modules: Callable[[Model], set[str]]
     check: Callable[[Model], None] = lambda model: None
+    check_clip: Callable[[Model, tuple[int, ...]], None] = lambda model, shape: None
 
 
 def refuse(model: Model, field: str, expected: str) -> None:
@@ -96,6 +99,7 @@ VIT = Backbone(
     stages=4,
     frozen_modules=_frozen_vit,
     check=_check_vit,
+    check_clip=lambda model, shape: vit.token_grid(shape),
 )
 
 
@@ -167,9 +171,14 @@ def _frozen_layers(model):
     return frozen
 
 
-def _resnet(build):
+def _check_slow_frames(model, shape):
+    slow_frames(shape[1], model.slow_stride, model.slow_sampling)
+
+
+def _resnet(build, **checks):
     return Backbone(
         build=build,
+        **checks,
         map_stride=lambda model: 16 * model.res5_stride,
         # It leaves a pool of a non-local block a whole window.
         smallest_clip=lambda model: (2 * model.slow_stride, 64, 64),
@@ -181,7 +190,7 @@ def _resnet(build):
 # config.model.backbone -> its entry.
 BACKBONES = {
     "slowonly": _resnet(_slowonly),
-    "slowfast": _resnet(_slowfast),
+    "slowfast": _resnet(_slowfast, check_clip=_check_slow_frames),
     "i3d": I3D,
     "vit": VIT,
 }

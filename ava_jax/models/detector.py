@@ -192,6 +192,22 @@ def build_detector(
     return Detector(backbone.build(model, norm), roi_head)
 
 
+def check_clips(model: ml_collections.ConfigDict, clip_len: int, *sides: int) -> None:
+    """Whether a detector takes clips, before it is compiled for them.
+
+    Args:
+      model: `config.model`, whose values are known.
+      clip_len: their frames.
+      sides: pixels of their shorter sides.
+
+    Raises:
+      UserError: it does not.
+    """
+    for side in sides:
+        shape = (1, clip_len, side, side, 3)
+        BACKBONES[model.backbone].check_clip(model, shape)
+
+
 def init_variables(model: ml_collections.ConfigDict, rng: jax.Array) -> Any:
     """Fresh variables of the detector that `config.model` describes.
 

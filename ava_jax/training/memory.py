@@ -98,13 +98,13 @@ def _remedies(cost: StepCost, train, model) -> list[str]:
     if stages:
         remat = tuple(sorted({*model.remat, stages[0]}))
         remedies.append(
-            f'"--config.model.remat={remat}": activations of res{stages[0]} are '
+            f'"--config.model.remat={remat}": activations of stage {stages[0]} are '
             "recomputed instead of kept"
         )
     if model.dtype == "float32":
         remedies.append("--config.model.dtype=bfloat16: half the activations")
     if not remedies:
-        remedies.append("a smaller config.model.width, config.data.crop or clip_len")
+        remedies.append("a smaller network, config.data.crop or clip_len")
     if jax.default_backend() == "gpu":
         remedies.append(
             "XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 in the environment: JAX uses only "
