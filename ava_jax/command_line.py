@@ -72,9 +72,8 @@ def _status(main, user_error: int, interrupted: str) -> int | None:
             raise
         errors.tell(errors.UserError(_without(error.name)))
         return user_error
-    except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        return errors.tell(error, interrupted)
     except SystemExit as end:  # after --help and after a wrong command line
         return end.code
 

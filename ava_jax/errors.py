@@ -25,13 +25,18 @@ def join_first(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
-def tell(error: BaseException) -> int:
-    """Prints what ended the program, and returns its exit status."""
+def tell(error: BaseException, interrupted: str = INTERRUPTED) -> int:
+    """Prints what ended the program, and returns its exit status.
+
+    Args:
+      error: what was raised.
+      interrupted: printed after Ctrl-C.
+    """
     if isinstance(error, UserError):
         print(f"Error: {error}", file=sys.stderr)
         return 1
     if isinstance(error, KeyboardInterrupt):
-        print(INTERRUPTED, file=sys.stderr)
+        print(interrupted, file=sys.stderr)
         return 130
     traceback.print_exception(error)
     return 1

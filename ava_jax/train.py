@@ -6,14 +6,16 @@ import math
 import os
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import ml_collections
 import numpy as np
+import optax
 from absl import logging
 from clu import metric_writers
+from flax import linen
 
 from ava_jax import config as ava_config
 from ava_jax import files
@@ -34,9 +36,9 @@ from ava_jax.training.precise_bn import PreciseStatistics
 from ava_jax.training.profiler import Profile
 from ava_jax.training.progress import Progress
 from ava_jax.training.random_batch import random_batch
-from ava_jax.training.train_state import init_state
+from ava_jax.training.train_state import TrainState, init_state
 from ava_jax.training.train_step import batch_spec, make_train_step
-from ava_jax.workdir import Workdir
+from ava_jax.workdir import Workdir, is_trained
 
 _DRY_STEPS = 2
 _SHOWN = 4  # key frames with predictions in TensorBoard, at every evaluation
@@ -65,7 +67,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     # ------------------------------------------------------ initial weights
     # Before anything that takes long, as they may not be found. A run that resumes
     # does not need them.
-    is_new = not store.is_trained(workdir.path)
+    is_new = not is_trained(workdir.path)
     with multihost.main_process_first("initial weights"):
         init_from = by_name.initial_weights(config.init_from) if is_new else None
 
@@ -76,10 +78,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         train_split = dataset.load_split(config.data, "train", config.model.num_classes)
     check_data("training", train_split)
     if first_host:
-        ids = train_split.class_ids[1:].tolist()
-        names = {str(i): train_split.labels.get(i, str(i)) for i in ids}
-        dataset_name = sources.dataset_name(config.data)
-        labels_file.write(workdir / "labels.json", names, dataset_name)
+        _write_labels(workdir, train_split, sources.dataset_name(config.data))
     steps_per_epoch = pipeline.steps_per_epoch(train_split, config.train.batch)
     total = optimizer.total_steps(config.train.epochs, steps_per_epoch)
     eval_every = _every(config.eval.every_epochs, steps_per_epoch)
@@ -87,22 +86,12 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     rows = sharding.rows_of_this_host(config.train.batch, "config.train.batch")
 
     # ---------------------------------------------------- model and optimiser
-    mesh = sharding.make_mesh(config.devices)
-    module = build_detector(config.model, sharding.AXIS)
-    rates = optimizer.learning_rates(
-        config.optim,
-        batch=config.train.batch,
-        steps=total,
-        steps_per_epoch=steps_per_epoch,
-    )
-    tx = optimizer.make_optimizer(config.optim, rates, config.model)
-    variables = init_variables(config.model, jax.random.key(config.seed))
-    variables = sharding.replicate(variables, mesh)
+    program = _build(config, steps_per_epoch)
+    mesh, module, variables = program.mesh, program.module, program.variables
     checkpoints = store.Store(workdir.path, keep=config.train.keep)
     if init_from is not None:
         variables = store.load_variables(init_from, config.model, variables)
-    state = init_state(variables, tx, mesh, ema=config.train.ema > 0)
-    train_step = _train_step(config, module, tx, mesh)
+    state = init_state(variables, program.tx, mesh, ema=config.train.ema > 0)
 
     def batches_between(first, end):
         return pipeline.train_batches(
@@ -140,7 +129,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         (workdir / "metrics.json").unlink(missing_ok=True)
 
     # -------------------------------------------------------- ahead of time
-    train_step = _compiled(config, module, train_step, state, mesh)
+    train_step = program.compile(state)
     lines = step_cost.cost_lines(train_step.cost, config.optim, config.train, mesh)
     logging.info(
         "%s: %d steps, %d an epoch\n%s",
@@ -193,7 +182,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
                     saved=saved,
                 )
             if is_log:
-                measured = _means(window) | {"lr": float(rates[step - 1])}
+                measured = _means(window) | {"lr": float(program.rates[step - 1])}
                 measured |= progress.report(step, measured)
                 window = []
                 writer.write_scalars(step, measured)
@@ -225,6 +214,74 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     evaluator.write(results, workdir, workdir.history(), f"step {total}")
     _say_complete(workdir)
     return results.metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class _Program:
+    """What a configuration describes, before any weights are read.
+
+    Attributes:
+      mesh: of the devices to train on.
+      module: the detector.
+      rates: (steps,) the learning rate of each step.
+      tx: the optimiser.
+      variables: with initial values, replicated over the mesh.
+      batch_spec: the shapes of a batch.
+      compile: from a train state to the compiled training step.
+    """
+
+    mesh: jax.sharding.Mesh
+    module: linen.Module
+    rates: np.ndarray
+    tx: optax.GradientTransformation
+    variables: dict[str, Any]
+    batch_spec: dict[str, jax.ShapeDtypeStruct]
+    compile: Callable[[TrainState], CompiledStep]
+
+
+def _build(config, steps_per_epoch: int) -> _Program:
+    mesh = sharding.make_mesh(config.devices)
+    module = build_detector(config.model, sharding.AXIS)
+    rates = optimizer.learning_rates(
+        config.optim,
+        batch=config.train.batch,
+        steps=optimizer.total_steps(config.train.epochs, steps_per_epoch),
+        steps_per_epoch=steps_per_epoch,
+    )
+    tx = optimizer.make_optimizer(config.optim, rates, config.model)
+    variables = init_variables(config.model, jax.random.key(config.seed))
+    step = make_train_step(
+        module,
+        tx,
+        Normalization.from_config(config.data),
+        mesh,
+        model=config.model,
+        train=config.train,
+        seed=config.seed,
+    )
+    spec = batch_spec(
+        config.data,
+        batch=config.train.batch,
+        num_classes=config.model.num_classes,
+        mesh=mesh,
+    )
+    return _Program(
+        mesh=mesh,
+        module=module,
+        rates=rates,
+        tx=tx,
+        variables=sharding.replicate(variables, mesh),
+        batch_spec=spec,
+        compile=lambda state: compile_step(
+            module, step, state, spec, train=config.train, model=config.model
+        ),
+    )
+
+
+def _write_labels(workdir: Workdir, split: dataset.Split, dataset_name: str) -> None:
+    ids = split.class_ids[1:].tolist()
+    names = {str(i): split.labels.get(i, str(i)) for i in ids}
+    labels_file.write(workdir / "labels.json", names, dataset_name)
 
 
 def _check_clips(config) -> None:
@@ -266,34 +323,6 @@ def _report_eval(step, evaluator, results, writer, workdir) -> float | None:
     return results.metrics["mAP"]
 
 
-def _train_step(config, module, tx, mesh):
-    return make_train_step(
-        module,
-        tx,
-        Normalization.from_config(config.data),
-        mesh,
-        model=config.model,
-        train=config.train,
-        seed=config.seed,
-    )
-
-
-def _batch_spec(config, mesh):
-    return batch_spec(
-        config.data,
-        batch=config.train.batch,
-        num_classes=config.model.num_classes,
-        mesh=mesh,
-    )
-
-
-def _compiled(config, module, train_step, state, mesh) -> CompiledStep:
-    spec = _batch_spec(config, mesh)
-    return compile_step(
-        module, train_step, state, spec, train=config.train, model=config.model
-    )
-
-
 def dry_run(
     config: ml_collections.ConfigDict, workdir: str | os.PathLike | None = None
 ) -> dict[str, float]:
@@ -319,23 +348,15 @@ def dry_run(
     data, steps_per_epoch = _checked_data(config, workdir)
     batch_size = config.train.batch
     rows = sharding.rows_of_this_host(batch_size, "config.train.batch")
-    mesh = sharding.make_mesh(config.devices)
-    module = build_detector(config.model, sharding.AXIS)
-    rates = optimizer.learning_rates(
-        config.optim,
-        batch=batch_size,
-        steps=optimizer.total_steps(config.train.epochs, steps_per_epoch),
-        steps_per_epoch=steps_per_epoch,
+    program = _build(config, steps_per_epoch)
+    variables, weights = _checked_weights(
+        config.init_from, config.model, program.variables
     )
-    tx = optimizer.make_optimizer(config.optim, rates, config.model)
-    variables = init_variables(config.model, jax.random.key(config.seed))
-    variables = sharding.replicate(variables, mesh)
-    variables, weights = _checked_weights(config.init_from, config.model, variables)
-    state = init_state(variables, tx, mesh, ema=config.train.ema > 0)
-    train_step = _train_step(config, module, tx, mesh)
-    train_step = _compiled(config, module, train_step, state, mesh)
+    mesh = program.mesh
+    state = init_state(variables, program.tx, mesh, ema=config.train.ema > 0)
+    train_step = program.compile(state)
 
-    batch = random_batch(_batch_spec(config, mesh), len(rows), config.seed)
+    batch = random_batch(program.batch_spec, len(rows), config.seed)
     batch = sharding.to_devices(batch, mesh)
     since = time.perf_counter()
     for _ in range(_DRY_STEPS):

@@ -34,6 +34,8 @@ _FREE = (
     "train.log_every",
 )
 
+CHECKPOINTS = "checkpoints"  # the folder with a folder for each step
+
 
 class Workdir:
     """Paths and small files of a run; checkpoints are `checkpoints.store`'s.
@@ -100,8 +102,7 @@ class Workdir:
     def _write_config(self, config, accept_changes) -> None:
         path = self / "config.json"
         # Started is not trained: a batch that was too large may be made smaller.
-        checkpoints = (self / "checkpoints").glob("*")
-        trained = any(checkpoint.name.isdigit() for checkpoint in checkpoints)
+        trained = is_trained(self.path)
         if trained and path.exists() and not accept_changes:
             # An older program wrote fewer fields.
             there = as_dict(from_dict(files.read_json(path)))
@@ -132,10 +133,8 @@ class Workdir:
         path = self / "history.jsonl"
         if not path.exists() or jax.process_index() != 0:
             return
-        # A kill can leave half a line at the end.
-        whole = path.read_text().rpartition("\n")[0].splitlines()
-        kept = [line for line in whole if json.loads(line)["step"] <= step]
-        files.replace(path, "".join(line + "\n" for line in kept))
+        kept = [line for line in self.history() if line["step"] <= step]
+        files.replace(path, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 def read_history(workdir: str | os.PathLike) -> list[dict[str, float]]:
@@ -156,6 +155,12 @@ def read_history(workdir: str | os.PathLike) -> list[dict[str, float]]:
         ) from error
 
 
+def is_trained(workdir: str | os.PathLike) -> bool:
+    """Whether a working directory has a checkpoint, whole or damaged."""
+    folder = pathlib.Path(workdir, CHECKPOINTS)
+    return any(path.name.isdigit() for path in folder.glob("*"))
+
+
 def as_dict(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """The configuration as JSON gives it back: plain dicts and lists."""
     return json.loads(json.dumps(config.to_dict()))
@@ -170,7 +175,8 @@ def read_config(path: str | os.PathLike) -> ml_collections.ConfigDict:
     file = pathlib.Path(path, "config.json")
     if not file.is_file():
         raise UserError(
-            f"{path} holds no config.json. Give the working directory of a training."
+            f"{path} holds no config.json. Give the working directory of a training, "
+            "or a directory that scripts/convert_checkpoint.py wrote."
         )
     return from_dict(files.read_json(file))
 

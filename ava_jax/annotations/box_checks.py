@@ -173,3 +173,20 @@ def check_scores(
         remedy,
         **fields,
     )
+
+
+def check_people(
+    table: BoxTable, noun: str = "proposals", **fields: Any
+) -> list[Finding]:
+    """Boxes of people in pixels, inverted, or with scores that are no probabilities."""
+    return [
+        *check_units(table, noun, **fields),
+        *check_corners(table, noun, **fields),
+        *check_scores(
+            table,
+            "Write the person detector's confidence: the fifth number of a row in a "
+            "pickle, column 8 in a CSV.",
+            noun,
+            **fields,
+        ),
+    ]

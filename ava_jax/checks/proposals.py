@@ -4,13 +4,13 @@ import numpy as np
 
 from ava_jax.annotations import BoxTable
 from ava_jax.annotations.box_checks import (
+    check_people,
     check_position,
-    check_scores,
     row_findings,
 )
 from ava_jax.annotations.findings import PLACES, Finding, listed
 from ava_jax.data.grouping import RECALL_IOUS, KeyFrames, Proposals, key_text, recall
-from ava_jax.data.split_checks import check_units_and_corners, suspects_of
+from ava_jax.data.split_checks import suspects_of
 
 # Fewer people found than this, and something is wrong with the proposals.
 _LEAST_RECALL = 0.5
@@ -34,15 +34,9 @@ def check_boxes(proposals: Proposals, path: str, split: str) -> list[Finding]:
     """Proposals in pixels, inverted, off the frame, or with scores that are none."""
     table = BoxTable.from_frames(proposals, path)
     return [
-        *check_units_and_corners(table, split, "proposals"),
+        *check_people(table, split=split),
         *check_position(table, "proposals", split=split),
         *_check_for_ids(table, split),
-        *check_scores(
-            table,
-            "Write the person detector's confidence as the fifth number.",
-            "proposals",
-            split=split,
-        ),
     ]
 
 

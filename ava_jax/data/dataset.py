@@ -10,7 +10,7 @@ from absl import logging
 
 from ava_jax import annotations
 from ava_jax import config as ava_config
-from ava_jax.annotations import BoxTable, label_checks, raise_problems
+from ava_jax.annotations import BoxTable, box_checks, label_checks, raise_problems
 from ava_jax.annotations.label_map import scored_ids
 from ava_jax.data import (
     clips,
@@ -104,7 +104,7 @@ def _key_frames(
     path = str(pathlib.Path(data.root, data[name].proposals))
     proposals = annotations.read_proposals(path)
     proposed = BoxTable.from_frames(proposals, path)
-    raise_problems(split_checks.check_units_and_corners(proposed, name, "proposals"))
+    raise_problems(box_checks.check_people(proposed, split=name))
     join = functools.partial(
         grouping.join,
         table,

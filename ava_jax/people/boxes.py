@@ -1,4 +1,4 @@
-"""The check that boxes of people pass, whatever they come from."""
+"""What boxes of people have in common, whatever they come from."""
 
 from typing import Any
 
@@ -6,6 +6,9 @@ import numpy as np
 
 from ava_jax.annotations.box_checks import in_pixels, is_inverted, is_off_frame
 from ava_jax.errors import UserError
+
+# What data sets and detectors call the class of people, in lower case.
+PERSON_NAMES = ("person", "persons", "people", "pedestrian", "pedestrians", "human")
 
 
 def checked_boxes(boxes: Any, size: tuple[int, int], name: str = "boxes") -> np.ndarray:

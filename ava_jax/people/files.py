@@ -10,16 +10,14 @@ import numpy as np
 from ava_jax import files
 from ava_jax.annotations import BoxTable, raise_problems
 from ava_jax.annotations.box_checks import (
-    check_corners,
+    check_people,
     check_position,
-    check_units,
 )
 from ava_jax.annotations.coco import image_seconds
 from ava_jax.annotations.proposals import read_proposals
 from ava_jax.errors import UserError, join_first
-from ava_jax.people.boxes import checked_boxes
+from ava_jax.people.boxes import PERSON_NAMES, checked_boxes
 
-_PERSON_NAMES = ("person", "people", "pedestrian", "human")
 _LONE_SPACING = 1.0  # seconds; of a file with one time, as AVA's key frames
 
 
@@ -115,8 +113,7 @@ def _choose(path: str, by_video: _ByVideo, video: str | None) -> dict:
 def _read_ava(path: str) -> _ByVideo:
     proposals = read_proposals(path)
     table = BoxTable.from_frames(proposals, path)
-    for check in (check_units, check_corners, check_position):
-        raise_problems(check(table))
+    raise_problems([*check_people(table, "boxes"), *check_position(table)])
     by_video: _ByVideo = {}
     for (video, seconds), boxes in proposals.items():
         by_video.setdefault(video, {})[seconds] = boxes
@@ -165,13 +162,13 @@ def _person_ids(path: str, content: Mapping[str, Any]) -> set[int]:
     people = {
         category["id"]
         for category in categories
-        if category["name"].strip().lower() in _PERSON_NAMES
+        if category["name"].strip().lower() in PERSON_NAMES
     }
     if not people:
         names = join_first([category["name"] for category in categories])
         raise UserError(
             f"{path}: none of its {len(categories)} categories is a person ({names}); "
-            f"call that of people {_PERSON_NAMES[0]!r}. If they are people's actions, "
+            f"call that of people {PERSON_NAMES[0]!r}. If they are people's actions, "
             "write the boxes in a file of their own, with that category."
         )
     return people

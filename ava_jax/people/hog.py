@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from ava_jax.people.suppression import suppress
+from ava_jax.people.suppression import suppress, without_parts
 
 # Pixels of the picture that is searched. On vtest.avi, 720 find 69 % of the people,
 # 864 79 % and 1080 82 %, with more false boxes and half as much again of time.
@@ -73,17 +73,8 @@ class HogDetector:
         boxes = _people_in(np.reshape(windows, (-1, 4)).astype(np.float32)) / scale
         boxes = np.clip(boxes, 0, (width, height) * 2)
         scores = 1 / (1 + np.exp(-(_SLOPE * np.ravel(margins) + _OFFSET)))
-        return _without_parts(suppress(boxes, scores, self._threshold, _OVERLAP))
-
-
-def _without_parts(people: np.ndarray) -> np.ndarray:
-    """Drops heads and legs that were taken for people: (N, 5), the best first."""
-    low = np.maximum(people[:, None, :2], people[None, :, :2])
-    high = np.minimum(people[:, None, 2:4], people[None, :, 2:4])
-    shared = np.prod(np.maximum(high - low, 0), axis=-1)
-    area = np.prod(people[:, 2:4] - people[:, :2], axis=-1)
-    in_better = np.triu(shared > _PART * area, k=1)
-    return people[~in_better.any(axis=0)]
+        people = suppress(boxes, scores, self._threshold, _OVERLAP)
+        return without_parts(people, _PART)
 
 
 def _people_in(windows: np.ndarray) -> np.ndarray:

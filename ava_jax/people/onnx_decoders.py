@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ava_jax.annotations.box_checks import in_pixels
 from ava_jax.errors import UserError
 
 Size = tuple[int, int]  # width and height of the network's input, pixels
@@ -105,7 +106,7 @@ def end_to_end(outputs: Outputs, size: Size, people: Sequence[int]) -> Decoded:
     """Rows of corners, score, class, and perhaps key-points or mask weights."""
     rows = table(outputs)
     boxes = rows[:, :4]
-    if boxes.size and np.abs(boxes).max() <= 2:  # fractions
+    if not in_pixels(boxes).any():
         boxes = boxes * (size * 2)
     return boxes, _of_people(rows[:, 4], rows[:, 5], people)
 

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ava_jax.people import onnx_decoders as decoders
+from ava_jax.people.boxes import PERSON_NAMES
 from ava_jax.people.onnx_decoders import Decoder, Outputs, Size
 
 # Rows of networks without anchors; those with anchors have thousands.
 _LEAST_QUERIES, _MOST_QUERIES = 50, 1000
 _COCO = 80  # classes
 _COCO_IDS = (91, 92)  # COCO's own ids, which have gaps; perhaps with 'nothing'
-_PEOPLE = ("person", "persons", "people", "pedestrian", "pedestrians", "human")
 _UPRIGHT = (None, "detect", "segment", "pose")  # tasks; 'obb' has rotated boxes
 
 
@@ -86,7 +86,7 @@ def person_classes(network: Network, layout: Layout) -> tuple[int, ...]:
     """Ids of the classes that are people; none, if the file names only others."""
     if network.class_names is not None:
         names = [name.lower() for name in network.class_names]
-        return tuple(index for index, name in enumerate(names) if name in _PEOPLE)
+        return tuple(index for index, name in enumerate(names) if name in PERSON_NAMES)
     found = decoders.pair(network.outputs)
     if found is not None and found[1].shape[1] in _COCO_IDS:
         return (1,)

@@ -27,3 +27,18 @@ def suppress(
     corner_and_size = np.hstack([people[:, :2], people[:, 2:4] - people[:, :2]])
     kept = cv2.dnn.NMSBoxes(corner_and_size, people[:, 4], 0.0, overlap)
     return people[np.ravel(kept)]
+
+
+def without_parts(people: np.ndarray, share: float) -> np.ndarray:
+    """Drops heads and legs that were taken for people.
+
+    Args:
+      people: (N, 5), the best first.
+      share: a box with more of its area than this in a better one is dropped.
+    """
+    low = np.maximum(people[:, None, :2], people[None, :, :2])
+    high = np.minimum(people[:, None, 2:4], people[None, :, 2:4])
+    shared = np.prod(np.maximum(high - low, 0), axis=-1)
+    area = np.prod(people[:, 2:4] - people[:, :2], axis=-1)
+    in_better = np.triu(shared > share * area, k=1)
+    return people[~in_better.any(axis=0)]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ava_jax.people.suppression import suppress
+from ava_jax.people.suppression import suppress, without_parts
 
 # Share of a tile that its neighbour sees, too.
 _SHARED = 0.25
@@ -54,7 +54,8 @@ class TiledDetector:
                 tile = np.ascontiguousarray(frame[top:bottom, left:right])
                 found.append(self._detector(tile) + [left, top, left, top, 0])
         people = np.concatenate(found)
-        return _without_parts(suppress(people[:, :4], people[:, 4], 0.0, _OVERLAP))
+        people = suppress(people[:, :4], people[:, 4], 0.0, _OVERLAP)
+        return without_parts(people, _INSIDE)
 
 
 def _spans(size: int, count: int) -> list[tuple[int, int]]:
@@ -62,16 +63,3 @@ def _spans(size: int, count: int) -> list[tuple[int, int]]:
     length = size / (count - (count - 1) * _SHARED)
     starts = [i * length * (1 - _SHARED) for i in range(count)]
     return [(round(start), round(start + length)) for start in starts]
-
-
-def _without_parts(people: np.ndarray) -> np.ndarray:
-    """Drops each box that is mostly inside a better one; the best come first."""
-    top_left = np.maximum(people[:, None, :2], people[None, :, :2])
-    bottom_right = np.minimum(people[:, None, 2:4], people[None, :, 2:4])
-    shared = np.clip(bottom_right - top_left, 0, None).prod(-1)
-    inside = shared / (people[:, 2:4] - people[:, :2]).prod(-1)[:, None]
-    kept: list[int] = []
-    for i in range(len(people)):
-        if not (inside[i, kept] > _INSIDE).any():
-            kept.append(i)
-    return people[kept]

@@ -640,11 +640,6 @@ def test_proposals_of_csv_files(tmp_path):
     assert boxes["v", 1.0].tolist() == [[0, 0, 0.5, 0.5, 0.7], [0, 0, 1, 1, 0.1]]
 
 
-def test_person_ids_are_no_proposal_scores():
-    with pytest.raises(UserError, match="expected 0 to 1"):
-        annotations.read_proposals(DATA / "val_v2.1_head.csv.gz")
-
-
 # ------------------------------------------------------------------ key frames
 
 

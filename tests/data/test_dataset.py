@@ -106,6 +106,19 @@ def inverted_proposals(config):
     return r"inverted proposals: 1\n.*\.pkl: 'mini_train_00,"
 
 
+def person_ids_as_scores(config):
+    _proposals(config, [0.1, 0.2, 0.5, 0.6, 7])
+    return r"proposals with scores outside 0 to 1: 1\n.*'mini_train_00,.*\n.*has 7"
+
+
+def percent_in_a_csv(config):
+    path = annotations(config, "mini_train.csv")
+    config.data.train.proposals = "annotations/percent.csv"
+    row = "mini_train_00,0101,0.1,0.2,0.5,0.6,12,90\n"
+    pathlib.Path(path).with_name("percent.csv").write_text(row)
+    return r"proposals with scores outside 0 to 1: 1\n.*'mini_train_00,0101'\n.*has 90"
+
+
 def break_columns(config):
     append(annotations(config, "mini_train.csv"), "mini_train_00,0101,0.1\n")
     return r"mini_train\.csv:\d+\nThe first: 3 columns"
@@ -199,6 +212,8 @@ BREAKAGES = [
     inverted_boxes,
     proposals_in_pixels,
     inverted_proposals,
+    person_ids_as_scores,
+    percent_in_a_csv,
     break_columns,
     empty_file,
     missing_file,

@@ -117,6 +117,11 @@ def test_nobody_in_the_video(tmp_path):
         ("boxes.csv", "movie,0902,160,180,320,360,12,0.8\n", "fractions of the frame"),
         ("boxes.csv", "movie,0902,0.5,0.1,0.2,0.6,12,0.8\n", "inverted boxes: 1"),
         ("boxes.csv", "movie,0902,1.2,0.1,1.5,0.6,12,0.8\n", "boxes off the frame: 1"),
+        (
+            "boxes.csv",
+            "movie,0902,0,0,1,1,12,3\n",
+            r"scores outside 0 to 1: 1\n.*\n.*has 3",
+        ),
         ("boxes.csv", "", "no boxes"),
         ("boxes.json", coco(bbox=[0.1, 0.2, 0.5, 0.3]), "image 7: .*fractions"),
         ("boxes.json", coco(bbox=[80, 90, -20, 90]), "image 7: boxes.*x1 <= x2"),

@@ -34,6 +34,7 @@ from ava_jax.checkpoints.pytorch.converter import (
 )
 from ava_jax.errors import UserError
 from ava_jax.models import detector
+from ava_jax.workdir import is_trained
 
 
 def convert_file(
@@ -65,7 +66,7 @@ def convert_file(
     """
     out = pathlib.Path(out)
     # One that was stopped, or found the disk full, left none that is whole.
-    if store.is_trained(out):
+    if is_trained(out):
         raise UserError(f"{out} holds a checkpoint already; give another directory.")
     digest, note = _digest(path)
     found = ""
