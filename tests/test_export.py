@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import runpy
 import shutil
 import subprocess
 import sys
@@ -106,6 +107,13 @@ def test_any_number_of_clips(directory, tmp_path, clips, boxes, expected, kind, 
     assert notes["outputs"]["scores"]["shape"] == [None, 3, 8]
     assert notes["classes"]["4"] == "stand" and notes["action_ids"]["4"] == 12
     assert {path.name for path in tmp_path.iterdir()} == {"model", "model.json"}
+
+
+@pytest.mark.parametrize("kind", export.FORMATS)
+def test_the_script_knows_every_format(kind):
+    script = runpy.run_path(str(ROOT / "scripts/export.py"))
+    arguments = script["parse_arguments"](["model", "out", f"--format={kind}"])
+    assert arguments.format == kind
 
 
 def test_onnx(directory, tmp_path, clips, boxes, expected):

@@ -178,7 +178,7 @@ def _number(value: Any) -> int | float:
     if isinstance(value, Built):
         value = numpy_arrays.to_array(value).tolist()
     if type(value) not in (int, float):
-        raise RefusedError(f"it has {describe(value)} in place of a number")
+        raise RefusedError(f"it has {describe(value)} where a number is expected")
     return value
 
 

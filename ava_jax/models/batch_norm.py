@@ -32,7 +32,7 @@ class BatchNorm(nn.Module):
     As in torch, and not as in Flax, the running variance is the unbiased one
     (the batch is normalised by the biased one), and momentum is the weight of
     the new value. Running statistics are `mean` and `var` of `batch_stats`; what
-    they are mixed with in training can be had as `mean` and `var` of
+    they are mixed with in training are `mean` and `var` of
     `batch_moments`.
 
     Attributes:

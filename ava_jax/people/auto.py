@@ -1,4 +1,4 @@
-"""The best person detector that can be had without asking the user."""
+"""The best person detector that is available without a choice by the user."""
 
 import importlib.util
 import sys

@@ -85,7 +85,7 @@ def yolov6(outputs: Outputs, size: Size, people: Sequence[int]) -> Decoded:
     return _corners(rows[:, :4]), rows[:, 4] * _best(rows[:, 5:], people)
 
 
-yolov5 = yolov6  # with the probability of an object in place of the 1
+yolov5 = yolov6  # with the probability of an object instead of the 1
 
 
 def yolox(outputs: Outputs, size: Size, people: Sequence[int]) -> Decoded:

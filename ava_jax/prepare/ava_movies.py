@@ -139,7 +139,7 @@ def download_movies(plan: Plan, workers: int) -> Iterator[tuple[str, UserError |
       workers: downloads at a time.
 
     Yields:
-      The name of each movie when it is finished, and why it cannot be had.
+      The name of each movie when it is finished, and why it could not be downloaded.
 
     Raises:
       UserError: the folder cannot be written, the disk is full, or there is no
@@ -178,7 +178,7 @@ def _try(name: str, folder: pathlib.Path) -> Exception | None:
 
 
 def _concerns_all(error: Exception) -> bool:
-    """Whether the other movies cannot be had either."""
+    """Whether the other movies cannot be downloaded either."""
     is_expected = isinstance(error, UserError)
     return not is_expected or is_offline() or isinstance(error.__cause__, OSError)
 

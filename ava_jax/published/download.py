@@ -6,7 +6,7 @@ resuming, locks and checksums of eight digits: it gives every download a tempora
 of its own, which it deletes after an error, and only its retries and renaming would
 have been used. huggingface_hub resumes, but only what its own servers describe.
 
-    AVA_JAX_MIRROR=URL   asked in place of the hosts; the path of a URL stays
+    AVA_JAX_MIRROR=URL   asked instead of the hosts; the path of a URL stays
     AVA_JAX_OFFLINE=1    nothing is downloaded
     HTTPS_PROXY, ...     as everywhere
 """

@@ -73,14 +73,14 @@ def annotate_video(
         length = _write_video(stream, out, options, signals, pictures, notice)
     if length is None:
         return "Stopped before the first key frame: nothing was written."
-    files = _write_data(detector, source, stream, length, out, options, pictures)
+    written = _write_data(detector, source, stream, length, out, options, pictures)
     seconds = time.monotonic() - started
     lines = []
     if signals.stop_requested:
         lines.append("Stopped: the files hold what was processed so far.")
     lines += [notice] if notice else []
     lines += _summary(stream, length, seconds, options)
-    return "\n".join([*lines, *(f"  {path}" for path in [out, *files])])
+    return "\n".join([*lines, *(f"  {path}" for path in [out, *written])])
 
 
 def _write_video(

@@ -10,7 +10,9 @@ from ava_jax import config as ava_config
 from ava_jax.config import other_names, page
 from ava_jax.config.ranges import RANGES
 from ava_jax.errors import UserError
-from ava_jax.metrics import ava_map
+from ava_jax.metrics.protocols import PROTOCOLS
+from ava_jax.models import resnet3d, vit
+from ava_jax.models.backbones import BACKBONES
 
 ROOT = pathlib.Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "configs").glob("*.py"))
@@ -106,10 +108,21 @@ def test_every_field_of_every_recipe_is_in_the_table(path):
         assert {name for name, _ in ava_config.flat(config.to_dict())} <= set(RANGES)
 
 
-def test_protocols_are_those_of_the_metric():
-    for protocol in ava_map.PROTOCOLS:
-        assert RANGES["eval.protocol"].holds(protocol)
-    assert not RANGES["eval.protocol"].holds("")
+@pytest.mark.parametrize(
+    ("field", "table"),
+    [
+        ("model.backbone", BACKBONES),
+        ("model.depth", resnet3d.DEPTHS),
+        ("model.vit_size", vit.SIZES),
+        ("eval.protocol", PROTOCOLS),
+    ],
+)
+def test_choices_are_those_of_the_program(field, table):
+    names = [repr(name) for name in table]
+    listed = RANGES[field].expected.replace(" or ", ", ").split(", ")
+    assert sorted(listed) == sorted(names)
+    assert all(RANGES[field].holds(name) for name in table)
+    assert not RANGES[field].holds("")
 
 
 def test_every_field_has_a_meaning():

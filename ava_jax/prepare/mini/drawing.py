@@ -43,7 +43,7 @@ class View:
 def paint(image: np.ndarray, strokes: list[Stroke], value: int | None = None) -> None:
     """Draws, in order, into an image that is larger than the frame by `OVERSAMPLING`.
 
-    The image is BGR, or has one channel, which gets `value` in place of colours.
+    The image is BGR, or has one channel, which gets `value` instead of colours.
     """
     for points, width, colour, filled in strokes:
         ink = colour if value is None else value
