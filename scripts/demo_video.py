@@ -145,11 +145,12 @@ def use_own_data(args, config, checkpoint: str, folder: str) -> None:
     from ava_jax.prepare.sample_video import make_video
 
     config.data.root = config.data.root or os.path.join(checkpoint, "data")
-    args.video = str(make_video(config.data, folder))
+    video, start = make_video(config.data, folder)
+    args.video = str(video)
     proposals = os.path.join(config.data.root, config.data.val.proposals)
     args.detector = args.detector or proposals
     if args.start is None:
-        args.start = config.data.timestamp_start
+        args.start = start
 
 
 if __name__ == "__main__":

@@ -332,7 +332,11 @@ def run(*arguments, cwd):
 def test_without_a_checkpoint_the_miniature_is_offered(tmp_path, arguments):
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == 1
-    assert "--config configs/mini.py --workdir runs/mini" in done.stderr
+    for command in (
+        "mini.py --workdir runs/mini",
+        "i3d.py:vtest --workdir runs/street",
+    ):
+        assert f"python -m ava_jax.main --config configs/{command}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -376,6 +380,25 @@ def test_shows_a_movie_of_the_models_own_data(tmp_path, trained, monkeypatch, ca
     np.testing.assert_allclose(found.box[rows], people, atol=1e-6)
     np.testing.assert_array_equal(found.score, 0.5)
     assert set(found.label) == set(config.data.class_ids)
+
+
+def test_the_movie_is_shown_from_its_first_key_frame_on(tmp_path, tiny_config):
+    data = tiny_config.data
+    boxes = Path(data.root, data.val.boxes)
+    rows = boxes.read_text().splitlines(keepends=True)
+    movie = rows[0].split(",")[0]
+    late = tmp_path / "late.csv"
+    late.write_text("".join(row for row in rows if row.startswith(f"{movie},0104")))
+    whole, whole_start = make_video(data, tmp_path)
+    data.val.boxes = str(late)
+    (tmp_path / "late").mkdir()
+    path, start = make_video(data, tmp_path / "late")
+    # The miniature's movies begin at second 100, with 10 frames a second.
+    assert (whole_start, start) == (100, 102)
+    assert len(frames_of(whole)) - len(frames_of(path)) == 20
+    first, frames = frames_of(path)[0][1].astype(int), frames_of(whole)
+    differences = [np.abs(frame - first).mean() for _, frame in frames]
+    assert np.argmin(differences) == 20
 
 
 def test_without_its_data_a_model_needs_a_video(tmp_path, tiny_config):

@@ -11,19 +11,20 @@ from ava_jax.errors import UserError
 from ava_jax.video.writer import VideoWriter
 
 _LONGEST = 60.0  # seconds
+_LEAD_IN = 2.0  # seconds before the first key frame
 
 
 def make_video(
     data: ml_collections.ConfigDict, folder: str | os.PathLike
-) -> pathlib.Path:
-    """Makes a video of the first minute of the first validation movie.
+) -> tuple[pathlib.Path, float]:
+    """Makes a video of the first annotated minute of the first validation movie.
 
     Args:
       data: `config.data`; `root` is the folder of the data set.
       folder: where the video goes; its name will be the movie's.
 
     Returns:
-      The path of the video, which starts at `timestamp_start`.
+      The path of the video, and the timestamp in seconds of its first frame.
 
     Raises:
       UserError: the data set, or its frames, are not there.
@@ -34,13 +35,17 @@ def make_video(
             f"Give a video: the data set of this model was not found ({boxes} does "
             "not exist)."
         )
-    movie = read_boxes(boxes).videos[0]
+    table = read_boxes(boxes)
+    movie = table.videos[0]
     store = open_frames(data, [movie])
-    first = int(store.origin[0])
+    origin = int(store.origin[0])
+    # The annotated part of a movie may start late.
+    annotated = table.timestamp[table.video == 0].min() - data.timestamp_start
+    first = origin + max(0, round((annotated - _LEAD_IN) * data.fps))
     last = min(int(store.last[0]), first + round(_LONGEST * data.fps) - 1)
     path = pathlib.Path(folder, f"{movie}.mp4")
     height, width = store.size[0].tolist()
     with VideoWriter(path, (width, height), data.fps) as writer:
         for index in range(first, last + 1):
             writer.write(store.read(0, index), (index - first) / data.fps)
-    return path
+    return path, data.timestamp_start + (first - origin) / data.fps
