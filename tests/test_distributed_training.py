@@ -52,7 +52,9 @@ def assert_close(found, expected):
         assert difference <= limit, group
 
 
-@pytest.mark.parametrize("processes, devices", [(1, 8), (2, 2), (4, 1)])
+@pytest.mark.parametrize(
+    "processes, devices", [(1, 8), (2, 2), pytest.param(4, 1, marks=pytest.mark.long)]
+)
 def test_any_topology_trains_the_same_model(trained, processes, devices):
     expected = trained(1, 1)
     assert_close(trained(processes, devices), expected)

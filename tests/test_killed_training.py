@@ -11,7 +11,8 @@ import trainings
 pytestmark = pytest.mark.slow
 
 
-def test_killed_at_any_moment_it_ends_with_the_same_bits(tiny_root, tmp_path):
+@pytest.mark.parametrize("kills", [8, pytest.param(20, marks=pytest.mark.long)])
+def test_killed_at_any_moment_it_ends_with_the_same_bits(tiny_root, tmp_path, kills):
     def start(workdir):
         return trainings.start(
             tiny_root,
@@ -28,16 +29,16 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(tiny_root, tmp_path):
     lines = len(group.text().splitlines())
     expected = trainings.checkpoint(tmp_path / "expected/run")
     draw = random.Random(0)
-    kills, runs = 0, []
-    while kills < 20 or not (runs[-1] / "metrics.json").exists():
+    done, runs = 0, []
+    while done < kills or not (runs[-1] / "metrics.json").exists():
         if not runs or (runs[-1] / "metrics.json").exists():
             runs.append(tmp_path / str(len(runs)) / "run")
             runs[-1].parent.mkdir()
         group = start(runs[-1])
-        if kills == 20:
+        if done == kills:
             trainings.finish(group)
         elif kill_at(group, draw.randrange(lines), draw):
-            kills += 1
+            done += 1
     for run in runs:
         assert_same_bits(trainings.checkpoint(run), expected)
 
