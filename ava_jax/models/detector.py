@@ -12,7 +12,7 @@ import numpy as np
 from ava_jax.errors import UserError
 from ava_jax.models.backbones import BACKBONES, refuse
 from ava_jax.models.batch_norm import PerReplica
-from ava_jax.models.precision import at_least_float32
+from ava_jax.models.box_head import BoxHead
 from ava_jax.models.resnet3d import DEPTHS
 from ava_jax.models.roi_align import global_context, roi_align
 
@@ -25,6 +25,7 @@ CHOICES = {
     "dtype": ("float32", "bfloat16", "float64"),
     "bn": ("global", "per_replica", "frozen"),
     "res5_stride": (1, 2),
+    "head_init": ("uniform", "xavier"),
 }
 # Field -> its least value.
 MINIMA = {
@@ -38,45 +39,11 @@ MINIMA = {
 }
 
 
-def linear_init(inputs: int) -> nn.initializers.Initializer:
-    """Weight and bias of torch's linear layers: U(+-1 / sqrt(inputs))."""
-    bound = inputs**-0.5
-
-    def init(key, shape, dtype=jnp.float32):
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return init
-
-
-class BoxHead(nn.Module):
-    """RoI features -> logits (MMAction2 `BBoxHeadAVA`).
-
-    Attributes:
-      num_classes: with the reserved class 0.
-      dropout: rate, of every element before the pool.
-    """
-
-    num_classes: int
-    dropout: float
-
-    @nn.compact
-    def __call__(self, features: jax.Array, train: bool) -> jax.Array:
-        """(B, N, R, R, C) -> (B, N, num_classes) float32."""
-        dropout = nn.Dropout(self.dropout, deterministic=not train)
-        vector = dropout(features).max((2, 3))
-        self.sow("intermediates", "head_vector", vector)
-        init = linear_init(vector.shape[-1])
-        fc_cls = nn.Dense(
-            self.num_classes, kernel_init=init, bias_init=init, name="fc_cls"
-        )
-        return fc_cls(at_least_float32(vector))
-
-
 class RoIHead(nn.Module):
     """Maps of the pathways and boxes -> logits (MMAction2 `AVARoIHead`).
 
     Attributes:
-      num_classes, dropout: of `BoxHead`.
+      num_classes, dropout, mlp, head_init: of `BoxHead`.
       temporal_pool: 'avg' or 'max', over the frames of each pathway. (MMAction2
         first repeats slow frames up to the fast pathway's number; as they are
         all repeated equally often, that changes neither.)
@@ -86,6 +53,8 @@ class RoIHead(nn.Module):
 
     num_classes: int
     dropout: float
+    mlp: bool
+    head_init: str
     temporal_pool: str
     context: bool
     resolution: int
@@ -107,7 +76,9 @@ class RoIHead(nn.Module):
                 [rois, jnp.broadcast_to(context, rois.shape)], axis=-1
             )
         self.sow("intermediates", "roi_feats", rois)
-        head = BoxHead(self.num_classes, self.dropout, name="bbox_head")
+        head = BoxHead(
+            self.num_classes, self.dropout, self.mlp, self.head_init, name="bbox_head"
+        )
         return head(rois, train)
 
 
@@ -183,6 +154,8 @@ def build_detector(
     roi_head = RoIHead(
         num_classes=model.num_classes,
         dropout=model.dropout,
+        mlp=model.mlp_head,
+        head_init=model.head_init,
         temporal_pool=model.temporal_pool,
         context=model.context,
         resolution=model.roi_resolution,
@@ -212,7 +185,7 @@ def init_variables(model: ml_collections.ConfigDict, rng: jax.Array) -> Any:
     """Fresh variables of the detector that `config.model` describes.
 
     Convolutions: Kaiming normal (fan out). Scales: 1, and 0 at the end of a
-    residual branch and of a non-local block. Linear layer: torch's default.
+    residual branch and of a non-local block. Head: `model.head_init`.
     Drawn on the CPU, so that a GPU or TPU starts from the same numbers.
 
     Args:

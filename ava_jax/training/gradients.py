@@ -98,6 +98,7 @@ def _make_plain(module, normalize, model):
                 focal_alpha=model.focal_alpha,
                 focal_gamma=model.focal_gamma,
                 multilabel=model.multilabel,
+                background_class=model.background_class,
                 count=count,
             )
             return loss, (updates["batch_stats"], logits)

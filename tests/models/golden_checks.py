@@ -8,6 +8,7 @@ TAP_PATHS = {
     "pooled_map": "roi_head.pooled_map",
     "roi_feats": "roi_head.roi_feats",
     "head_vector": "roi_head.bbox_head.head_vector",
+    "fc_cls.1": "roi_head.bbox_head.fc_cls.hidden",
     "cls_score": "roi_head.bbox_head.fc_cls",
 }
 
@@ -39,7 +40,7 @@ def check_taps(expected, taps):
 
 def _torch_layout(name, value):
     """As MMAction2 lays the tap out: channels first, one clip."""
-    if name == "cls_score":
+    if name in ("cls_score", "fc_cls.1"):
         return value[0]
     if name == "head_vector":
         return value[0][:, :, None, None, None]

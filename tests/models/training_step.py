@@ -44,8 +44,10 @@ def step(config, variables, clips, boxes, labels, mask):
             mask,
             focal_alpha=config.focal_alpha,
             focal_gamma=config.focal_gamma,
+            multilabel=config.multilabel,
+            background_class=config.background_class,
         )
-        metrics = action_metrics(logits, labels, mask)
+        metrics = action_metrics(logits, labels, mask, multilabel=config.multilabel)
         return loss, (logits, metrics, new["batch_stats"])
 
     compute = jax.jit(jax.value_and_grad(loss_fn, has_aux=True))

@@ -23,6 +23,7 @@ from ava_jax.annotations.label_map import assumed_names, class_names, read_label
 from ava_jax.checkpoints import store
 from ava_jax.checkpoints.pytorch import matching_recipes, reader, source_state
 from ava_jax.checkpoints.pytorch.background_class import (
+    for_model,
     read_tensors,
     with_background_class,
 )
@@ -164,7 +165,8 @@ def verify(
       UserError: a tensor differs.
     """
     # The file's pages and the variables are in memory one after the other.
-    expected = _fingerprints_of_file(path, background_class)
+    config = workdir.read_config(out)
+    expected = _fingerprints_of_file(path, background_class, config.model)
     _, variables = read_variables(out)
     stored = to_state_dict(variables)
     count = 0
@@ -180,10 +182,11 @@ def verify(
 
 
 def _fingerprints_of_file(
-    path, has_background
+    path, has_background, model
 ) -> dict[str, tuple[tuple[int, ...], bytes]]:
     """Of every tensor, as float32, under MMAction2's names."""
-    source = source_state.rename(read_tensors(path, has_background))
+    tensors = for_model(read_tensors(path, has_background), model)
+    source = source_state.rename(tensors)
     return {key: _fingerprint(value) for key, value in source.tensors.items()}
 
 
