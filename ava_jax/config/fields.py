@@ -71,6 +71,9 @@ def model() -> ml_collections.ConfigDict:
     config.temporal_pool = "avg"  # pooling of features over time, for the RoI head
     config.roi_resolution = 8  # bins of RoIAlign on each axis
     config.roi_aligned = True  # False: shifted by half a cell, the older convention
+    # A network between the features of the boxes and the scores; 'acrn' relates every
+    # box to every place of the map.
+    config.shared_head = ""
     config.context = False  # append global features to those of every box
     config.dropout = 0.5  # before the layers of the head
     # Score by two linear layers with a ReLU between them, as wide as their input; not

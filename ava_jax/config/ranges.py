@@ -129,6 +129,7 @@ RANGES = {
     "model.temporal_pool": _one_of("avg", "max"),
     "model.roi_resolution": _whole(1),
     "model.roi_aligned": _SWITCH,
+    "model.shared_head": _one_of("", "acrn"),
     "model.context": _SWITCH,
     "model.dropout": _BELOW_ONE,
     "model.mlp_head": _SWITCH,

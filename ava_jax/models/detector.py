@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 
 from ava_jax.errors import UserError
+from ava_jax.models.acrn import ACRNHead
 from ava_jax.models.backbones import BACKBONES, refuse
 from ava_jax.models.batch_norm import PerReplica
 from ava_jax.models.box_head import BoxHead
@@ -26,6 +27,7 @@ CHOICES = {
     "bn": ("global", "per_replica", "frozen"),
     "res5_stride": (1, 2),
     "head_init": ("uniform", "xavier"),
+    "shared_head": ("", "acrn"),
 }
 # Field -> its least value.
 MINIMA = {
@@ -49,6 +51,8 @@ class RoIHead(nn.Module):
         all repeated equally often, that changes neither.)
       context: append the pooled whole map to every box's features.
       resolution, stride, aligned: of `roi_align`.
+      shared_head: 'acrn': an `ACRNHead` before the `BoxHead`.
+      norm, dtype: of `ACRNHead`.
     """
 
     num_classes: int
@@ -60,10 +64,17 @@ class RoIHead(nn.Module):
     resolution: int
     stride: int
     aligned: bool
+    shared_head: str
+    norm: str | PerReplica
+    dtype: str
 
     @nn.compact
     def __call__(
-        self, maps: tuple[jax.Array, ...], boxes: jax.Array, train: bool
+        self,
+        maps: tuple[jax.Array, ...],
+        boxes: jax.Array,
+        train: bool,
+        box_mask: jax.Array | None = None,
     ) -> jax.Array:
         """Maps (B, T, H, W, C), boxes (B, N, 4) -> (B, N, num_classes)."""
         pooled = [_pool_time(m, self.temporal_pool) for m in maps]
@@ -76,6 +87,9 @@ class RoIHead(nn.Module):
                 [rois, jnp.broadcast_to(context, rois.shape)], axis=-1
             )
         self.sow("intermediates", "roi_feats", rois)
+        if self.shared_head == "acrn":
+            acrn = ACRNHead(self.norm, self.dtype, name="shared_head")
+            rois = acrn(features, rois, box_mask, train)
         head = BoxHead(
             self.num_classes, self.dropout, self.mlp, self.head_init, name="bbox_head"
         )
@@ -109,7 +123,11 @@ class Detector(nn.Module):
     roi_head: RoIHead
 
     def __call__(
-        self, clips: jax.Array, boxes: jax.Array, train: bool = False
+        self,
+        clips: jax.Array,
+        boxes: jax.Array,
+        train: bool = False,
+        box_mask: jax.Array | None = None,
     ) -> jax.Array:
         """Logits of every box.
 
@@ -118,6 +136,8 @@ class Detector(nn.Module):
           boxes: (B, N, 4), x1 y1 x2 y2 in pixels of the clip.
           train: use the batch's statistics (`batch_stats` must be mutable) and
             dropout (needs a 'dropout' rng unless its rate is 0).
+          box_mask: (B, N), true for real boxes: those that enter the statistics of
+            a head's normalisations in training; None: all.
 
         Returns:
           (B, N, num_classes) float32; class 0 is the reserved one.
@@ -132,7 +152,7 @@ class Detector(nn.Module):
         maps = self.backbone(clips, train)
         if isinstance(maps, jax.Array):
             maps = (maps,)
-        return self.roi_head(maps, boxes, train)
+        return self.roi_head(maps, boxes, train, box_mask)
 
 
 def build_detector(
@@ -161,6 +181,9 @@ def build_detector(
         resolution=model.roi_resolution,
         stride=backbone.map_stride(model),
         aligned=model.roi_aligned,
+        shared_head=model.shared_head,
+        norm=norm,
+        dtype=model.dtype,
     )
     return Detector(backbone.build(model, norm), roi_head)
 

@@ -88,6 +88,7 @@ def _make_plain(module, normalize, model):
                 normalize(batch["clip"]),
                 batch["boxes"],
                 train=True,
+                box_mask=batch["box_mask"],
                 mutable=["batch_stats"],
                 rngs={"dropout": dropout},
             )

@@ -10,6 +10,10 @@ TAP_PATHS = {
     "head_vector": "roi_head.bbox_head.head_vector",
     "fc_cls.1": "roi_head.bbox_head.fc_cls.hidden",
     "cls_score": "roi_head.bbox_head.fc_cls",
+    **{
+        name: f"roi_head.{name}"
+        for name in ("shared_head", "shared_head.conv1", "shared_head.conv2")
+    },
 }
 
 
@@ -46,6 +50,8 @@ def _torch_layout(name, value):
         return value[0][:, :, None, None, None]
     if name == "roi_feats":
         return np.moveaxis(value[0], -1, 1)[:, :, None]
+    if name == "shared_head":
+        value = value[0][:, None]
     if name == "pooled_map":
         return np.moveaxis(value, -1, 1)[:, :, None]
     if value.ndim == 3:  # tokens

@@ -91,6 +91,7 @@ def model_config(name):
     model.mlp_head = head.get("mlp_head", False)
     model.focal_alpha = head.get("focal_alpha", 1.0)
     model.focal_gamma = head.get("focal_gamma", 0.0)
+    model.shared_head = {"ACRNHead": "acrn"}.get(stored["shared_head"], "")
     model.dropout = head["dropout_ratio"]
     model.multilabel = head["multilabel"]
     model.background_class = head["background_class"]

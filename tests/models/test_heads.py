@@ -24,6 +24,7 @@ MLP = f"{_K700}-temporal-max-nl-head_8xb8-8x8x1-10e_ava-kinetics-rgb"
 MLP_FOCAL = f"{_K700}-temporal-max-nl-head_8xb8-8x8x1-focal-10e_ava-kinetics-rgb"
 MLP_16X4 = "slowonly_k700-pre-r50_8xb8-16x4x1-10e-tricks_ava-kinetics-rgb"
 SLOWONLY_8X8 = "slowonly_k400-pre-r50_8xb8-8x8x1-10e_ava-kinetics-rgb"
+ACRN = "slowfast-acrn_kinetics400-pretrained-r50_8xb8-8x8x1-cosine-10e_ava21-rgb"
 SPORTS = "slowonly_kinetics400-pretrained-r50_8xb16-4x16x1-8e_multisports-rgb"
 SPORTS_SLOWFAST = "slowfast_kinetics400-pretrained-r50_8xb16-4x16x1-8e_multisports-rgb"
 LONG = pytest.mark.long
@@ -40,6 +41,8 @@ LONG = pytest.mark.long
         pytest.param(SLOWONLY_8X8, marks=LONG),
         SPORTS,
         pytest.param(SPORTS_SLOWFAST, marks=LONG),
+        pytest.param(ACRN, marks=LONG),
+        f"odd_{ACRN}",
     ],
 )
 def test_detector_equals_mmaction2(file):
@@ -76,7 +79,7 @@ def _variables(name, config):
     return convert_state_dict(reference_1x.state_dict(stored), config)[0]
 
 
-@pytest.mark.parametrize("name", [CONTEXT, MLP, SPORTS, SPORTS_SLOWFAST])
+@pytest.mark.parametrize("name", [CONTEXT, MLP, SPORTS, SPORTS_SLOWFAST, ACRN])
 def test_keys_shapes_and_number_of_parameters(name):
     config = reference_1x.model_config(name)
     stored = reference_1x.summary()[name]
@@ -98,11 +101,10 @@ def test_keys_shapes_and_number_of_parameters(name):
     assert sum(trained) == stored["parameters"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [MLP_FOCAL, SPORTS])
-def test_training_step_equals_mmaction2(name):
-    """Loss, gradients, statistics and one step of SGD, clipped and not."""
-    config = ava_config.default()
+@pytest.fixture
+def step(request):
+    """Configuration, arrays and numbers of a stored step, and its inputs."""
+    name, config = request.param, ava_config.default()
     config.model = reference_1x.model_config(name)
     config.model.dropout = 0.0
     arrays, numbers = reference_1x.step_golden(name)
@@ -114,6 +116,32 @@ def test_training_step_equals_mmaction2(name):
     boxes, labels, mask = training_step.batch(arrays, len(clips))
     if not config.model.background_class:
         labels = np.pad(labels, ((0, 0), (0, 0), (1, 0)))
+    return config, arrays, numbers, (variables, clips, boxes, labels, mask)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", [MLP_FOCAL, SPORTS, ACRN], indirect=True)
+def test_double_precision_gradients_equal_mmaction2(step):
+    config, _, numbers, inputs = step
+    config.model.dtype = "float64"
+    with jax.enable_x64(True):
+        *inputs, mask = inputs
+        inputs = jax.tree.map(np.float64, inputs)
+        (loss, _), gradients = training_step.step(config.model, *inputs, mask)
+    exact = numbers["f64"][0]
+    np.testing.assert_allclose(loss, exact["log_vars"]["loss"], rtol=1e-14)
+    for key, gradient in _by_key(gradients, config.model).items():
+        norm = exact["grad_norm"][key]
+        np.testing.assert_allclose(
+            training_step.norm(gradient), norm, rtol=1e-12, err_msg=key
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [MLP_FOCAL, SPORTS, ACRN], indirect=True)
+def test_training_step_equals_mmaction2(step):
+    """Loss, gradients, statistics and one step of SGD, clipped and not."""
+    config, arrays, numbers, (variables, clips, boxes, labels, mask) = step
     (loss, (logits, metrics, statistics)), gradients = training_step.step(
         config.model, variables, clips, boxes, labels, mask
     )
@@ -147,8 +175,9 @@ def _check_gradients(gradients, arrays, exact):
         )
         scale = max(norm / np.sqrt(gradient.size), np.abs(sample).max())
         found = gradient.ravel()[:: int(arrays[f"k/{key}"])]
+        # 4.3e-2 for one of ACRN's, which is exact in double precision.
         np.testing.assert_allclose(
-            found, sample, rtol=0, atol=4e-2 * scale, err_msg=key
+            found, sample, rtol=0, atol=5e-2 * scale, err_msg=key
         )
 
 
@@ -162,7 +191,9 @@ def _check_statistics(statistics, arrays, expected):
     stored = {key.removeprefix("bn/"): x for key, x in arrays.items() if "bn/" in key}
     assert stored
     for key, value in stored.items():
-        np.testing.assert_allclose(statistics[key], value, rtol=3e-7, atol=1e-8)
+        # ACRN's come after 50 layers.
+        limit = 5e-7 if key.startswith("roi_head.") else 1e-8
+        np.testing.assert_allclose(statistics[key], value, rtol=3e-7, atol=limit)
 
 
 def _check_updates(config, params, gradients, numbers):

@@ -36,7 +36,12 @@ def step(config, variables, clips, boxes, labels, mask):
 
     def loss_fn(params, clips):
         logits, new = detector.apply(
-            variables | {"params": params}, clips, boxes, True, mutable=["batch_stats"]
+            variables | {"params": params},
+            clips,
+            boxes,
+            True,
+            mask,
+            mutable=["batch_stats"],
         )
         loss = action_loss(
             logits,

@@ -12,7 +12,7 @@ from ava_jax.models.resnet3d import DEPTHS, EXPANSION
 
 Shapes = Mapping[str, tuple[int, ...]]
 # These decide the head's shape only.
-HEAD_FIELDS = ("num_classes", "mlp_head", "context")
+HEAD_FIELDS = ("num_classes", "mlp_head", "context", "shared_head")
 
 
 def read_architecture(shapes: Shapes) -> dict[str, Any]:
@@ -165,7 +165,10 @@ def _head(shapes, channels):
         return {}
     classes, inputs = layers[0]
     result = {"num_classes": classes, "mlp_head": f"{HEAD}.2.weight" in shapes}
+    acrn = shapes.get("roi_head.shared_head.conv1.conv.weight")
+    result["shared_head"] = "acrn" if acrn else ""
     if channels is not None:
-        # The layers of an MLP are as wide as its input.
+        # The layers of an MLP are as wide as its input; ACRN adds the map to it.
+        inputs = acrn[1] - channels if acrn else inputs
         result["context"] = inputs == 2 * channels
     return result

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from ava_jax.checkpoints.pytorch import (
     source_state,
 )
 from ava_jax.errors import UserError
-from ava_jax.models import box_head, detector
+from ava_jax.models import box_head, conv, detector
 
 _HEAD = "roi_head"
 # Recognisers with `fc_norm` have none: a detector's starts at one and zero.
@@ -314,13 +315,21 @@ def _fresh(shapes, head_init):
 
 
 def _fresh_head(shapes, head_init):
-    """Values for the linear layers of the head."""
+    """Values for the head, as a fresh model has them."""
     head = {path: shape for path, shape in shapes.items() if path[1] == _HEAD}
     keys = jax.random.split(jax.random.key(0), len(head))
-    values = {}
-    for key, (path, shape) in zip(keys, head.items(), strict=True):
-        inputs = head[(*path[:-1], "kernel")].shape[0]
-        kernel, bias = box_head.linear_init(head_init, inputs)
-        init = kernel if path[-1] == "kernel" else bias
-        values[path] = np.asarray(init(key, shape.shape, jnp.float32))
-    return values
+    return {
+        path: np.asarray(_init(head, path, head_init)(key, shape.shape, jnp.float32))
+        for key, (path, shape) in zip(keys, head.items(), strict=True)
+    }
+
+
+def _init(head, path, head_init):
+    """The initialiser of a variable of the head: of a linear layer, or ACRN's."""
+    kernel = head.get((*path[:-1], "kernel"))
+    if kernel is not None and len(kernel.shape) == 2:
+        return box_head.linear_init(head_init, kernel.shape[0])[path[-1] == "bias"]
+    if kernel is not None:
+        return conv.kaiming
+    is_one = path[-1] in ("scale", "var")
+    return nn.initializers.ones if is_one else nn.initializers.zeros
