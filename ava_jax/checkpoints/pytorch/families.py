@@ -220,8 +220,11 @@ MMACTION2 = Family(
     configs=(
         "configs/slowonly.py",
         "configs/slowfast.py",
+        "configs/ava_kinetics.py",
+        "configs/acrn.py",
         "configs/i3d.py",
         "configs/videomae.py",
+        "configs/multisports.py",
     ),
 )
 _STAGES = {"2": "1", "3": "2", "4": "3", "5": "4"}
