@@ -15,8 +15,6 @@ from ava_jax import published
 from ava_jax.errors import UserError
 
 DEFAULT = "slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
-# The files whose variants need not be published.
-FILES = ("slowfast", "slowonly", "pyslowfast", "i3d", "videomae")
 
 
 def get_config(variant: str = DEFAULT):
@@ -24,7 +22,7 @@ def get_config(variant: str = DEFAULT):
     config = _detector(variant)
     config.name = "own" if variant == DEFAULT else f"own:{variant}"
     config.data.root = "data/own"
-    config.data.frames = "rawframes"
+    config.data.frames, config.data.frame_store = "rawframes", "folder"
     config.data.labels = "annotations/actions.txt"
     for name in ("train", "val"):
         files = config.data[name]
@@ -53,7 +51,7 @@ def _detector(name):
         config.init_from = file.name
         return config
     recipes = {}
-    for file in FILES:
+    for file in ava_config.DETECTORS:
         for path, config in ava_config.variants(f"configs/{file}.py").items():
             recipes[path.partition(":")[2]] = config
     recipes.pop("vtest")  # a data set
@@ -61,7 +59,7 @@ def _detector(name):
         known = [file.name for file in published.all_files() if file.config]
         listed = "\n  ".join(dict.fromkeys([*recipes, *known]))
         raise UserError(
-            f"There is no detector {name!r}. Write one of these after the colon:\n  "
-            f"{listed}"
+            f"There is no detector {name!r}. {ava_config.nearest(name)}Write one of "
+            f"these after the colon:\n  {listed}"
         )
     return recipes[name]

@@ -1,4 +1,4 @@
-"""MMAction2's SlowOnly detectors on AVA 2.1, by their names there.
+"""MMAction2's SlowOnly detectors on AVA 2.1, by their names there, 0.x and 1.x.
 
     python -m ava_jax.main --config configs/slowonly.py:VARIANT --workdir DIR
 
@@ -11,6 +11,12 @@ Published mAP at IoU 0.5 (MMAction2's model zoo; "custom" on its 16 classes):
     slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb                24.6
     slowonly_omnisource_pretrained_r101_8x8x1_20e_ava_rgb              25.9
     slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes 33.11
+
+    slowonly_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb     20.72
+    slowonly_kinetics700-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb     22.77
+    slowonly_kinetics400-pretrained-r50-nl_8xb16-4x16x1-20e_ava21-rgb  21.55
+    slowonly_kinetics400-pretrained-r50-nl_8xb16-8x8x1-20e_ava21-rgb   23.77
+    slowonly_kinetics400-pretrained-r101_8xb16-8x8x1-20e_ava21-rgb     24.83
 
 The OmniSource variants differ from their neighbours only in the weights that
 training starts from.
@@ -82,6 +88,31 @@ def _custom_classes(config):
     ava_config.use_custom_classes(config)
 
 
+# ------------------------------------------------------------------- MMAction2 1.x
+def _mmengine(like, init_from=""):
+    """The recipe of 1.x for the network, clips and weights of a 0.x variant."""
+
+    def change(config):
+        recipe = ava_config.default()
+        like(recipe)
+        config.model, config.data = recipe.model, recipe.data
+        config.init_from = init_from or recipe.init_from
+        ava_config.use_mmengine(config)
+        config.optim.lr = 0.2
+        config.optim.lr_batch = config.train.batch = 128
+
+    return change
+
+
+_K400 = (
+    "slowonly_imagenet-pretrained-r50_8xb16-4x16x1-steplr-150e_kinetics400-rgb_"
+    "20220901-e7b65fad"
+)
+_K700 = (
+    "slowonly_imagenet-pretrained-r50_16xb16-4x16x1-steplr-150e_kinetics700-rgb_"
+    "20220901-f73b3e89"
+)
+_RECIPE = "20e_ava21-rgb"
 VARIANTS = {
     DEFAULT: _r50_4x16,
     "slowonly_omnisource_pretrained_r50_4x16x1_20e_ava_rgb": _r50_4x16_omnisource,
@@ -90,6 +121,19 @@ VARIANTS = {
     "slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb": _r101_8x8,
     "slowonly_omnisource_pretrained_r101_8x8x1_20e_ava_rgb": _r101_8x8_omnisource,
     f"{DEFAULT}_custom_classes": _custom_classes,
+    f"slowonly_kinetics400-pretrained-r50_8xb16-4x16x1-{_RECIPE}": _mmengine(
+        _r50_4x16, _K400
+    ),
+    f"slowonly_kinetics700-pretrained-r50_8xb16-4x16x1-{_RECIPE}": _mmengine(
+        _r50_4x16, _K700
+    ),
+    f"slowonly_kinetics400-pretrained-r50-nl_8xb16-4x16x1-{_RECIPE}": _mmengine(
+        _nonlocal_4x16
+    ),
+    f"slowonly_kinetics400-pretrained-r50-nl_8xb16-8x8x1-{_RECIPE}": _mmengine(
+        _nonlocal_8x8
+    ),
+    f"slowonly_kinetics400-pretrained-r101_8xb16-8x8x1-{_RECIPE}": _mmengine(_r101_8x8),
 }
 
 

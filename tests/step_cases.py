@@ -40,7 +40,13 @@ class SmallNetwork(nn.Module):
     num_classes: int
 
     @nn.compact
-    def __call__(self, clips: jax.Array, boxes: jax.Array, train: bool) -> jax.Array:
+    def __call__(
+        self,
+        clips: jax.Array,
+        boxes: jax.Array,
+        train: bool,
+        box_mask: jax.Array | None = None,
+    ) -> jax.Array:
         """(B, T, H, W, 3), (B, N, 4) -> (B, N, num_classes)."""
         x = ConvBlock(8, (1, 3, 3), (1, 2, 2), norm=self.norm, name="space")(
             clips, train

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import resources
 from typing import Any, NamedTuple
 
 from ava_jax.annotations.ava_actions import AVA_ACTIONS, action_type
@@ -245,6 +246,12 @@ def class_names(
     else:
         _check_names(class_ids, num_classes - 1, labels, path)
     return {str(i): labels.get(i, str(i)) for i in scored_ids(class_ids, num_classes)}
+
+
+def multisports_actions() -> list[str]:
+    """The 66 actions of MultiSports, in the order of its classes."""
+    names = resources.files("ava_jax.annotations").joinpath("multisports.txt")
+    return names.read_text().splitlines()
 
 
 def _check_names(class_ids, last, labels, path) -> None:

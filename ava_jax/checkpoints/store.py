@@ -212,6 +212,7 @@ def load_variables(
                 "'latest', unless weights come from a working directory."
             )
         tensors = background_class.read_tensors(path)
+        tensors = background_class.for_model(tensors, model)
         _check_conventions(path, tensors, model, whole)
         return _convert(path, tensors, like, whole)
     folder = pathlib.Path(path).absolute() / CHECKPOINTS

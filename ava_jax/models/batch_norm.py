@@ -51,8 +51,16 @@ class BatchNorm(nn.Module):
     epsilon: float = EPSILON
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Returns `x` normalised, in its own dtype; updates statistics in training."""
+    def __call__(
+        self, x: jax.Array, train: bool, mask: jax.Array | None = None
+    ) -> jax.Array:
+        """Returns `x` normalised, in its own dtype; updates statistics in training.
+
+        Args:
+          x: rows of maps, channels last.
+          train: whether the batch's statistics count.
+          mask: (rows,), true for the rows that enter the statistics; None: all.
+        """
         shape = (x.shape[-1],)
         ones, zeros = nn.initializers.ones, nn.initializers.zeros
         scale = 1
@@ -64,8 +72,7 @@ class BatchNorm(nn.Module):
 
         mean, var = running_mean.value, running_var.value
         if train and self.mode != "frozen":
-            mean, var = _moments(x)
-            count = max(x.size // x.shape[-1], 2)
+            mean, var, count = _moments(x, mask)
             new = (mean, var * (count / (count - 1)))
             if isinstance(self.mode, PerReplica) and self.mode.axis_name:
                 new = jax.lax.pmean(new, self.mode.axis_name)
@@ -82,9 +89,19 @@ def _mix(old, new):
     return (1 - MOMENTUM) * old + MOMENTUM * new
 
 
-def _moments(x):
-    """Mean and biased variance of every channel."""
+def _moments(x, mask):
+    """Mean and biased variance of every channel; their number of values, at least 2."""
     axes = tuple(range(x.ndim - 1))
     x = at_least_float32(x)
-    mean = x.mean(axes)
-    return mean, jnp.square(x - mean).mean(axes)
+    values = x.size // x.shape[-1]
+    if mask is None:
+        mean = x.mean(axes)
+        return mean, jnp.square(x - mean).mean(axes), max(values, 2)
+    mask = mask.reshape(-1, *(1,) * (x.ndim - 1)) > 0
+    count = mask.sum() * (values // len(x))
+
+    def average(x):
+        return jnp.where(mask, x, 0).sum(axes) / jnp.maximum(count, 1)
+
+    mean = average(x)
+    return mean, average(jnp.square(x - mean)), jnp.maximum(count, 2)

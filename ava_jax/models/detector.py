@@ -10,9 +10,10 @@ import ml_collections
 import numpy as np
 
 from ava_jax.errors import UserError
+from ava_jax.models.acrn import ACRNHead
 from ava_jax.models.backbones import BACKBONES, refuse
 from ava_jax.models.batch_norm import PerReplica
-from ava_jax.models.precision import at_least_float32
+from ava_jax.models.box_head import BoxHead
 from ava_jax.models.resnet3d import DEPTHS
 from ava_jax.models.roi_align import global_context, roi_align
 
@@ -25,6 +26,8 @@ CHOICES = {
     "dtype": ("float32", "bfloat16", "float64"),
     "bn": ("global", "per_replica", "frozen"),
     "res5_stride": (1, 2),
+    "head_init": ("uniform", "xavier"),
+    "shared_head": ("", "acrn"),
 }
 # Field -> its least value.
 MINIMA = {
@@ -38,63 +41,40 @@ MINIMA = {
 }
 
 
-def linear_init(inputs: int) -> nn.initializers.Initializer:
-    """Weight and bias of torch's linear layers: U(+-1 / sqrt(inputs))."""
-    bound = inputs**-0.5
-
-    def init(key, shape, dtype=jnp.float32):
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return init
-
-
-class BoxHead(nn.Module):
-    """RoI features -> logits (MMAction2 `BBoxHeadAVA`).
-
-    Attributes:
-      num_classes: with the reserved class 0.
-      dropout: rate, of every element before the pool.
-    """
-
-    num_classes: int
-    dropout: float
-
-    @nn.compact
-    def __call__(self, features: jax.Array, train: bool) -> jax.Array:
-        """(B, N, R, R, C) -> (B, N, num_classes) float32."""
-        dropout = nn.Dropout(self.dropout, deterministic=not train)
-        vector = dropout(features).max((2, 3))
-        self.sow("intermediates", "head_vector", vector)
-        init = linear_init(vector.shape[-1])
-        fc_cls = nn.Dense(
-            self.num_classes, kernel_init=init, bias_init=init, name="fc_cls"
-        )
-        return fc_cls(at_least_float32(vector))
-
-
 class RoIHead(nn.Module):
     """Maps of the pathways and boxes -> logits (MMAction2 `AVARoIHead`).
 
     Attributes:
-      num_classes, dropout: of `BoxHead`.
+      num_classes, dropout, mlp, head_init: of `BoxHead`.
       temporal_pool: 'avg' or 'max', over the frames of each pathway. (MMAction2
         first repeats slow frames up to the fast pathway's number; as they are
         all repeated equally often, that changes neither.)
       context: append the pooled whole map to every box's features.
       resolution, stride, aligned: of `roi_align`.
+      shared_head: 'acrn': an `ACRNHead` before the `BoxHead`.
+      norm, dtype: of `ACRNHead`.
     """
 
     num_classes: int
     dropout: float
+    mlp: bool
+    head_init: str
     temporal_pool: str
     context: bool
     resolution: int
     stride: int
     aligned: bool
+    shared_head: str
+    norm: str | PerReplica
+    dtype: str
 
     @nn.compact
     def __call__(
-        self, maps: tuple[jax.Array, ...], boxes: jax.Array, train: bool
+        self,
+        maps: tuple[jax.Array, ...],
+        boxes: jax.Array,
+        train: bool,
+        box_mask: jax.Array | None = None,
     ) -> jax.Array:
         """Maps (B, T, H, W, C), boxes (B, N, 4) -> (B, N, num_classes)."""
         pooled = [_pool_time(m, self.temporal_pool) for m in maps]
@@ -107,7 +87,12 @@ class RoIHead(nn.Module):
                 [rois, jnp.broadcast_to(context, rois.shape)], axis=-1
             )
         self.sow("intermediates", "roi_feats", rois)
-        head = BoxHead(self.num_classes, self.dropout, name="bbox_head")
+        if self.shared_head == "acrn":
+            acrn = ACRNHead(self.norm, self.dtype, name="shared_head")
+            rois = acrn(features, rois, box_mask, train)
+        head = BoxHead(
+            self.num_classes, self.dropout, self.mlp, self.head_init, name="bbox_head"
+        )
         return head(rois, train)
 
 
@@ -138,7 +123,11 @@ class Detector(nn.Module):
     roi_head: RoIHead
 
     def __call__(
-        self, clips: jax.Array, boxes: jax.Array, train: bool = False
+        self,
+        clips: jax.Array,
+        boxes: jax.Array,
+        train: bool = False,
+        box_mask: jax.Array | None = None,
     ) -> jax.Array:
         """Logits of every box.
 
@@ -147,6 +136,8 @@ class Detector(nn.Module):
           boxes: (B, N, 4), x1 y1 x2 y2 in pixels of the clip.
           train: use the batch's statistics (`batch_stats` must be mutable) and
             dropout (needs a 'dropout' rng unless its rate is 0).
+          box_mask: (B, N), true for real boxes: those that enter the statistics of
+            a head's normalisations in training; None: all.
 
         Returns:
           (B, N, num_classes) float32; class 0 is the reserved one.
@@ -161,7 +152,7 @@ class Detector(nn.Module):
         maps = self.backbone(clips, train)
         if isinstance(maps, jax.Array):
             maps = (maps,)
-        return self.roi_head(maps, boxes, train)
+        return self.roi_head(maps, boxes, train, box_mask)
 
 
 def build_detector(
@@ -183,11 +174,16 @@ def build_detector(
     roi_head = RoIHead(
         num_classes=model.num_classes,
         dropout=model.dropout,
+        mlp=model.mlp_head,
+        head_init=model.head_init,
         temporal_pool=model.temporal_pool,
         context=model.context,
         resolution=model.roi_resolution,
         stride=backbone.map_stride(model),
         aligned=model.roi_aligned,
+        shared_head=model.shared_head,
+        norm=norm,
+        dtype=model.dtype,
     )
     return Detector(backbone.build(model, norm), roi_head)
 
@@ -212,7 +208,7 @@ def init_variables(model: ml_collections.ConfigDict, rng: jax.Array) -> Any:
     """Fresh variables of the detector that `config.model` describes.
 
     Convolutions: Kaiming normal (fan out). Scales: 1, and 0 at the end of a
-    residual branch and of a non-local block. Linear layer: torch's default.
+    residual branch and of a non-local block. Head: `model.head_init`.
     Drawn on the CPU, so that a GPU or TPU starts from the same numbers.
 
     Args:

@@ -21,6 +21,7 @@ def action_loss(
     focal_alpha: float = 1.0,
     focal_gamma: float = 0.0,
     multilabel: bool = True,
+    background_class: bool = True,
     count: jax.Array | None = None,
 ) -> jax.Array:
     """Cross-entropy, perhaps focal (MMAction2 `BBoxHeadAVA.loss`).
@@ -35,8 +36,9 @@ def action_loss(
       focal_alpha: factor of the focal loss.
       focal_gamma: exponent of the focal loss; 0 leaves cross-entropy.
       multilabel: binary cross-entropy for every class, averaged over boxes and
-        classes; else softmax cross-entropy, averaged over boxes, against labels
-        that are made to sum to 1 (`BBoxHead` of MMAction2 1.x).
+        classes; else softmax cross-entropy, averaged over boxes.
+      background_class: make the labels of softmax cross-entropy sum to 1. As in
+        MMAction2 1.x, they stay as they are for models without a class 0.
       count: labelled boxes of the batch that this is a part of: then the losses
         of its parts add up to the batch's.
 
@@ -49,8 +51,9 @@ def action_loss(
     if multilabel:
         loss = optax.sigmoid_binary_cross_entropy(logits, labels)
     else:
-        total = jnp.maximum(labels.sum(-1, keepdims=True), 1.0)
-        loss = optax.softmax_cross_entropy(logits, labels / total)[..., None]
+        if background_class:
+            labels = labels / jnp.maximum(labels.sum(-1, keepdims=True), 1.0)
+        loss = optax.softmax_cross_entropy(logits, labels)[..., None]
     if focal_gamma:
         # Away from 0, where a power below 1 has no finite slope.
         miss = jnp.maximum(-jnp.expm1(-loss), jnp.finfo(jnp.float32).tiny)
@@ -67,10 +70,10 @@ def action_metrics(
 ) -> dict[str, jax.Array]:
     """Recall and precision of single boxes, averaged (MMAction2 `BBoxHeadAVA`).
 
-    Predicted are the classes whose score is above 0.5 (`recall@thr=0.5`,
-    `prec@thr=0.5`), or the k highest (`recall@top3`, `prec@top3`, ...; left out
-    where there are no k classes). Class 0 takes no part, nor does a box without
-    labels.
+    Predicted are the classes whose score is above 0.5, with softmax the highest one
+    (`recall@thr=0.5`, `prec@thr=0.5`), or the k highest (`recall@top3`, `prec@top3`,
+    ...; left out where there are no k classes). Class 0 takes no part, nor does a
+    box without labels.
 
     Args:
       logits: (B, N, classes).
@@ -85,12 +88,15 @@ def action_metrics(
     labels = labels[..., 1:] > 0.5
     labelled = labelled_boxes(labels, box_mask)
     predictions = {"thr=0.5": scores > 0.5}
+    top_k = {f"top{k}": k for k in TOP_K}
+    if not multilabel:
+        top_k["thr=0.5"] = 1
     # Not `top_k`, for which the scores of all devices would be gathered on each.
     order = jnp.argsort(scores, descending=True)
-    for k in TOP_K:
+    for name, k in top_k.items():
         if k <= scores.shape[-1]:
             hot = jax.nn.one_hot(order[..., :k], scores.shape[-1], dtype=jnp.bool)
-            predictions[f"top{k}"] = hot.any(-2)
+            predictions[name] = hot.any(-2)
     metrics = {}
     for name, predicted in predictions.items():
         correct = (predicted & labels).sum(-1)

@@ -88,6 +88,7 @@ def _make_plain(module, normalize, model):
                 normalize(batch["clip"]),
                 batch["boxes"],
                 train=True,
+                box_mask=batch["box_mask"],
                 mutable=["batch_stats"],
                 rngs={"dropout": dropout},
             )
@@ -98,6 +99,7 @@ def _make_plain(module, normalize, model):
                 focal_alpha=model.focal_alpha,
                 focal_gamma=model.focal_gamma,
                 multilabel=model.multilabel,
+                background_class=model.background_class,
                 count=count,
             )
             return loss, (updates["batch_stats"], logits)

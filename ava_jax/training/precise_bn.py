@@ -70,31 +70,30 @@ class PreciseStatistics:
         return state.replace(batch_stats=flax.traverse_util.unflatten_dict(old))
 
     def _moments_of(self, variables, batch):
-        rows = {name: batch[name] for name in ("clip", "boxes")}
-        arrays = sharding.to_devices(rows, self._mesh)
-        return sharding.to_host(
-            self._moments(variables, arrays["clip"], arrays["boxes"])
-        )
+        names = ("clip", "boxes", "box_mask")
+        rows = sharding.to_devices({name: batch[name] for name in names}, self._mesh)
+        return sharding.to_host(self._moments(variables, *map(rows.get, names)))
 
 
 def make_moments_step(
     module: nn.Module, normalize: Normalization, mesh: Mesh, bn: str
-) -> Callable[[dict[str, Any], jax.Array, jax.Array], Any]:
+) -> Callable[[dict[str, Any], jax.Array, jax.Array, jax.Array], Any]:
     """Mean and unbiased variance of the input of every BatchNorm in a batch.
 
-    Takes variables, clips (B, T, H, W, 3) uint8 and boxes (B, N, 4); returns a
-    tree like `batch_stats`, without the frozen normalisations. For
-    'per_replica' it is the mean over the devices, as in training.
+    Takes variables, clips (B, T, H, W, 3) uint8, boxes (B, N, 4) and their mask
+    (B, N); returns a tree like `batch_stats`, without the frozen normalisations.
+    For 'per_replica' it is the mean over the devices, as in training.
     """
 
-    def moments(variables, clips, boxes):
+    def moments(variables, clips, boxes, box_mask):
         _, updates = module.apply(
             variables,
             normalize(clips),
             boxes,
             train=True,
+            box_mask=box_mask,
             mutable=["batch_stats", MOMENTS],
-            # Dropout is in the head, after every normalisation: its key has no effect.
+            # Dropout is after every normalisation: its key has no effect.
             rngs={"dropout": jax.random.key(0)},
         )
         return updates.get(MOMENTS, {})
@@ -102,9 +101,9 @@ def make_moments_step(
     if bn == "per_replica":
         same, rows = PartitionSpec(), PartitionSpec(sharding.AXIS)
         moments = jax.shard_map(
-            moments, mesh=mesh, in_specs=(same, rows, rows), out_specs=same
+            moments, mesh=mesh, in_specs=(same, rows, rows, rows), out_specs=same
         )
     everywhere, rows = sharding.replicated(mesh), sharding.split(mesh)
     return jax.jit(
-        moments, in_shardings=(everywhere, rows, rows), out_shardings=everywhere
+        moments, in_shardings=(everywhere, rows, rows, rows), out_shardings=everywhere
     )

@@ -8,7 +8,12 @@ TAP_PATHS = {
     "pooled_map": "roi_head.pooled_map",
     "roi_feats": "roi_head.roi_feats",
     "head_vector": "roi_head.bbox_head.head_vector",
+    "fc_cls.1": "roi_head.bbox_head.fc_cls.hidden",
     "cls_score": "roi_head.bbox_head.fc_cls",
+    **{
+        name: f"roi_head.{name}"
+        for name in ("shared_head", "shared_head.conv1", "shared_head.conv2")
+    },
 }
 
 
@@ -39,12 +44,14 @@ def check_taps(expected, taps):
 
 def _torch_layout(name, value):
     """As MMAction2 lays the tap out: channels first, one clip."""
-    if name == "cls_score":
+    if name in ("cls_score", "fc_cls.1"):
         return value[0]
     if name == "head_vector":
         return value[0][:, :, None, None, None]
     if name == "roi_feats":
         return np.moveaxis(value[0], -1, 1)[:, :, None]
+    if name == "shared_head":
+        value = value[0][:, None]
     if name == "pooled_map":
         return np.moveaxis(value, -1, 1)[:, :, None]
     if value.ndim == 3:  # tokens

@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import reference_data
 
+from ava_jax import config
 from ava_jax.models import vit
 
 ROOT = reference_data.ROOT / "mmaction2_1x"
@@ -75,3 +76,37 @@ def _weight(key, shape):
     if key.endswith(("fbo.st_feat_conv.weight", "fbo.lt_feat_conv.weight")):
         value = 0.12 * value
     return value
+
+
+def model_config(name):
+    """`config.model` of a config of MMAction2 1.x, from its settings there."""
+    stored = summary()[name]
+    model = config.default().model
+    model.backbone = "slowfast" if "slowfast" in name else "slowonly"
+    if "8x8x1" in name and model.backbone == "slowfast":
+        model.slow_stride, model.lateral_kernel = 4, 7
+    roi, head = stored["roi_extractor"], stored["bbox_head"]
+    model.context = roi.get("with_global", False)
+    model.temporal_pool = roi.get("temporal_pool_mode", "avg")
+    model.mlp_head = head.get("mlp_head", False)
+    model.focal_alpha = head.get("focal_alpha", 1.0)
+    model.focal_gamma = head.get("focal_gamma", 0.0)
+    model.shared_head = {"ACRNHead": "acrn"}.get(stored["shared_head"], "")
+    model.dropout = head["dropout_ratio"]
+    model.multilabel = head["multilabel"]
+    model.background_class = head["background_class"]
+    model.num_classes = head["num_classes"] + (not model.background_class)
+    model.head_init = "xavier"
+    return model
+
+
+def step_golden(name, i=0):
+    """Arrays of step i, without its prefix, and the numbers of the whole training."""
+    arrays, numbers = training_golden(name)
+    prefix = f"step{i}/"
+    arrays = {
+        key.removeprefix(prefix): value
+        for key, value in arrays.items()
+        if key.startswith((prefix, "k/"))
+    }
+    return arrays, numbers

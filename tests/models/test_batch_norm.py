@@ -50,6 +50,22 @@ def test_training_normalises_by_the_batch(data, variables):
     )
 
 
+def test_masked_rows_do_not_enter_the_statistics(data, variables):
+    x = data.reshape(-1, *data.shape[2:])
+    mask = np.array([1, 0, 1, 1, 0, 1], bool)
+    expected, new = _train("global", variables, x[mask])
+    other = np.where(mask[:, None, None, None, None], x, 1000)
+    module = BatchNorm("global")
+    found, found_new = module.apply(
+        variables, other, True, mask, mutable=["batch_stats"]
+    )
+    np.testing.assert_allclose(found[mask], expected, rtol=0, atol=5e-6)
+    for name, value in new["batch_stats"].items():
+        np.testing.assert_allclose(found_new["batch_stats"][name], value, rtol=1e-6)
+    _, none = module.apply(variables, x, True, mask & False, mutable=["batch_stats"])
+    assert all(np.isfinite(value).all() for value in none["batch_stats"].values())
+
+
 @pytest.mark.parametrize(("mode", "train"), [("global", False), ("frozen", True)])
 def test_running_statistics_are_used_and_kept(mode, train, data, variables):
     y, new = BatchNorm(mode).apply(variables, data[0], train, mutable=["batch_stats"])

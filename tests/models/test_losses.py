@@ -38,15 +38,17 @@ def test_binary_and_focal_loss(batch, alpha, gamma):
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_softmax_loss(batch):
+@pytest.mark.parametrize("background_class", [True, False])
+def test_softmax_loss(batch, background_class):
     logits, labels, mask = batch
     chosen = _labelled(labels, mask)
     x, z = logits[chosen][:, 1:].astype(np.float64), labels[chosen][:, 1:]
     log_p = x - np.log(np.exp(x).sum(-1, keepdims=True))
-    expected = -(z / z.sum(-1, keepdims=True) * log_p).sum(-1).mean()
-    np.testing.assert_allclose(
-        action_loss(*batch, multilabel=False), expected, rtol=1e-6
-    )
+    # Without a class 0, a box with two labels counts twice.
+    total = z.sum(-1, keepdims=True) if background_class else 1
+    expected = -(z / total * log_p).sum(-1).mean()
+    found = action_loss(*batch, multilabel=False, background_class=background_class)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_gradient_is_that_of_labelled_boxes_and_real_classes(batch):
@@ -78,16 +80,18 @@ def test_no_labelled_box_gives_zero(batch):
     assert not any(action_metrics(logits, labels, mask).values())
 
 
-def test_metrics(batch):
+@pytest.mark.parametrize("multilabel", [True, False])
+def test_metrics(batch, multilabel):
     logits, labels, mask = batch
     chosen = _labelled(labels, mask)
     x, z = logits[chosen][:, 1:], labels[chosen][:, 1:] > 0
     order = np.argsort(-x, axis=-1)
-    predictions = {"thr=0.5": x > 0}
+    best = x == x.max(-1, keepdims=True)
+    predictions = {"thr=0.5": x > 0 if multilabel else best}
     for k in (3, 5):
         predictions[f"top{k}"] = np.zeros_like(z)
         np.put_along_axis(predictions[f"top{k}"], order[:, :k], True, axis=-1)
-    found = action_metrics(*batch)
+    found = action_metrics(*batch, multilabel=multilabel)
     assert len(found) == 2 * len(predictions)
     for name, y in predictions.items():
         hits = (y & z).sum(-1)

@@ -36,7 +36,12 @@ def step(config, variables, clips, boxes, labels, mask):
 
     def loss_fn(params, clips):
         logits, new = detector.apply(
-            variables | {"params": params}, clips, boxes, True, mutable=["batch_stats"]
+            variables | {"params": params},
+            clips,
+            boxes,
+            True,
+            mask,
+            mutable=["batch_stats"],
         )
         loss = action_loss(
             logits,
@@ -44,8 +49,10 @@ def step(config, variables, clips, boxes, labels, mask):
             mask,
             focal_alpha=config.focal_alpha,
             focal_gamma=config.focal_gamma,
+            multilabel=config.multilabel,
+            background_class=config.background_class,
         )
-        metrics = action_metrics(logits, labels, mask)
+        metrics = action_metrics(logits, labels, mask, multilabel=config.multilabel)
         return loss, (logits, metrics, new["batch_stats"])
 
     compute = jax.jit(jax.value_and_grad(loss_fn, has_aux=True))

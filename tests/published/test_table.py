@@ -83,10 +83,8 @@ def test_an_unknown_name_is_answered_with_the_nearest(name, near):
 
 
 def test_a_model_that_cannot_be_read_says_why():
-    file = published.find(
-        "slowfast_acrn_kinetics_pretrained_r50_8x8x1_cosine_10e_ava_rgb"
-    )
-    with pytest.raises(UserError, match="not supported: the ACRN head"):
+    file = published.find("lfb_nl_kinetics_pretrained_slowonly_r50_4x16x1_20e_ava_rgb")
+    with pytest.raises(UserError, match="not supported: the long-term feature bank"):
         file.check_supported()
     published.find(NAME).check_supported()
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import ml_collections
 
-from ava_jax.checkpoints.pytorch.families import HEAD
+from ava_jax.checkpoints.pytorch.families import HEAD, SCORING
 from ava_jax.models import i3d, vit
 from ava_jax.models.resnet3d import DEPTHS, EXPANSION
 
 Shapes = Mapping[str, tuple[int, ...]]
 # These decide the head's shape only.
-HEAD_FIELDS = ("num_classes", "context")
+HEAD_FIELDS = ("num_classes", "mlp_head", "context", "shared_head")
 
 
 def read_architecture(shapes: Shapes) -> dict[str, Any]:
@@ -158,10 +158,17 @@ def _channels(fields):
 
 
 def _head(shapes, channels):
-    head = shapes.get(f"{HEAD}.weight")
-    if head is None:
+    layers = [
+        shapes[f"{name}.weight"] for name in SCORING if f"{name}.weight" in shapes
+    ]
+    if not layers:
         return {}
-    result = {"num_classes": head[0]}
+    classes, inputs = layers[0]
+    result = {"num_classes": classes, "mlp_head": f"{HEAD}.2.weight" in shapes}
+    acrn = shapes.get("roi_head.shared_head.conv1.conv.weight")
+    result["shared_head"] = "acrn" if acrn else ""
     if channels is not None:
-        result["context"] = head[1] == 2 * channels
+        # The layers of an MLP are as wide as its input; ACRN adds the map to it.
+        inputs = acrn[1] - channels if acrn else inputs
+        result["context"] = inputs == 2 * channels
     return result

@@ -9,11 +9,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import ml_collections
 import numpy as np
 
 from ava_jax.checkpoints.pytorch import families, reader
 
-_WITHOUT = "background_class=False"
+WITHOUT = "background_class=False"
 # More text than this has no configuration; it is not searched.
 _LONGEST = 1 << 20
 
@@ -57,13 +58,36 @@ def with_background_class(
     }
 
 
+def for_model(
+    tensors: dict[str, np.ndarray], model: ml_collections.ConfigDict
+) -> dict[str, np.ndarray]:
+    """Tensors with a class 0, if the files of a configured model have none.
+
+    Args:
+      tensors: of a checkpoint file; a head that has a class 0 already stays.
+      model: `config.model`.
+    """
+    if model.background_class:
+        return tensors
+    without = model.num_classes - 1
+    return {
+        key: add_class(value) if _is_head(key) and len(value) == without else value
+        for key, value in tensors.items()
+    }
+
+
+def without_class(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inverse of adding a class 0."""
+    return {key: x[1:] if _is_head(key) else x for key, x in tensors.items()}
+
+
 def add_class(value: np.ndarray) -> np.ndarray:
     """(classes, ...) to (1 + classes, ...), whose first row is zero."""
     return np.concatenate([np.zeros_like(value[:1]), value])
 
 
 def _is_head(key: str) -> bool:
-    return key.endswith((f"{families.HEAD}.weight", f"{families.HEAD}.bias"))
+    return key.rpartition(".")[0].endswith(families.SCORING)
 
 
 def _says_without(metadata: Mapping[str, Any]) -> bool:
@@ -75,6 +99,6 @@ def _says_without(metadata: Mapping[str, Any]) -> bool:
     return any(
         isinstance(text, str)
         and len(text) <= _LONGEST
-        and _WITHOUT in text.replace(" ", "")
+        and WITHOUT in text.replace(" ", "")
         for text in texts
     )

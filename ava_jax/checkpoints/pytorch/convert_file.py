@@ -19,10 +19,16 @@ import numpy as np
 
 from ava_jax import files, published, workdir
 from ava_jax.annotations import labels_file
-from ava_jax.annotations.label_map import assumed_names, class_names, read_labels
+from ava_jax.annotations.label_map import (
+    assumed_names,
+    class_names,
+    multisports_actions,
+    read_labels,
+)
 from ava_jax.checkpoints import store
 from ava_jax.checkpoints.pytorch import matching_recipes, reader, source_state
 from ava_jax.checkpoints.pytorch.background_class import (
+    for_model,
     read_tensors,
     with_background_class,
 )
@@ -54,8 +60,8 @@ def convert_file(
       config: the whole configuration of the detector; None: the recipe of the file's
         name or tensors, which a note names (`matching_recipes`).
       strict: see `convert_state_dict`.
-      labels: a label map, or action id -> name; None: AVA's names, with a note
-        unless the file is a published one of AVA.
+      labels: a label map, or action id -> name; None: MultiSports' names for a
+        published file of it, else AVA's, with a note unless it is published, too.
       background_class: whether a head of MMAction2 has an output for class 0; see
         `background_class.read_tensors`.
 
@@ -103,14 +109,17 @@ def action_names(
     """Action id -> name of the classes of a checkpoint, and a note if they are assumed.
 
     Args:
-      path: of the checkpoint; nothing is assumed about a published one of AVA.
+      path: of the checkpoint; nothing is assumed about a published one.
       class_ids: `config.data.class_ids`.
       num_classes: `config.model.num_classes`.
-      labels: a label map, or action id -> name; None: AVA's.
+      labels: a label map, or action id -> name; None: those of `path`'s data set,
+        or AVA's.
 
     Raises:
       UserError: the labels are those of other classes.
     """
+    if labels is None and _dataset(path) == "MultiSports":
+        labels = dict(enumerate(multisports_actions(), 1))
     if labels is None:
         is_ava = is_published_ava(path)
         note = "" if is_ava else assumed_names(class_ids, num_classes)
@@ -164,7 +173,8 @@ def verify(
       UserError: a tensor differs.
     """
     # The file's pages and the variables are in memory one after the other.
-    expected = _fingerprints_of_file(path, background_class)
+    config = workdir.read_config(out)
+    expected = _fingerprints_of_file(path, background_class, config.model)
     _, variables = read_variables(out)
     stored = to_state_dict(variables)
     count = 0
@@ -180,10 +190,11 @@ def verify(
 
 
 def _fingerprints_of_file(
-    path, has_background
+    path, has_background, model
 ) -> dict[str, tuple[tuple[int, ...], bytes]]:
     """Of every tensor, as float32, under MMAction2's names."""
-    source = source_state.rename(read_tensors(path, has_background))
+    tensors = for_model(read_tensors(path, has_background), model)
+    source = source_state.rename(tensors)
     return {key: _fingerprint(value) for key, value in source.tensors.items()}
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ import numpy as np
 
 from ava_jax.checkpoints.pytorch import (
     architecture,
+    background_class,
     conventions,
     families,
     key_names,
@@ -19,7 +21,7 @@ from ava_jax.checkpoints.pytorch import (
     source_state,
 )
 from ava_jax.errors import UserError
-from ava_jax.models import detector
+from ava_jax.models import box_head, conv, detector
 
 _HEAD = "roi_head"
 # Recognisers with `fc_norm` have none: a detector's starts at one and zero.
@@ -74,7 +76,7 @@ def convert_state_dict(
       UserError: the checkpoint is of another network, or of an unknown project, or
         has weights that are not finite.
     """
-    source = source_state.rename(state_dict)
+    source = source_state.rename(background_class.for_model(state_dict, model))
     shapes = flax.traverse_util.flatten_dict(detector.variable_shapes(model))
     _check_backbone(source, _expected_shapes(shapes))
     _check_finite(source)
@@ -86,7 +88,7 @@ def convert_state_dict(
         )
     found, report = _fill(source, shapes, strict)
     if report.initialised:
-        found = _fresh(shapes) | found
+        found = _fresh(shapes, model.head_init) | found
     variables = flax.traverse_util.unflatten_dict({p: found[p] for p in shapes})
     return variables, dataclasses.replace(report, notes=(*notes, *report.notes))
 
@@ -217,7 +219,7 @@ def _check_backbone(source, expected):
     if not source.has_head and _FINAL_NORM.issubset(missing):
         missing = [key for key in missing if key not in _FINAL_NORM]
     foreign = [key for key in source.shapes if key not in expected]
-    foreign = [key for key in foreign if not key.startswith(families.HEAD)]
+    foreign = [key for key in foreign if not key.startswith(families.ROI_HEAD)]
     if misfits or missing or foreign:
         raise UserError(
             f"The checkpoint's backbone ({architecture.name(there)}) is not the "
@@ -242,9 +244,12 @@ def _check_finite(source):
 
 
 def _check_head(source, expected, strict):
-    """Whether the source's head, kernel and bias, is the configuration's."""
-    keys = [key for key in expected if key.startswith(families.HEAD)]
-    fits = all(source.shapes.get(key) == expected[key] for key in keys)
+    """Whether the source's head, all its layers, is the configuration's."""
+    there, here = (
+        {key: x for key, x in shapes.items() if key.startswith(families.ROI_HEAD)}
+        for shapes in (source.shapes, expected)
+    )
+    fits = there == here
     if strict and source.has_head and not fits:
         differing = architecture.differences(
             architecture.read_architecture(source.shapes),
@@ -273,7 +278,7 @@ def _misfits(there, here):
     """Descriptions of the backbone's tensors that have other shapes, or are missing."""
     misfits, missing = [], []
     for key, shape in here.items():
-        if key.startswith(families.HEAD):
+        if key.startswith(families.ROI_HEAD):
             continue
         found = there.get(key)
         if found is None:
@@ -299,23 +304,32 @@ def _broken_conventions(source, model):
     return (f"{source.family.name} computes otherwise: {_listed(differing)}.",)
 
 
-def _fresh(shapes):
+def _fresh(shapes, head_init):
     """Values for what a recogniser lacks: the head, and the final normalisation."""
     norm = {
         path: np.full(shape.shape, path[-1] == "scale", np.float32)
         for path, shape in shapes.items()
         if key_names.to_key(path) in _FINAL_NORM
     }
-    return norm | _fresh_head(shapes)
+    return norm | _fresh_head(shapes, head_init)
 
 
-def _fresh_head(shapes):
-    """Values for the head as torch initialises a linear layer."""
+def _fresh_head(shapes, head_init):
+    """Values for the head, as a fresh model has them."""
     head = {path: shape for path, shape in shapes.items() if path[1] == _HEAD}
-    kernel = next(s.shape for path, s in head.items() if path[-1] == "kernel")
-    init = detector.linear_init(kernel[0])
     keys = jax.random.split(jax.random.key(0), len(head))
     return {
-        path: np.asarray(init(key, shape.shape, jnp.float32))
+        path: np.asarray(_init(head, path, head_init)(key, shape.shape, jnp.float32))
         for key, (path, shape) in zip(keys, head.items(), strict=True)
     }
+
+
+def _init(head, path, head_init):
+    """The initialiser of a variable of the head: of a linear layer, or ACRN's."""
+    kernel = head.get((*path[:-1], "kernel"))
+    if kernel is not None and len(kernel.shape) == 2:
+        return box_head.linear_init(head_init, kernel.shape[0])[path[-1] == "bias"]
+    if kernel is not None:
+        return conv.kaiming
+    is_one = path[-1] in ("scale", "var")
+    return nn.initializers.ones if is_one else nn.initializers.zeros

@@ -5,6 +5,7 @@ import os
 import ava_jax
 from ava_jax import config as ava_config
 from ava_jax import workdir
+from ava_jax.checkpoints.pytorch import background_class
 from ava_jax.checkpoints.pytorch.convert_file import read_variables
 from ava_jax.checkpoints.pytorch.converter import to_state_dict
 from ava_jax.checkpoints.pytorch.writer import write_pytorch
@@ -30,7 +31,12 @@ def export_file(path: str | os.PathLike, out: str | os.PathLike) -> list[str]:
     """
     config, variables = read_variables(path)
     meta = {"config_name": config.name, "ava_jax_version": ava_jax.__version__}
-    write_pytorch(out, to_state_dict(variables), meta)
+    state = to_state_dict(variables)
+    if not config.model.background_class:
+        state = background_class.without_class(state)
+        # Where MMEngine has the configuration.
+        meta["cfg"] = background_class.WITHOUT
+    write_pytorch(out, state, meta)
     usual = workdir.as_dict(ava_config.default().model)
     foreign = ("backbone",) if config.model.backbone == "i3d" else _FOREIGN
     return [

@@ -14,7 +14,11 @@ from typing import Any
 
 from ava_jax.errors import UserError, join_first
 
-HEAD = "roi_head.bbox_head.fc_cls"
+# Where all that recognisers do not have begins, and the layer that scores actions; an
+# MLP's last layer has a number after it.
+ROI_HEAD = "roi_head."
+HEAD = f"{ROI_HEAD}bbox_head.fc_cls"
+SCORING = (HEAD, f"{HEAD}.2")
 _NORM = ("weight", "bias", "running_mean", "running_var")
 _LEAVES = {
     kind: {name: f".{name}" for name in names}
@@ -107,7 +111,8 @@ class Family:
             if key.startswith(prefix) and not key.startswith(self.dropped)
         }
         if self.head:
-            bare |= {key: key for key in keys if key.startswith(self.head)}
+            start = ROI_HEAD if self.head == HEAD else self.head
+            bare |= {key: key for key in keys if key.startswith(start)}
         return bare
 
     @functools.cached_property
@@ -131,7 +136,9 @@ class _Names:
         }
         rows = [line.split() for line in family.table.strip().splitlines()]
         self._rules = []
-        if family.head:
+        if family.head == HEAD:
+            self._add({}, f"{ROI_HEAD}{{any}}", f"{ROI_HEAD}{{any}}", "")
+        elif family.head:
             self._add(family.leaves, family.head, HEAD, "")
         for theirs, ours in rows:
             self._add(family.leaves, theirs, f"backbone.{ours}", family.prefixes[0])
@@ -213,8 +220,11 @@ MMACTION2 = Family(
     configs=(
         "configs/slowonly.py",
         "configs/slowfast.py",
+        "configs/ava_kinetics.py",
+        "configs/acrn.py",
         "configs/i3d.py",
         "configs/videomae.py",
+        "configs/multisports.py",
     ),
 )
 _STAGES = {"2": "1", "3": "2", "4": "3", "5": "4"}

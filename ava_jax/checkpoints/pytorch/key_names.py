@@ -23,8 +23,8 @@ The checkpoints of other projects are renamed to MMAction2's keys first:
 import numpy as np
 
 # Modules with a kernel, and those with a scale, by the last part of their names. The
-# numbers are of a transformer's MLP.
-_KERNELS = ("conv", "fc_cls", "projection", "qkv", "proj", "0", "1")
+# numbers are of MLPs: a transformer's, and that of the head.
+_KERNELS = ("conv", "fc_cls", "projection", "qkv", "proj", "0", "1", "2")
 _SCALES = ("bn", "norm1", "norm2", "norm")
 # (module, torch name) -> (collection, name here).
 LEAVES = {

@@ -17,6 +17,7 @@ from ava_jax.errors import UserError
 Config = ml_collections.ConfigDict
 # Recipes that differ in other fields score a clip alike.
 _TRAINING_FIELDS = (
+    "background_class",
     "bn",
     "drop_path",
     "dropout",
@@ -24,6 +25,7 @@ _TRAINING_FIELDS = (
     "focal_alpha",
     "focal_gamma",
     "frozen_stages",
+    "head_init",
     "remat",
 )
 _CLIP_FIELDS = (
@@ -143,6 +145,8 @@ def _other_backbone(found: Mapping[str, Any], model: Config) -> bool:
 def _other_head(source: SourceState, model: Config) -> dict[str, tuple[Any, Any]]:
     """Fields of the head that differ; none for a recogniser."""
     found = architecture.read_architecture(source.shapes)
+    if not model.background_class and found.get("num_classes") == model.num_classes - 1:
+        found["num_classes"] = model.num_classes
     configured = architecture.configured_architecture(model)
     return architecture.differences(found, configured)
 

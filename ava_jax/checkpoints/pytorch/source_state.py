@@ -39,7 +39,7 @@ class SourceState:
     @property
     def has_head(self) -> bool:
         """Whether it scores boxes: a detector, not a recogniser."""
-        return f"{families.HEAD}.weight" in self.tensors
+        return any(f"{name}.weight" in self.tensors for name in families.SCORING)
 
 
 def rename(state_dict: Mapping[str, np.ndarray]) -> SourceState:

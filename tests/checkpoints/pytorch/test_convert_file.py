@@ -235,6 +235,24 @@ def test_heads_without_background_class(without_background, tmp_path, meta, flag
         assert names == labels
 
 
+def test_models_without_background_class_go_both_ways(without_background, tmp_path):
+    """Of MultiSports, say; nothing in the file says that class 0 is missing."""
+    write, state, config = without_background
+    config.model.background_class = False
+    path, labels = write({}), {1: "serve", 2: "block"}
+    convert_file.convert_file(path, tmp_path / "out", config, labels=labels)
+    convert_file.verify(path, tmp_path / "out")
+    assert export_file(tmp_path / "out", tmp_path / "back.pth") == []
+    back = read_pytorch(tmp_path / "back.pth")
+    assert back.keys() == state.keys()
+    for key, value in state.items():
+        np.testing.assert_array_equal(back[key], value, err_msg=key)
+    # What is written says it.
+    convert_file.convert_file(
+        tmp_path / "back.pth", tmp_path / "again", config, labels=labels
+    )
+
+
 def test_names_are_not_assumed_in_silence(source, tmp_path, caplog):
     path, config = source
     report = convert_file.convert_file(path, tmp_path / "out", config)

@@ -291,6 +291,60 @@ def _crop(key):
     return lambda state: state.update({key: state[key][1:]})
 
 
+def test_an_mlp_head_goes_both_ways(tiny):
+    config, _ = tiny
+    config.update({"mlp_head": True, "context": True, "backbone": "slowonly"})
+    state = checkpoint_data.state_of(config)
+    variables, report = convert_state_dict(state, config)
+    assert not report.initialised
+    back = to_state_dict(variables)
+    assert back.keys() == state.keys()
+    for key, value in state.items():
+        np.testing.assert_array_equal(back[key], value, key)
+    config.mlp_head = False
+    with pytest.raises(UserError, match="mlp_head is False, the checkpoint has True"):
+        convert_state_dict(state, config)
+
+
+@pytest.mark.parametrize("context", [False, True])
+def test_acrn_goes_both_ways(tiny, context):
+    config, plain = tiny
+    config.update({"shared_head": "acrn", "context": context})
+    state = checkpoint_data.state_of(config)
+    back = to_state_dict(convert_state_dict(state, config)[0])
+    assert back.keys() == state.keys()
+    for key, value in state.items():
+        np.testing.assert_array_equal(back[key], value, key)
+    with pytest.raises(UserError, match="shared_head is 'acrn', the checkpoint has ''"):
+        convert_state_dict(plain, config)
+    variables, _ = convert_state_dict(plain, config, strict=False)
+    head = jax.tree.map(np.std, variables["params"]["roi_head"]["shared_head"])
+    # Kaiming, of the outputs of a 3 x 3 kernel.
+    deviation = (2 / (9 * len(state["roi_head.shared_head.conv2.bn.bias"]))) ** 0.5
+    np.testing.assert_allclose(head["conv2"]["conv"]["kernel"], deviation, rtol=0.05)
+    statistics = variables["batch_stats"]["roi_head"]["shared_head"]["conv1"]["bn"]
+    assert not statistics["mean"].any() and (statistics["var"] == 1).all()
+    # ACRN's scores are of features as wide as the map's, too.
+    config.shared_head = ""
+    with pytest.raises(UserError, match="shared_head is '', the checkpoint has 'acrn'"):
+        convert_state_dict(state, config)
+    config.context = False
+    _, report = convert_state_dict(state, config, strict=False)
+    assert any("conv1" in key for key in report.unused)
+
+
+@pytest.mark.parametrize("mlp_head", [True, False])
+def test_a_fresh_head_of_mmaction2_1x(tiny, mlp_head):
+    config, state = tiny
+    config.update({"mlp_head": mlp_head, "head_init": "xavier", "num_classes": 5})
+    variables, _ = convert_state_dict(state, config, strict=False)
+    head = variables["params"]["roi_head"]["bbox_head"]["fc_cls"]
+    for layer in (head["0"], head["2"]) if mlp_head else (head,):
+        np.testing.assert_array_equal(layer["bias"], 0)
+        deviation = (2 / sum(layer["kernel"].shape)) ** 0.5
+        np.testing.assert_allclose(layer["kernel"].std(), deviation, rtol=0.1)
+
+
 @pytest.mark.parametrize(
     ("change", "fields", "message"),
     [

@@ -1,10 +1,12 @@
 """Which recipes a file fits, for tensors of every published shape."""
 
 import pathlib
+import re
 
 import checkpoint_data
 import numpy as np
 import pytest
+import reference_1x
 import reference_data
 
 from ava_jax import config as ava_config
@@ -20,6 +22,7 @@ from ava_jax.published import all_files
 from configs import pyslowfast, videomae
 
 SLOWONLY = "slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
+CUSTOM = f"{SLOWONLY}_custom_classes"
 SLOWONLY_OMNI = "slowonly_omnisource_pretrained_r50_4x16x1_20e_ava_rgb"
 R101 = "slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb"
 R101_OMNI = "slowonly_omnisource_pretrained_r101_8x8x1_20e_ava_rgb"
@@ -27,13 +30,6 @@ NONLOCAL_4X16 = "slowonly_nl_kinetics_pretrained_r50_4x16x1_10e_ava_rgb"
 NONLOCAL_8X8 = "slowonly_nl_kinetics_pretrained_r50_8x8x1_10e_ava_rgb"
 SLOWFAST = "slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
 CONTEXT = "slowfast_context_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
-SLOWFAST_8X8 = (
-    "slowfast_kinetics_pretrained_r50_8x8x1_20e_ava_rgb",
-    "slowfast_kinetics_pretrained_r50_8x8x1_cosine_10e_ava22_rgb",
-    "slowfast_temporal_max_kinetics_pretrained_r50_8x8x1_cosine_10e_ava22_rgb",
-    "slowfast_temporal_max_focal_alpha3_gamma1_kinetics_pretrained_r50_8x8x1_cosine_"
-    "10e_ava22_rgb",
-)
 PYSLOWFAST = {
     "SLOW_8x8_R50": ("SLOW_8x8_R50", "SLOW_8x8_R50_SHORT"),
     "SLOWFAST_32x2_R50": ("SLOWFAST_32x2_R50", "SLOWFAST_32x2_R50_SHORT"),
@@ -43,32 +39,40 @@ PYSLOWFAST = {
         "SLOWFAST_32x2_R101_50_50_v2.1",
     ),
 }
-# Detector -> all that its shapes may be, and whether these score clips alike.
-BY_SHAPE = {
-    SLOWONLY: ((SLOWONLY, SLOWONLY_OMNI), True),
-    SLOWONLY_OMNI: ((SLOWONLY, SLOWONLY_OMNI), True),
-    f"{SLOWONLY}_custom_classes": ((f"{SLOWONLY}_custom_classes",), True),
-    R101: ((R101, R101_OMNI), True),
-    R101_OMNI: ((R101, R101_OMNI), True),
-    NONLOCAL_4X16: ((NONLOCAL_4X16, NONLOCAL_8X8), False),
-    NONLOCAL_8X8: ((NONLOCAL_4X16, NONLOCAL_8X8), False),
-    SLOWFAST: ((SLOWFAST,), True),
-    f"{SLOWFAST}_custom_classes": ((f"{SLOWFAST}_custom_classes",), True),
-    CONTEXT: ((CONTEXT,), True),
-    **dict.fromkeys(SLOWFAST_8X8, (SLOWFAST_8X8, False)),
-    **{name: ((name,), True) for name in videomae.VARIANTS},
-    **{
-        name: (PYSLOWFAST[same], False)
-        for name, same in checkpoint_data.PYSLOWFAST.items()
-    },
+ONE_X = {k: v for k, v in reference_1x.summary().items() if "lfb" not in k}
+# Detector of 0.x -> one of 1.x that is the same network, of the same clips.
+_TWINS = {
+    row["config_0_24_1"]: name
+    for name, row in reference_1x.numbers("same_as_0_24_1")["rows"].items()
 }
+_TWINS |= {SLOWONLY_OMNI: _TWINS[SLOWONLY], R101_OMNI: _TWINS[R101]}
+
+
+def shapes_of(name):
+    """Names of equal value have equal tensors."""
+    if name in pyslowfast.VARIANTS or name.endswith("_custom_classes"):
+        return name
+    return ONE_X[_TWINS.get(name, name)]["spec"]
+
+
+def clips_of(name):
+    """Names of equal tensors and equal value score clips alike."""
+    if name in pyslowfast.VARIANTS or name.endswith("_custom_classes"):
+        return name
+    stored = ONE_X[_TWINS.get(name, name)]
+    pool = stored["roi_extractor"].get("temporal_pool_mode", "avg")
+    return stored["clip_len"], stored["frame_interval"], pool
+
+
+NAMES = [*reference_data.CONFIGS, *ONE_X, *checkpoint_data.PYSLOWFAST]
+# The ResNets of MMAction2 whose backbone is a recogniser's.
 RECOGNISERS = {
-    "slowonly_r50_4x16x1": (SLOWONLY, SLOWONLY_OMNI, f"{SLOWONLY}_custom_classes"),
-    "slowonly_r101_8x8x1": (R101, R101_OMNI),
-    "slowonly_nl_r50_4x16x1": (NONLOCAL_4X16, NONLOCAL_8X8),
-    "slowonly_nl_r50_8x8x1": (NONLOCAL_4X16, NONLOCAL_8X8),
-    "slowfast_r50_4x16x1": (SLOWFAST, CONTEXT, f"{SLOWFAST}_custom_classes"),
-    "slowfast_r50_8x8x1": SLOWFAST_8X8,
+    "slowonly_r50_4x16x1": r"slowonly_(?!nl)(?!.*r50-nl).*r50.*",
+    "slowonly_r101_8x8x1": r"slowonly_.*r101.*",
+    "slowonly_nl_r50_4x16x1": r"slowonly_(nl|kinetics400-pretrained-r50-nl)_.*",
+    "slowonly_nl_r50_8x8x1": r"slowonly_(nl|kinetics400-pretrained-r50-nl)_.*",
+    "slowfast_r50_4x16x1": r"slowfast_.*4x16x1.*",
+    "slowfast_r50_8x8x1": r"slowfast[_-].*8x8x1.*",
 }
 
 
@@ -82,8 +86,8 @@ def zeros(spec):
 
 def source(name):
     """The tensors of a detector, by its name."""
-    if name in videomae.VARIANTS:
-        return rename(zeros(reference_data.spec(name, "mmaction2_1x/specs")))
+    if name in ONE_X:
+        return rename(zeros(reference_1x.spec(ONE_X[name]["spec"])))
     if name in pyslowfast.VARIANTS:
         return rename(
             zeros(checkpoint_data.names()["specs"][checkpoint_data.PYSLOWFAST[name]])
@@ -92,28 +96,29 @@ def source(name):
     return rename(zeros(reference_data.spec(same)))
 
 
-def recipe_of(name):
-    kind = "pyslowfast" if name in pyslowfast.VARIANTS else name.partition("_")[0]
-    kind = "videomae" if name in videomae.VARIANTS else kind
-    return f"configs/{kind}.py:{name}"
+RECIPES = {
+    path.partition(":")[2]: path
+    for file in ava_config.DETECTORS
+    for path in ava_config.variants(f"configs/{file}.py")
+}
 
 
-def test_the_table_has_all_detectors():
-    detectors = {*reference_data.CONFIGS, *checkpoint_data.PYSLOWFAST}
-    assert detectors | set(videomae.VARIANTS) == set(BY_SHAPE)
-
-
-@pytest.mark.parametrize("name", BY_SHAPE)
+@pytest.mark.parametrize("name", NAMES)
 def test_by_shapes(name):
-    names, alike = BY_SHAPE[name]
-    recipes = list(map(recipe_of, names))
+    if name in pyslowfast.VARIANTS:
+        fits = PYSLOWFAST[checkpoint_data.PYSLOWFAST[name]]
+    else:
+        fits = [other for other in NAMES if shapes_of(other) == shapes_of(name)]
+    recipes = [RECIPES[other] for other in fits]
     assert sorted(fitting(source(name))) == sorted(recipes)
-    if alike:
+    if len(set(map(clips_of, fits))) == 1:
         found = find_recipe("my.pth", source(name))
-        assert found.name == recipes[0] and found.config.name == names[0]
+        assert found.name in recipes
         assert all(recipe in found.reason for recipe in recipes)
     else:
-        with pytest.raises(UserError, match="my.pth holds Slow.* with 81 cl") as error:
+        with pytest.raises(
+            UserError, match=r"my.pth holds Slow.* with \d+ cl"
+        ) as error:
             find_recipe("my.pth", source(name))
         for recipe in recipes:
             assert f"\n  --config {recipe}" in str(error.value)
@@ -134,28 +139,29 @@ def test_by_the_name_of_a_published_file(file, renamed):
 
 
 def test_tensors_of_another_network_than_the_name_says():
-    path = f"{SLOWFAST_8X8[0]}.pth"
-    assert find_recipe(path, source(SLOWFAST)).name == recipe_of(SLOWFAST)
+    path = "slowfast_kinetics_pretrained_r50_8x8x1_20e_ava_rgb.pth"
+    assert find_recipe(path, source(SLOWFAST)).name == RECIPES[SLOWFAST]
 
 
 @pytest.mark.parametrize("name", RECOGNISERS)
 def test_recognisers(name):
     state = rename(zeros(checkpoint_data.names()["pretrain"][name]))
-    assert sorted(fitting(state)) == sorted(map(recipe_of, RECOGNISERS[name]))
+    names = [n for n in NAMES if re.fullmatch(RECOGNISERS[name], n)]
+    assert sorted(fitting(state)) == sorted(RECIPES[n] for n in names)
 
 
 def test_a_published_recogniser_has_the_recipes_that_start_from_it():
     state = rename(zeros(checkpoint_data.names()["pretrain"]["slowonly_r101_8x8x1"]))
     path = "slowonly_r101_omni_8x8x1_kinetics400_rgb_20200926-b5dbb701.pth"
     found = find_recipe(path, state)
-    assert found.name == recipe_of(R101_OMNI) and "equal" not in found.reason
+    assert found.name == RECIPES[R101_OMNI] and "equal" not in found.reason
 
 
 @pytest.mark.parametrize("name", videomae.VARIANTS)
 def test_recognisers_of_videomae(name):
     file = f"pretrain/{name.partition('_')[0]}_videomae_k400"
     state = rename(zeros(reference_data.spec(file, "mmaction2_1x/specs")))
-    assert list(fitting(state)) == [recipe_of(name)]
+    assert list(fitting(state)) == [RECIPES[name]]
 
 
 def test_i3d():
@@ -173,7 +179,7 @@ def test_other_classes_are_listed_with_their_number():
     with pytest.raises(UserError) as error:
         find_recipe("my.pth", rename(state))
     flags = str(error.value).splitlines()[1]
-    assert flags == f"  --config {recipe_of(SLOWFAST)} --config.model.num_classes=5"
+    assert flags == f"  --config {RECIPES[SLOWFAST]} --config.model.num_classes=5"
 
 
 def test_a_network_of_no_recipe():
@@ -183,14 +189,14 @@ def test_a_network_of_no_recipe():
 
 
 def test_a_file_that_is_not_supported():
-    path = "slowfast_acrn_kinetics_pretrained_r50_8x8x1_cosine_10e_ava_rgb.pth"
-    with pytest.raises(UserError, match="the ACRN head is not implemented"):
+    path = "lfb_nl_kinetics_pretrained_slowonly_r50_4x16x1_20e_ava_rgb.pth"
+    with pytest.raises(UserError, match="long-term feature bank is not implemented"):
         find_recipe(path, source(SLOWFAST))
 
 
 @pytest.mark.parametrize("name", [*CONFIGURED, *videomae.VARIANTS])
 def test_a_configured_architecture_is_that_of_its_tensors(name):
-    model = ava_config.load(recipe_of(name)).model
+    model = ava_config.load(RECIPES[name]).model
     shapes = converter.to_state_dict(
         # Shapes are enough.
         {
@@ -216,34 +222,34 @@ def test_recipes_of_a_family_exist(family):
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    """Weights of SlowOnly, in a file without a name."""
+    """Weights of SlowOnly with classes of its own, in a file without a name."""
     path = tmp_path_factory.mktemp("file") / "my.pth"
-    write_pytorch(path, checkpoint_data.mmaction2_state(SLOWONLY), {})
+    write_pytorch(path, checkpoint_data.mmaction2_state(CUSTOM), {})
     return path
 
 
 def test_files_are_converted_by_their_recipe(file, tmp_path):
     report = convert_file.convert_file(file, tmp_path / "out")
-    assert f"configuration is {recipe_of(SLOWONLY)}, by" in report.notes[0]
+    assert f"configuration is {RECIPES[CUSTOM]}, by" in report.notes[0]
     config, _ = convert_file.read_variables(tmp_path / "out")
-    assert config.name == SLOWONLY
+    assert config.name == CUSTOM
 
 
 def test_files_are_loaded_by_their_recipe(file, caplog):
     loaded = Detector.from_checkpoint(file)
-    assert loaded.config.name == SLOWONLY
-    assert f"my.pth: Its configuration is {recipe_of(SLOWONLY)}" in caplog.text
+    assert loaded.config.name == CUSTOM
+    assert f"my.pth: Its configuration is {RECIPES[CUSTOM]}" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
         ("configs/slowfast.py", "holds SlowOnly R50, the configuration has SlowFast"),
-        (f"{recipe_of(SLOWONLY)}_custom_classes", "num_classes is 17, the check"),
+        (RECIPES[SLOWONLY], "num_classes is 81, the check"),
         ("configs/pyslowfast.py:SLOW_8x8_R50", "res5_dilation is 2, the checkpoint"),
     ],
 )
 def test_a_configuration_that_does_not_fit(file, config, message):
     with pytest.raises(UserError, match=message) as error:
         Detector.from_checkpoint(file, config=config)
-    assert f"\n  --config {recipe_of(SLOWONLY)}" in str(error.value)
+    assert f"\n  --config {RECIPES[CUSTOM]}" in str(error.value)
