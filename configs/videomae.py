@@ -25,6 +25,7 @@ def _base(config):
     )
     config.model.backbone = "vit"
     config.model.drop_path = 0.2
+    config.model.head_init = "xavier"
     config.data.clip_len, config.data.frame_interval = 16, 4
     config.optim.optimizer = "adamw"
     config.optim.lr = 1.25e-4
