@@ -241,7 +241,7 @@ class _Linking:
     def run(self) -> tuple[np.ndarray, np.ndarray]:
         """(N,) number of each box's tube, and the tubes in the order of their end."""
         frames, starts = np.unique(self._boxes.frame, return_index=True)
-        ends = np.append(starts[1:], len(self._boxes.frame))
+        ends = np.append(starts, len(self._boxes.frame))[1:]
         last = None
         for frame, start, end in zip(frames.tolist(), starts, ends, strict=True):
             if last is not None and frame > last + 1:
