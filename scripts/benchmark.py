@@ -17,13 +17,14 @@ from benchmarks import (
     precision,
     train,
     video,
+    video_map,
 )
 
 from ava_jax import command_line
 
 # Each module has NAME, a one-line HELP, add_arguments(parser), run(args), which returns
 # a dict of results for --json, and show(results), which prints them.
-PARTS = (model, precision, train, communication, data, evaluation, video)
+PARTS = (model, precision, train, communication, data, evaluation, video, video_map)
 
 
 def main(argv: Sequence[str]) -> None:

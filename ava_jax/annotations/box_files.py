@@ -1,5 +1,6 @@
 """Files of boxes: reading ground truth and detections, writing detections."""
 
+import dataclasses
 import functools
 import gzip
 import os
@@ -30,6 +31,7 @@ def read_boxes(
     kind: str = "ground_truth",
     lenient: bool = False,
     index: str | os.PathLike | None = None,
+    first_label: int = 1,
 ) -> BoxTable:
     """Reads a file of boxes: CSV, Parquet or npz, or others' results.
 
@@ -50,6 +52,9 @@ def read_boxes(
         `problems`, instead of raising.
       index: what the numbers of videos or images in results of others mean; see
         `result_pickles.read_result_pickle` and `coco.read_json_detections`.
+      first_label: the lowest action id of the data: 1, or 0 as in MultiSports. Ids that
+        count from 0 are one higher here, where 0 stands for no action. Of MMAction2's
+        results for such data, a box has the class of its highest score alone.
 
     Returns:
       The rows that hold a box, in the order of the file.
@@ -63,16 +68,21 @@ def read_boxes(
     path = os.fspath(path)
     read, _ = _BINARY.get(os.path.splitext(path)[1], (None, None))
     if read:
-        table = read(path)
+        table = _counted_from(first_label, read(path))
     elif kind == "detections" and path.endswith(".json"):
-        table = read_json_detections(path, index)
+        table = read_json_detections(path, index, first_label)
     elif kind == "detections" and (pickled := read_pickled(path)):
-        table = read_result_pickle(path, pickled, index)
+        table = read_result_pickle(path, pickled, index, first_label)
     else:
-        table = read_csv(path, kind)
+        table = read_csv(path, kind, first_label)
     if not lenient:
         raise_problems(table.problems)
     return table
+
+
+def _counted_from(first_label: int, table: BoxTable) -> BoxTable:
+    """The table of a file whose action ids count from `first_label`."""
+    return dataclasses.replace(table, label=table.label + 1 - first_label)
 
 
 def write_detections(path: str | os.PathLike, table: BoxTable) -> None:

@@ -1,5 +1,6 @@
 """COCO's JSON: the times of its images, and detections of actions on them."""
 
+import dataclasses
 import os
 import re
 from collections.abc import Mapping
@@ -23,7 +24,9 @@ _EXPECTED = (
 
 
 def read_json_detections(
-    path: str | os.PathLike, index: str | os.PathLike | None = None
+    path: str | os.PathLike,
+    index: str | os.PathLike | None = None,
+    first_label: int = 1,
 ) -> BoxTable:
     """Detections in a JSON file: COCO's, or MMAction2's results.
 
@@ -37,6 +40,7 @@ def read_json_detections(
       path: of the file.
       index: COCO's JSON with the `images`, for a list of detections in pixels, or
         whose `image_id` does not name the key frame.
+      first_label: see `read_boxes`.
 
     Raises:
       UserError: it is something else, or `index` is missing.
@@ -45,10 +49,14 @@ def read_json_detections(
     content = files.read_json(path)
     try:
         if isinstance(content, list) and content and "pred_instances" in content[0]:
-            return read_mmaction2(path, content, _to_array, os.path.getsize(path))
+            size = os.path.getsize(path)
+            return read_mmaction2(path, content, _to_array, size, first_label)
         if isinstance(content, list):
-            return _from_coco(path, content, files.read_json(index) if index else {})
-        return _from_coco(path, content["annotations"], content)
+            rows, images = content, files.read_json(index) if index else {}
+        else:
+            rows, images = content["annotations"], content
+        table = _from_coco(path, rows, images)
+        return dataclasses.replace(table, label=table.label + 1 - first_label)
     except RefusedError as error:
         reason = str(error)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -34,19 +34,20 @@ _QUOTED = re.compile(r'\s*"[^"]*"\s*')
 _LARGEST_ID = 2**31 - 1
 
 
-def read_csv(path: str, kind: str) -> BoxTable:
+def read_csv(path: str, kind: str, first_label: int = 1) -> BoxTable:
     """Reads a CSV file of boxes; rows that cannot be read are its `problems`.
 
     Args:
       path: the file, gzipped or not.
       kind: 'ground_truth' or 'detections'.
+      first_label: see `read_boxes`.
 
     Raises:
       UserError: no such file, or not a text file.
     """
     import pyarrow as pa
 
-    layout = _sniff(path, kind)
+    layout = _sniff(path, kind, first_label)
     if layout is None:
         return BoxTable.from_columns([], [], [], [], path=path)
     compression = "gzip" if is_gzip(path) else None
@@ -67,9 +68,10 @@ class _Layout:
     columns: int  # of most rows with a box: 7 or 8
     header: int  # its line; 0: there is none
     last: str  # what the eighth column is: 'entity', 'score', or '' for nothing known
+    first_label: int  # the lowest action id that the file may have
 
 
-def _sniff(path: str, kind: str) -> _Layout | None:
+def _sniff(path: str, kind: str, first_label: int) -> _Layout | None:
     """None: the file has no rows."""
     rows = list(itertools.islice(read_rows(path), _SNIFFED_ROWS))
     header, names = rows.pop(0) if rows and _is_header(rows[0][1]) else (0, [])
@@ -80,7 +82,7 @@ def _sniff(path: str, kind: str) -> _Layout | None:
     last = "entity" if kind == "ground_truth" else "score"
     counts = collections.Counter(len(fields) for _, fields in rows)
     columns = 7 if counts[7] > counts[8] else 8
-    return _Layout(columns, header, last if is_known else "")
+    return _Layout(columns, header, last if is_known else "", first_label)
 
 
 def _is_header(fields: list[str]) -> bool:
@@ -97,7 +99,7 @@ def _read(file, path: str, layout: _Layout, block_size: int) -> BoxTable:
     others: list[tuple[int, str]] = []  # line and text of rows of other widths
     parts, texts, regular = [], [], [np.zeros(0, bool)]
     for batch in _batches(file, layout, block_size, others):
-        columns, is_regular = _convert(batch, layout.last, codes, _unquoted)
+        columns, is_regular = _convert(batch, layout, codes, _unquoted)
         parts.append(columns)
         texts += _texts(batch, ~is_regular)
         regular.append(is_regular)
@@ -114,7 +116,7 @@ def _read(file, path: str, layout: _Layout, block_size: int) -> BoxTable:
         }
         tables = [BoxTable.from_columns((), **columns, line=line[regular])]
     rest = sorted([*zip(line[~regular].tolist(), texts, strict=True), *others])
-    more, keyframes, bad = _convert_rest(rest, layout.last, codes)
+    more, keyframes, bad = _convert_rest(rest, layout, codes)
     return dataclasses.replace(
         _in_file_order([*tables, *more]),
         videos=tuple(codes),
@@ -166,13 +168,13 @@ def _texts(batch, rows: np.ndarray) -> list[str]:
 
 
 def _convert(
-    batch, last: str, codes: dict[str, int], unquote: Callable[[str], str]
+    batch, layout: _Layout, codes: dict[str, int], unquote: Callable[[str], str]
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Converts text to numbers.
 
     Args:
       batch: R rows of text: 2, 7 or 8 columns.
-      last: what the eighth one is, see `_Layout`.
+      layout: what the columns are.
       codes: number of each video; new ones are added.
       unquote: gives the name or time that a text is; '' for none.
 
@@ -191,8 +193,10 @@ def _convert(
         for values in corners:
             good &= np.isfinite(values)
         columns["box"] = np.stack(corners, axis=1)
-        columns["label"] = _numbers(batch[6], empty=NO_LABEL)
+        higher = 1 - layout.first_label
+        columns["label"] = _numbers(batch[6], empty=NO_LABEL - higher) + higher
         good &= _is_id(columns["label"])
+    last = layout.last
     if batch.num_columns == 8 and last:
         values = _numbers(batch[7], empty=NO_ENTITY if last == "entity" else np.nan)
         good &= _is_id(values) if last == "entity" else np.isfinite(values)
@@ -253,13 +257,13 @@ def _is_id(values: np.ndarray) -> np.ndarray:
 
 
 def _convert_rest(
-    rest: Iterable[tuple[int, str]], last: str, codes: dict[str, int]
+    rest: Iterable[tuple[int, str]], layout: _Layout, codes: dict[str, int]
 ) -> tuple[list[BoxTable], dict[str, np.ndarray], list[tuple[int, list[str]]]]:
     """Converts rows that have another width than most, or quotes.
 
     Args:
       rest: line and text.
-      last: see `_convert`.
+      layout: see `_convert`.
       codes: see `_convert`.
 
     Returns:
@@ -276,7 +280,7 @@ def _convert_rest(
             bad += rows
             continue
         batch = _batch([fields for _, fields in rows])
-        columns, good = _convert(batch, last, codes, str)
+        columns, good = _convert(batch, layout, codes, str)
         bad += [rows[i] for i in np.flatnonzero(~good)]
         if width == 2:
             keyframes["keyframe_video"] = columns["video"]

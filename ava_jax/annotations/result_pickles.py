@@ -6,6 +6,7 @@ Long-Form Video Understanding (arXiv:2106.11310) have it, or what the evaluation
 of that: dictionaries of key frames to boxes, labels and scores.
 """
 
+import dataclasses
 import io
 import itertools
 import os
@@ -37,18 +38,23 @@ _XYXY = [1, 0, 3, 2]
 
 
 def read_result_pickle(
-    path: str, data: bytes, index: str | os.PathLike | None = None
+    path: str,
+    data: bytes,
+    index: str | os.PathLike | None = None,
+    first_label: int = 1,
 ) -> BoxTable:
     """Detections of a pickle; nothing in it is executed.
 
     Of MMAction2's results, scores up to 0.002 are left out and numbers are rounded to
-    four decimals, because its evaluation does so.
+    four decimals, because its evaluation of AVA does so. Where ids count from 0 it is
+    MultiSports', which takes the highest score of each box and rounds nothing.
 
     Args:
       path: of the file, for messages.
       data: its content.
       index: names of the videos, for PySlowFast's numbers of videos: its frame list,
         or a text file with a name a line.
+      first_label: see `read_boxes`.
 
     Raises:
       UserError: it holds something else, or `index` is missing.
@@ -58,11 +64,12 @@ def read_result_pickle(
         content = read_pickle(io.BytesIO(data), _BUILDERS)
         match content:
             case (dict() as boxes, dict() as labels, dict() as scores):
-                return _from_dictionaries(path, boxes, labels, scores, len(data))
+                table = _from_dictionaries(path, boxes, labels, scores, len(data))
+                return dataclasses.replace(table, label=table.label + 1 - first_label)
             case (scores, boxes, metadata) if not isinstance(scores, dict | list):
                 return _from_pyslowfast(path, scores, boxes, metadata, index, to_array)
             case [*samples]:
-                return read_mmaction2(path, samples, to_array, len(data))
+                return read_mmaction2(path, samples, to_array, len(data), first_label)
     except RefusedError as error:
         raise UserError(
             f"{path}: not a file of detections: {error}; {_EXPECTED}"
@@ -75,6 +82,7 @@ def read_mmaction2(
     samples: Sequence[Any],
     to_array: Callable[[Any], np.ndarray],
     file_size: int,
+    first_label: int = 1,
 ) -> BoxTable:
     """Detections of MMAction2 1.x's results.
 
@@ -85,6 +93,7 @@ def read_mmaction2(
         `img_key`.
       to_array: from an entry's value to an array.
       file_size: bytes; no file has more scores than that.
+      first_label: see `read_boxes`.
 
     Raises:
       RefusedError: an entry is something else.
@@ -107,15 +116,30 @@ def read_mmaction2(
                 f"entry {number} has boxes of shape {box.shape} and scores of shape "
                 f"{score.shape}, expected (N, 4) and (N, classes)"
             )
-        # The evaluation lists a key frame's detections by class, without class 0.
-        label, row = np.nonzero(score.T[1:] > _LOWEST_SCORE)
+        row, column = _highest(score) if first_label == 0 else _listed(score)
         frames += [frame] * len(row)
         boxes.append(box[row])
-        labels.append(label + 1)
-        scores.append(score[row, label + 1])
-    rounded = np.round(_joined(boxes, (0, 4)), _DECIMALS)
-    scores = np.round(_joined(scores, (0,)), _DECIMALS)
-    return _table(path, frames, rounded, _joined(labels, (0,)), scores)
+        # Column 0 is of no action, or of the first.
+        labels.append(column + 1 - first_label)
+        scores.append(score[row, column])
+    boxes, scores = _joined(boxes, (0, 4)), _joined(scores, (0,))
+    if first_label:
+        boxes, scores = np.round(boxes, _DECIMALS), np.round(scores, _DECIMALS)
+    return _table(path, frames, boxes, _joined(labels, (0,)), scores)
+
+
+def _listed(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the detections of AVA's evaluation.
+
+    It lists them by class, without class 0.
+    """
+    column, row = np.nonzero(score.T[1:] > _LOWEST_SCORE)
+    return row, column + 1
+
+
+def _highest(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the detections of MultiSports' evaluation, one a box."""
+    return np.arange(len(score)), score.argmax(axis=1)
 
 
 def _not_a_sample(number: int, sample: Any) -> str:
