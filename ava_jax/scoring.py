@@ -8,12 +8,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ava_jax.annotations import BoxTable, index_frames
+from ava_jax.annotations import BoxTable, Tracks, index_frames
+from ava_jax.annotations.tracks import video_name
 from ava_jax.metrics import analysis as analysis_lib
-from ava_jax.metrics import ava_map, bootstrap, person_boxes, summary
+from ava_jax.metrics import ava_map, bootstrap, person_boxes, summary, video_map
 from ava_jax.metrics.error_analysis import Findings, NamedMistake
 from ava_jax.metrics.matched import Mistake
 from ava_jax.metrics.protocols import DEFAULT, PROTOCOLS
+from ava_jax.metrics.tubes import SHORTEST, FrameBoxes
 
 
 def score_tables(
@@ -205,3 +207,92 @@ def analyse_tables(
     false_alarms = [named(mistake, True) for mistake in analysis.false_alarms]
     low_scores = [named(mistake, False) for mistake in analysis.low_scores]
     return Findings(analysis, false_alarms + low_scores)
+
+
+def score_tubes(
+    ground_truth: Tracks,
+    detections: BoxTable,
+    *,
+    link_scores: str = "own",
+    shortest: int = SHORTEST,
+    first_label: int = 1,
+) -> dict:
+    """Frame-mAP and video-mAP as MultiSports and MMAction2 1.x have it, for JSON.
+
+    Args:
+      ground_truth: annotated tubes.
+      detections: boxes of numbered frames, in fractions, that `tracks.check_linked`
+        has passed.
+      link_scores: name in `video_map.LINK_SCORES`.
+      shortest: frames of the shortest tube that is linked.
+      first_label: the lowest action id of the files: 0 gives ids as these have them.
+
+    Returns:
+      {"protocol", "link_scores", "rules", "frame_mAP", "video_mAP": {IoU: mAP},
+      "per_class": {id: {"name", "tubes", "frame_AP", "video_AP": {IoU: AP}}},
+      "counts"}. IoU "0.10:0.90" is the mean over 0.1, 0.2, ..., 0.9. Classes without
+      ground truth are left out.
+    """
+    boxes, last_frame, pixel = _linkable(ground_truth, detections)
+    result = video_map.evaluate(
+        ground_truth.tubes,
+        boxes,
+        ground_truth.names,
+        last_frame,
+        link_scores=link_scores,
+        pixel=pixel,
+        shortest=shortest,
+    )
+    per_class = {
+        str(label - 1 + first_label): {
+            "name": ground_truth.names[label],
+            "tubes": int(np.count_nonzero(ground_truth.tubes.label == label)),
+            "frame_AP": value,
+            "video_AP": {iou: values[label] for iou, values in result.video.items()},
+        }
+        for label, value in result.frame.items()
+    }
+    return {
+        "protocol": "multisports",
+        "link_scores": link_scores,
+        "rules": {
+            "link_scores": video_map.LINK_SCORES[link_scores],
+            "shortest": f"tubes of fewer than {shortest} frames are dropped",
+            "suppression": "widths and heights are one pixel more"
+            if pixel
+            else "boxes are in fractions, and no pixel is added to their sides",
+        },
+        "frame_mAP": result.frame_mean,
+        "video_mAP": result.video_means,
+        "per_class": per_class,
+        "counts": {
+            "videos": len(ground_truth.videos),
+            "ground_truth_tubes": sum(row["tubes"] for row in per_class.values()),
+            "detections": len(detections),
+            "linked_tubes": len(result.tubes),
+        },
+    }
+
+
+def _linkable(
+    truth: Tracks, detections: BoxTable
+) -> tuple[FrameBoxes, np.ndarray, float]:
+    """Detections in the videos and units of `truth`, last frames, and a pixel."""
+    code = {name: i for i, name in enumerate(truth.videos)}
+    names = map(video_name, detections.videos)
+    codes = np.array([code.setdefault(n, len(code)) for n in names], np.int64)
+    video, box, score = codes[detections.video], detections.box, detections.score
+    frame = np.rint(detections.timestamp).astype(np.int64)
+    pixel = 0.0
+    if truth.sizes is not None:
+        # The original multiplies float32 in place.
+        box = box.astype(np.float32) * np.tile(truth.sizes, 2)[video]
+        box = box.astype(np.float32).astype(np.float64)
+        score = score.astype(np.float32).astype(np.float64)
+        pixel = 1.0
+    last_frame = truth.num_frames
+    if last_frame is None:
+        last_frame = np.zeros(len(code), np.int64)
+        np.maximum.at(last_frame, video, frame)
+    label = detections.label.astype(np.int64)
+    return FrameBoxes(video, frame, label, box, score), last_frame, pixel

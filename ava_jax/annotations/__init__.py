@@ -19,6 +19,7 @@ from ava_jax.annotations.exclusions import read_exclusions
 from ava_jax.annotations.findings import Finding, raise_problems
 from ava_jax.annotations.label_map import read_action_groups, read_labels
 from ava_jax.annotations.proposals import read_proposals
+from ava_jax.annotations.tracks import Tracks, read_multisports, tracks_of_table
 
 __all__ = [
     "KINDS",
@@ -27,12 +28,15 @@ __all__ = [
     "BoxTable",
     "Finding",
     "FrameIndex",
+    "Tracks",
     "index_frames",
     "raise_problems",
     "read_action_groups",
     "read_boxes",
     "read_exclusions",
     "read_labels",
+    "read_multisports",
     "read_proposals",
+    "tracks_of_table",
     "write_detections",
 ]

@@ -39,7 +39,7 @@ class _Label(NamedTuple):
     type: str | None = None
 
 
-def read_labels(path: str | os.PathLike) -> dict[int, str]:
+def read_labels(path: str | os.PathLike, first_label: int = 1) -> dict[int, str]:
     """Reads a label map: action id to name, in the order of the file.
 
     Args:
@@ -48,14 +48,16 @@ def read_labels(path: str | os.PathLike) -> dict[int, str]:
         ids, as PySlowFast has it, or of ids to names; or `labels.json` of a working
         directory. PySlowFast's own file of AVA's actions counts from 0; its ids
         are one higher here, as in AVA's annotations.
+      first_label: the lowest id that the file may have; see `read_boxes`.
 
     Returns:
       The names by id; ids are 1 or more.
 
     Raises:
-      UserError: no labels, an incomplete block, an id given twice or below 1.
+      UserError: no labels, an incomplete block, an id given twice or too low.
     """
-    return {label.id: label.name for label in _read(os.fspath(path))}
+    labels = _read(os.fspath(path), first_label)
+    return {label.id + 1 - first_label: label.name for label in labels}
 
 
 def read_action_groups(path: str | os.PathLike) -> dict[str, list[int]]:
@@ -83,14 +85,15 @@ def read_action_groups(path: str | os.PathLike) -> dict[str, list[int]]:
     return groups
 
 
-def _read(path: str) -> list[_Label]:
+def _read(path: str, first_label: int = 1) -> list[_Label]:
     text = "".join(read_lines(path))
     labels: dict[int, _Label] = {}
     for label in _parser(text)(path, text):
-        if label.id < 1:
+        if label.id < first_label:
             raise UserError(
-                f"{path}, line {label.line}: action id {label.id}, expected 1 or more "
-                "(class 0 is reserved); number the labels from 1"
+                f"{path}, line {label.line}: action id {label.id}, expected "
+                f"{first_label} or more; number the labels from {first_label}"
+                + (" (class 0 is reserved)" if first_label else "")
             )
         if label.id in labels:
             raise UserError(

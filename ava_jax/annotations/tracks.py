@@ -143,9 +143,9 @@ def check_frames(table: BoxTable) -> list[Finding]:
 
 
 def check_linked(truth: Tracks, detections: BoxTable) -> list[Finding]:
-    """What about detections would mislead, or cannot be linked."""
+    """What makes detections impossible to link, or their result misleading."""
     names = np.array([video_name(name) for name in detections.videos], object)
-    findings = [*detections.problems, *check_frames(detections)]
+    findings = check_frames(detections)
     if truth.num_frames is not None:
         place = {name: i for i, name in enumerate(truth.videos)}
         known = np.array([name in place for name in names], bool)[detections.video]

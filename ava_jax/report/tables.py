@@ -51,6 +51,38 @@ def score_text(metrics: dict) -> str:
     return "\n".join(lines)
 
 
+def tube_score_text(metrics: dict) -> str:
+    """A table of the APs of boxes and tubes of all actions, then of the means.
+
+    Args:
+      metrics: result of `scoring.score_tubes`.
+    """
+    counts, rows = metrics["counts"], metrics["per_class"]
+    ious = list(metrics["video_mAP"])
+    width = max(map(len, ["mAP", "action", *(row["name"] for row in rows.values())]))
+    headings = "".join(f"{f'video@{iou}':>17}" for iou in ious)
+    lines = [f"{'id':>4}  {'action':<{width}}{'tubes':>7}{'frame@0.5':>13}{headings}"]
+
+    def add(key, name, tubes, frame, video):
+        cells = "".join(f"{_number(video[iou], '.4f'):>17}" for iou in ious)
+        lines.append(f"{key:>4}  {name:<{width}}{tubes:>7}{_cell(frame)}{cells}")
+
+    for key, row in rows.items():
+        add(key, row["name"], row["tubes"], row["frame_AP"], row["video_AP"])
+    total = counts["ground_truth_tubes"]
+    add("", "mAP", total, metrics["frame_mAP"], metrics["video_mAP"])
+    lines.append(
+        f"{counts['videos']:,} videos, {counts['detections']:,} detections, "
+        f"{counts['linked_tubes']:,} linked tubes; actions without ground truth are "
+        "not averaged"
+    )
+    rules = "; ".join(metrics["rules"].values())
+    lines.append(
+        f"{metrics['protocol']}, --link-scores {metrics['link_scores']}: {rules}"
+    )
+    return "\n".join(lines)
+
+
 def interval_text(interval: dict) -> str:
     """One line: the mAP with its bootstrap interval.
 

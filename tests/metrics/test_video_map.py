@@ -1,8 +1,6 @@
 """Frame-mAP and video-mAP against MMAction2 1.2.0's results and its rules."""
 
 import dataclasses
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +10,8 @@ from benchmarks import video_map as made_up
 from ava_jax.metrics import tubes as tubes_lib
 from ava_jax.metrics import video_map
 from ava_jax.metrics.tubes import FrameBoxes, Tubes
+from tests import multisports_files
 
-REFERENCE = Path(__file__).parents[1] / "data" / "reference" / "multisports"
 NOT_SCORED = (
     "aerobic kick jump",
     "aerobic off axis jump",
@@ -28,9 +26,7 @@ class Case:
     """A fixture: what the original was given, and what it made of it."""
 
     def __init__(self, number):
-        path = REFERENCE / f"multisports_eval_{number}"
-        self.meta = json.loads(path.with_suffix(".json").read_text())
-        self.arrays = dict(np.load(path.with_suffix(".npz")))
+        self.meta, self.arrays = multisports_files.load(number)
         self.videos = self.meta["test_videos"][0]
         self.num_frames = np.array([self.meta["nframes"][v] for v in self.videos])
         video, frame, label = self.arrays["detections"][:, :3].T.astype(np.int64)
