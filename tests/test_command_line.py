@@ -45,6 +45,7 @@ PROGRAMS = {
     "data": ("benchmark", ["--config=configs/none.py"]),
     "eval": ("benchmark", None),  # makes its own files
     "video": ("benchmark", ["--config=configs/none.py"]),
+    "video-map": ("benchmark", None),  # makes its own tubes
 }
 # What a script does when it is not a UserError that ends it with 1.
 USER_ERROR = {"check_ava": 2}
