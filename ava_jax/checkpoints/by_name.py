@@ -64,6 +64,8 @@ def weights(path: str | os.PathLike) -> pathlib.Path:
 
 def missing(path: str | os.PathLike) -> str:
     """What to say of a path where nothing is."""
+    if os.fspath(path).startswith(("http://", "https://")):
+        return f"Download {path} with a browser, and give the path of the file."
     return (
         f"There is no checkpoint {path}. Give the working directory of a training, a "
         "directory of scripts/convert_checkpoint.py, a PyTorch file, or the name of a "

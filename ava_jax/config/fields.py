@@ -65,12 +65,17 @@ def model() -> ml_collections.ConfigDict:
     config.nonlocal_pool = (1, 2, 2)  # max-pooling in non-local blocks
     # ViT: channels, blocks and heads as in VideoMAE; 'mini' is for small data sets.
     config.vit_size = "base"
+    # ViT: fill clips up to whole patches with the mean color; False: cut off the rest.
+    config.vit_pad = False
     # ViT: stochastic depth. Share of clips for which the last block's branches are left
     # out in training; it grows linearly from 0 at the first block.
     config.drop_path = 0.0
     config.temporal_pool = "avg"  # pooling of features over time, for the RoI head
     config.roi_resolution = 8  # bins of RoIAlign on each axis
     config.roi_aligned = True  # False: shifted by half a cell, the older convention
+    # Share by which boxes are made wider and higher, inside the picture, before they
+    # are scored; not in training.
+    config.roi_extension = (0.0, 0.0)
     # A network between the features of the boxes and the scores; 'acrn' relates every
     # box to every place of the map.
     config.shared_head = ""

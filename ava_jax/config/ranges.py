@@ -129,6 +129,10 @@ RANGES = {
     "model.temporal_pool": _one_of("avg", "max"),
     "model.roi_resolution": _whole(1),
     "model.roi_aligned": _SWITCH,
+    "model.roi_extension": _each(
+        2, lambda v: _is_number(v) and v >= 0, "two shares, of width and height, >= 0"
+    ),
+    "model.vit_pad": _SWITCH,
     "model.shared_head": _one_of("", "acrn"),
     "model.context": _SWITCH,
     "model.dropout": _BELOW_ONE,

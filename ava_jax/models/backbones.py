@@ -75,6 +75,7 @@ def _vit(model, norm):
         drop_path=model.drop_path,
         frozen_stages=model.frozen_stages,
         remat=tuple(model.remat),
+        pad=model.vit_pad,
         dtype=model.dtype,
     )
 

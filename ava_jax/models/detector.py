@@ -15,7 +15,7 @@ from ava_jax.models.backbones import BACKBONES, refuse
 from ava_jax.models.batch_norm import PerReplica
 from ava_jax.models.box_head import BoxHead
 from ava_jax.models.resnet3d import DEPTHS
-from ava_jax.models.roi_align import global_context, roi_align
+from ava_jax.models.roi_align import extend_boxes, global_context, roi_align
 
 # Field -> the values it may have.
 CHOICES = {
@@ -117,10 +117,12 @@ class Detector(nn.Module):
     Attributes:
       backbone: what `Backbone.build` makes.
       roi_head: of its maps.
+      roi_extension: of `extend_boxes`, where the detector is not trained.
     """
 
     backbone: nn.Module
     roi_head: RoIHead
+    roi_extension: tuple[float, float] = (0.0, 0.0)
 
     def __call__(
         self,
@@ -152,6 +154,8 @@ class Detector(nn.Module):
         maps = self.backbone(clips, train)
         if isinstance(maps, jax.Array):
             maps = (maps,)
+        if any(self.roi_extension) and not train:
+            boxes = extend_boxes(boxes, self.roi_extension, *clips.shape[2:4])
         return self.roi_head(maps, boxes, train, box_mask)
 
 
@@ -185,7 +189,8 @@ def build_detector(
         norm=norm,
         dtype=model.dtype,
     )
-    return Detector(backbone.build(model, norm), roi_head)
+    extension = tuple(model.roi_extension)
+    return Detector(backbone.build(model, norm), roi_head, extension)
 
 
 def check_clips(model: ml_collections.ConfigDict, clip_len: int, *sides: int) -> None:

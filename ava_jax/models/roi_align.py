@@ -50,6 +50,27 @@ def roi_align(
     return _weighted_sums(features, rows, columns)
 
 
+def extend_boxes(
+    boxes: jax.Array, extension: tuple[float, float], height: int, width: int
+) -> jax.Array:
+    """Boxes with a margin, inside the picture (AlphAction `BoxList.extend`).
+
+    Args:
+      boxes: (B, N, 4), x1 y1 x2 y2 in pixels; a box from 0 to 9 is 10 pixels wide.
+      extension: share by which the width and the height grow, half on either side.
+      height: of the picture, in pixels.
+      width: of the picture.
+
+    Returns:
+      (B, N, 4), from 0 to the last pixel.
+    """
+    sizes = boxes[..., 2:] - boxes[..., :2] + 1
+    margins = sizes * jnp.asarray(extension, boxes.dtype) / 2
+    last = jnp.asarray((width - 1, height - 1), boxes.dtype)
+    extended = jnp.stack([boxes[..., :2] - margins, boxes[..., 2:] + margins], -2)
+    return extended.clip(0, last).reshape(boxes.shape)
+
+
 def _weighted_sums(features, rows, columns):
     """Sums over the map for every bin of every box.
 

@@ -302,6 +302,13 @@ class Blocks(nn.Module):
         return x
 
 
+def pad_to_patches(clips: jax.Array) -> jax.Array:
+    """Clips (B, T, H, W, 3), with zeros below and to the right up to whole patches."""
+    sides = zip(clips.shape[2:4], TUBELET[1:])
+    below, right = (-size % patch for size, patch in sides)
+    return jnp.pad(clips, ((0, 0), (0, 0), (0, below), (0, right), (0, 0)))
+
+
 class VisionTransformer(nn.Module):
     """The network up to its final normalisation.
 
@@ -315,6 +322,7 @@ class VisionTransformer(nn.Module):
         no gradient; below 0: none.
       remat: which quarters, counted from 2 as the stages of ResNets, recompute
         activations in the backward pass.
+      pad: fill clips up to whole patches (VideoMAE-Action-Detection).
       dtype: of the computation.
     """
 
@@ -322,15 +330,18 @@ class VisionTransformer(nn.Module):
     drop_path: float = 0.0
     frozen_stages: int = -1
     remat: tuple[int, ...] = ()
+    pad: bool = False
     dtype: str = "float32"
 
     @nn.compact
     def __call__(self, clips: jax.Array, train: bool) -> jax.Array:
-        """(B, 16, H, W, 3) -> (B, 8, H / 16, W / 16, C), rounded down.
+        """(B, 16, H, W, 3) -> (B, 8, H / 16, W / 16, C), rounded down, or up if `pad`.
 
         Raises:
           UserError: the position table does not serve such clips.
         """
+        if self.pad:
+            clips = pad_to_patches(clips)
         grid, width = token_grid(clips.shape), self.size.width
         tokens = PatchEmbed(width, self.dtype, name="patch_embed")(clips)
         if self.frozen_stages >= 0:

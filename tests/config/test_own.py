@@ -5,14 +5,14 @@ import pytest
 from ava_jax import config as ava_config
 from ava_jax import published
 from ava_jax.errors import UserError
-from configs import own, pyslowfast, slowfast
+from configs import own, slowfast
 
-VARIANTS = [
-    path.partition(":")[2]
+VARIANTS = {
+    path.partition(":")[2]: path
     for file in ava_config.DETECTORS
     for path in ava_config.variants(f"configs/{file}.py")
     if not path.endswith(":vtest")
-]
+}
 PUBLISHED = [file for file in published.all_files() if file.config]
 
 
@@ -21,8 +21,7 @@ def test_every_detector_is_a_variant(name):
     config = ava_config.load(f"configs/own.py:{name}")
     ava_config.check(config)
     file = published.get(name)
-    recipe = file.config if file else _recipe(name)
-    base = ava_config.load(recipe)
+    base = ava_config.load(file.config if file else VARIANTS[name])
     # The network and the clips of the recipe, with the classes of the label map.
     base.model.num_classes = 0
     assert config.model.to_dict() == base.model.to_dict()
@@ -31,11 +30,6 @@ def test_every_detector_is_a_variant(name):
     assert config.data.class_ids == () and config.data.root == "data/own"
     # Its own weights, where they are published.
     assert config.init_from == (file.name if file else base.init_from)
-
-
-def _recipe(name):
-    is_pyslowfast = name in pyslowfast.VARIANTS
-    return f"configs/{'pyslowfast' if is_pyslowfast else 'i3d'}.py:{name}"
 
 
 def test_the_default_is_slowfast_4x16():

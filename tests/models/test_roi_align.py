@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import reference_data
 
-from ava_jax.models.roi_align import global_context, roi_align
+from ava_jax.models.roi_align import extend_boxes, global_context, roi_align
 
 # Name -> folder and file, options, tolerance: sums of float32 products of
 # features of size 1, at most as far off as the original from double precision.
@@ -145,3 +145,18 @@ def test_context_is_the_adaptive_average_pool(size):
         columns = slice(q * size[1] // 8, -(-(q + 1) * size[1] // 8))
         expected[:, p, q] = features[:, rows, columns].mean((1, 2))
     np.testing.assert_allclose(global_context(features, 8), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((10, 20, 29, 59), (9, 19, 30, 60)),
+        ((0, 0, 9, 19), (0, 0, 9.5, 19.5)),
+        # The picture's last pixels are 99 and 79.
+        ((90, 60, 99, 79), (89.5, 59.5, 99, 79)),
+        ((-20, 60, 130, 90), (0, 59.225, 99, 79)),
+    ],
+)
+def test_extended_boxes_stay_in_the_picture(box, expected):
+    found = extend_boxes(jnp.array([[box]], jnp.float32), (0.1, 0.05), 80, 100)
+    np.testing.assert_allclose(found, [[expected]], rtol=1e-6)

@@ -27,9 +27,10 @@ from ava_jax.models import (
     vit,
 )
 from ava_jax.models.detector import variable_shapes
+from ava_jax.models.roi_align import extend_boxes
 from configs import videomae
 
-BASE, LARGE = videomae.VARIANTS
+BASE, LARGE, *_ = videomae.VARIANTS
 
 
 # ----------------------------------------------------------- against MMAction2
@@ -287,6 +288,33 @@ def test_recomputed_blocks_are_marked_in_the_program(remat, count, variables, in
     detector = build_detector(small_config(remat=remat))
     program = jax.make_jaxpr(lambda v: detector.apply(v, *inputs))(variables)
     assert str(program).count("remat2[") == count
+
+
+def test_clips_are_filled_up_to_whole_patches(variables, inputs):
+    clips, boxes = inputs
+    cut = clips[:, :, :30, :41]
+    filled = np.pad(cut, ((0, 0), (0, 0), (0, 2), (0, 7), (0, 0)))
+    padding, plain = (
+        build_detector(small_config(vit_pad=pad)) for pad in (True, False)
+    )
+    expected = plain.apply(variables, filled, boxes)
+    np.testing.assert_array_equal(padding.apply(variables, cut, boxes), expected)
+    assert np.abs(plain.apply(variables, cut, boxes) - expected).max() > 1e-3
+
+
+def test_boxes_are_extended_but_in_training(variables, inputs):
+    clips, boxes = inputs
+    detector = build_detector(small_config(roi_extension=(0.2, 0.1)))
+    plain = build_detector(small_config())
+    larger = extend_boxes(jnp.asarray(boxes), (0.2, 0.1), 32, 48)
+    expected = plain.apply(variables, clips, larger)
+    np.testing.assert_array_equal(detector.apply(variables, clips, boxes), expected)
+    assert np.abs(plain.apply(variables, clips, boxes) - expected).max() > 1e-3
+    trained, wanted = (
+        d.apply(variables, *inputs, train=True, mutable=["batch_stats"])[0]
+        for d in (detector, plain)
+    )
+    np.testing.assert_array_equal(trained, wanted)
 
 
 def test_the_position_table_is_not_trained(variables, inputs):

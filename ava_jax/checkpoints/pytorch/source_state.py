@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ava_jax.checkpoints.pytorch import background_class, families, key_names
+from ava_jax.models import vit
 
 # What DataParallel, models that average others, and torch.compile put in front of
 # every key, perhaps one in the other.
@@ -13,6 +14,8 @@ _WRAPPERS = ("module.", "_orig_mod.")
 # Numbers of averaged steps, which stand beside the wrapped keys: of torch's
 # `swa_utils.AveragedModel` and of MMEngine's `BaseAveragedModel`.
 _COUNTERS = ("n_averaged", "steps")
+# What `attn.qkv` is made of, in this order, where they are apart.
+_PROJECTIONS = ("query", "key", "value")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +49,8 @@ def rename(state_dict: Mapping[str, np.ndarray]) -> SourceState:
     """Finds the family of a state dict and gives its tensors MMAction2's names.
 
     Where class 0 is an action, a reserved class 0 with zero weights is put before
-    it. A bias in front of a batch normalisation becomes part of its mean.
+    it. A bias in front of a batch normalisation becomes part of its mean. A
+    transformer without a table of positions gets VideoMAE's.
 
     Raises:
       UserError: the names are of no known family.
@@ -58,7 +62,7 @@ def rename(state_dict: Mapping[str, np.ndarray]) -> SourceState:
         if key in _COUNTERS and key not in bare:
             source.unused[key] = "a counter of averaged steps"
     for key, renamed in family.to_mmaction2(bare).items():
-        if renamed is None or key_names.to_path(renamed) is None:
+        if renamed is None or not _has_place(renamed):
             source.unused[key] = family.why_unused(key)
         elif renamed in source.tensors:
             source.unused[key] = f"the same as {source.keys[renamed][0]}"
@@ -68,7 +72,14 @@ def rename(state_dict: Mapping[str, np.ndarray]) -> SourceState:
     if not family.reserved_class:
         _reserve_class(source.tensors)
     _fold_biases(source)
+    _join_projections(source)
+    _add_positions(source)
     return source
+
+
+def _has_place(key):
+    is_part = key.endswith(tuple(f".attn.{part}.weight" for part in _PROJECTIONS))
+    return is_part or key_names.to_path(key) is not None
 
 
 def _without_wrappers(state_dict):
@@ -93,3 +104,24 @@ def _fold_biases(source):
         if mean in source.tensors:
             source.tensors[mean] = source.tensors[mean] - source.tensors.pop(bias)
             source.keys[mean] += source.keys.pop(bias)
+
+
+def _join_projections(source):
+    """Hugging Face's query, key and value, one below the other."""
+    last = f"{_PROJECTIONS[-1]}.weight"
+    for value in [key for key in source.tensors if key.endswith(f".attn.{last}")]:
+        attention = value.removesuffix(last)
+        parts = [f"{attention}{part}.weight" for part in _PROJECTIONS]
+        if not all(part in source.tensors for part in parts):
+            continue
+        joined = f"{attention}qkv.weight"
+        source.tensors[joined] = np.concatenate([source.tensors.pop(p) for p in parts])
+        source.keys[joined] = sum((source.keys.pop(p) for p in parts), ())
+
+
+def _add_positions(source):
+    """The table of positions, which is never trained, where a file leaves it out."""
+    patches = source.tensors.get("backbone.patch_embed.projection.weight")
+    if patches is not None and "backbone.pos_embed" not in source.tensors:
+        source.tensors["backbone.pos_embed"] = vit.position_table(len(patches))
+        source.keys["backbone.pos_embed"] = ()

@@ -157,11 +157,13 @@ def test_a_published_recogniser_has_the_recipes_that_start_from_it():
     assert found.name == RECIPES[R101_OMNI] and "equal" not in found.reason
 
 
-@pytest.mark.parametrize("name", videomae.VARIANTS)
-def test_recognisers_of_videomae(name):
-    file = f"pretrain/{name.partition('_')[0]}_videomae_k400"
+@pytest.mark.parametrize("size", ["base", "large"])
+def test_recognisers_of_videomae(size):
+    file = f"pretrain/vit-{size}-p16_videomae_k400"
     state = rename(zeros(reference_data.spec(file, "mmaction2_1x/specs")))
-    assert list(fitting(state)) == [RECIPES[name]]
+    names = [videomae.DEFAULT.replace("base", size)]
+    names.append(f"videomae_vit_{size}_k400_pretrain+finetune")
+    assert list(fitting(state)) == [RECIPES[name] for name in names]
 
 
 def test_i3d():

@@ -92,6 +92,14 @@ def test_reads_arrays_that_python_3_pickled(tmp_path, protocol, order):
     np.testing.assert_array_equal(tensors["b"], array)
 
 
+@pytest.mark.parametrize("key", ["state_dict", "model_state", "model", "module"])
+def test_tensors_are_found_under_the_keys_of_other_projects(tmp_path, key):
+    path = tmp_path / "model.pth"
+    content = {"epoch": 3, key: {"a": np.ones(2, np.float32)}}
+    path.write_bytes(pickle.dumps(content, 2))
+    assert read_pytorch(path).keys() == {"a"}
+
+
 @pytest.mark.parametrize("write", [write_pytorch, checkpoint_data.write_legacy])
 def test_reads_what_is_written(tmp_path, write, rng):
     tensors = {
