@@ -20,7 +20,6 @@ from ava_jax.checkpoints.pytorch.converter import convert_state_dict
 from ava_jax.errors import UserError
 from ava_jax.models import (
     action_scores,
-    attention,
     build_detector,
     init_variables,
     trainable,
@@ -422,25 +421,3 @@ def test_clips_that_the_position_table_does_not_serve(shape, message, variables)
 def test_unusable_options_are_named(field, value):
     with pytest.raises(UserError, match=rf"config\.model\.{field} is "):
         build_detector(small_config(**{field: value}))
-
-
-# ------------------------------------------------------------------- attention
-def test_attention_is_cudnns_on_gpus_that_have_it(monkeypatch):
-    used = []
-
-    def recorded(query, key, value, implementation="plain"):
-        used.append(implementation)
-        return query
-
-    monkeypatch.setattr(jax.nn, "dot_product_attention", recorded)
-    monkeypatch.setattr(attention, "has_flash_attention", lambda: True)
-    for dtype in ("float32", "bfloat16"):
-        x = jnp.zeros((1, 4, 2, 8), dtype)
-        jax.eval_shape(attention.attention, x, x, x)
-    # Half precision traces both: a program may be exported for another platform.
-    assert used[0] == "plain" and sorted(used[1:]) == ["cudnn", "plain"]
-
-
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="for the CPU")
-def test_this_host_has_no_cudnn():
-    assert not attention.has_flash_attention()
