@@ -10,10 +10,12 @@ import ml_collections
 import numpy as np
 import torch
 import torch.nn.functional as F
+from benchmarks.torch_vit import VisionTransformer
 from torch import nn
 from torchvision.ops import roi_align
 
 from ava_jax.errors import UserError
+from ava_jax.models import vit
 from ava_jax.models.resnet3d import DEPTHS, EXPANSION
 
 _STRIDE = 16  # of the map
@@ -26,7 +28,11 @@ _PLAIN = {
     "slow_sampling": "stride",
     "lateral_norm": False,
     "context": False,
+    "mlp_head": False,
+    "shared_head": "",
     "roi_aligned": True,
+    "roi_extension": (0.0, 0.0),
+    "vit_pad": False,
     "res5_stride": 1,
     "res5_dilation": 1,
     "frozen_stages": -1,
@@ -180,7 +186,10 @@ class Detector(nn.Module):
         super().__init__()
         _check(config)
         channels = config.width * 32
-        if config.backbone == "slowfast":
+        if config.backbone == "vit":
+            self.backbone = VisionTransformer(config)
+            channels = vit.SIZES[config.vit_size].width
+        elif config.backbone == "slowfast":
             self.backbone = SlowFast(config)
             channels += channels // config.fast_ratio
         else:

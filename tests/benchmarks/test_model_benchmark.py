@@ -21,7 +21,9 @@ def get_config():
     config = ava_config.default()
     config.model.backbone = {backbone!r}
     config.model.depth, config.model.width = 14, 8
-    config.model.slow_stride, config.data.clip_len = 4, 8
+    config.model.vit_size = "mini"
+    config.model.slow_stride = 4
+    config.data.clip_len = 16 if config.model.backbone == "vit" else 8
     return config
 """
 
@@ -33,7 +35,7 @@ def load(monkeypatch):
     return lambda name: importlib.import_module(f"benchmarks.{name}")
 
 
-@pytest.fixture(params=["slowfast", "slowonly"])
+@pytest.fixture(params=["slowfast", "slowonly", "vit"])
 def tiny(request, tmp_path):
     """Path of a small network's configuration."""
     path = tmp_path / f"{request.param}.py"

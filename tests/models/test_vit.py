@@ -282,11 +282,15 @@ def test_recomputed_blocks_change_nothing_even_with_drop_path(variables, inputs)
         np.testing.assert_allclose(found[path], value, rtol=0, atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize(("remat", "count"), [((), 0), ((2,), 1), ((2, 4), 2)])
+@pytest.mark.parametrize(("remat", "count"), [((2,), 1), ((2, 4), 2)])
 def test_recomputed_blocks_are_marked_in_the_program(remat, count, variables, inputs):
-    detector = build_detector(small_config(remat=remat))
-    program = jax.make_jaxpr(lambda v: detector.apply(v, *inputs))(variables)
-    assert str(program).count("remat2[") == count
+    def marks(remat):
+        detector = build_detector(small_config(remat=remat))
+        program = jax.make_jaxpr(lambda v: detector.apply(v, *inputs))(variables)
+        return str(program).count("remat2[")
+
+    # Attention is always recomputed on a CPU.
+    assert marks(remat) - marks(()) == count
 
 
 def test_clips_are_filled_up_to_whole_patches(variables, inputs):
