@@ -11,7 +11,7 @@ import trainings
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.long)])
 def test_killed_at_any_moment_it_ends_with_the_same_bits(tiny_root, tmp_path, kills):
     def start(workdir):
         return trainings.start(

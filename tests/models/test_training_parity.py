@@ -31,6 +31,8 @@ IN_DOUBLE_PRECISION = [
     pytest.param(name, marks=() if "_nl_" in name or "focal" in name else LONG)
     for name in NAMES
 ]
+# The last one's gradients are compared in double precision.
+IN_FLOAT32 = [pytest.param(n, marks=LONG if "focal" in n else ()) for n in NAMES]
 # Biases whose gradient is zero in exact arithmetic: the softmax cancels that of
 # `phi`, the normalisation behind `conv_out` that of `g`.
 CANCELLED = ("non_local_block.g.0.conv.bias", "non_local_block.phi.0.conv.bias")
@@ -77,7 +79,7 @@ def test_double_precision_step_equals_mmaction2(case):
             )
 
 
-@pytest.mark.parametrize("case", NAMES, indirect=True)
+@pytest.mark.parametrize("case", IN_FLOAT32, indirect=True)
 def test_float32_step_equals_mmaction2(case):
     config, arrays, numbers, (variables, clips, boxes, labels, mask) = case
     (loss, (logits, metrics, statistics)), gradients = training_step.step(
