@@ -52,7 +52,8 @@ def checked_boxes(boxes: Any, size: tuple[int, int], name: str = "boxes") -> np.
     for rows, message in wrong:
         if rows.any():
             first = int(np.argmax(rows))
-            raise UserError(f"{name}[{first}] is {box[first].tolist()}; {message}")
+            values = ", ".join(f"{value:.6g}" for value in box[first])
+            raise UserError(f"{name}[{first}] is [{values}]; {message}")
     return array
 
 

@@ -9,6 +9,8 @@ import ava_jax
 
 _PACKAGE = pathlib.Path(ava_jax.__file__).parent
 _FORM = python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
+# Orbax warns of checkpoints that were saved without metrics, and of reading alone.
+_EXPECTED = ("did not provide metrics", "read_only=True", "read only=")
 
 
 def set_up() -> None:
@@ -38,6 +40,5 @@ def _is_shown(record: python_logging.LogRecord) -> bool:
     """Whether a line is for the user: all of this package, and warnings of others."""
     if pathlib.Path(record.pathname).is_relative_to(_PACKAGE):
         return True
-    # Orbax warns of every checkpoint that was saved without metrics.
-    expected = "did not provide metrics" in record.getMessage()
-    return record.levelno >= python_logging.WARNING and not expected
+    is_expected = any(part in record.getMessage() for part in _EXPECTED)
+    return record.levelno >= python_logging.WARNING and not is_expected

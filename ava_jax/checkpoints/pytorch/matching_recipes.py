@@ -82,6 +82,7 @@ def find_recipe(path: str | os.PathLike, source: SourceState) -> Recipe:
         flags = _flags(recipes) or _with_other_classes(source)
         raise UserError(
             f"{path} holds {_description(source)}. {_advice(source, flags)}"
+            f"{_how_they_differ(recipes)}"
         )
     name, *others = recipes
     reason = f"Its configuration is {name}, by the shapes of its tensors"
@@ -169,14 +170,30 @@ def _started_from(name: str, recipes: Mapping[str, Config]) -> dict[str, Config]
 
 def _count_alike(recipes: Mapping[str, Config]) -> int:
     """How many groups of recipes there are that score clips alike."""
-    scoring = set()
+    return len({repr(_scoring_fields(config)) for config in recipes.values()})
+
+
+def _scoring_fields(config: Config) -> dict[str, Any]:
+    """What decides the scores of a clip, apart from the weights."""
+    model, data = config.model.to_dict(), config.data.to_dict()
+    fields = {
+        f"model.{k}": model[k] for k in sorted(model.keys() - {*_TRAINING_FIELDS})
+    }
+    return fields | {f"data.{k}": data[k] for k in _CLIP_FIELDS}
+
+
+def _how_they_differ(recipes: Mapping[str, Config]) -> str:
+    """A sentence on the fields by which recipes score clips differently; '' if none."""
+    values: dict[str, dict[str, None]] = {}
     for config in recipes.values():
-        model = config.model.to_dict()
-        for field in _TRAINING_FIELDS:
-            del model[field]
-        clip = {field: config.data[field] for field in _CLIP_FIELDS}
-        scoring.add(repr((sorted(model.items()), clip)))
-    return len(scoring)
+        for field, value in _scoring_fields(config).items():
+            values.setdefault(field, {})[repr(value)] = None
+    parts = [
+        f"config.{field} is {' or '.join(found)}"
+        for field, found in values.items()
+        if len(found) > 1
+    ]
+    return f"\nThey score clips differently: {'; '.join(parts)}." if parts else ""
 
 
 def _description(source: SourceState) -> str:

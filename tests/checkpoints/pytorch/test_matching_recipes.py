@@ -157,6 +157,15 @@ def test_a_published_recogniser_has_the_recipes_that_start_from_it():
     assert found.name == RECIPES[R101_OMNI] and "equal" not in found.reason
 
 
+def test_it_is_said_how_recipes_differ():
+    state = rename(zeros(reference_data.spec(SLOWFAST.replace("4x16", "8x8"))))
+    with pytest.raises(UserError) as error:
+        find_recipe("epoch_20.pth", state)
+    last = str(error.value).splitlines()[-1]
+    expected = "config.model.temporal_pool is 'avg' or 'max'."
+    assert last == f"They score clips differently: {expected}"
+
+
 @pytest.mark.parametrize("size", ["base", "large"])
 def test_recognisers_of_videomae(size):
     file = f"pretrain/vit-{size}-p16_videomae_k400"
