@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from benchmarks import (
     communication,
+    compile_program,
     data,
     evaluation,
     model,
@@ -24,7 +25,17 @@ from ava_jax import command_line
 
 # Each module has NAME, a one-line HELP, add_arguments(parser), run(args), which returns
 # a dict of results for --json, and show(results), which prints them.
-PARTS = (model, precision, train, communication, data, evaluation, video, video_map)
+PARTS = (
+    model,
+    precision,
+    train,
+    communication,
+    compile_program,
+    data,
+    evaluation,
+    video,
+    video_map,
+)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -42,6 +42,7 @@ PROGRAMS = {
     "precision": ("benchmark", None),  # reads the fixtures of the tests
     "train": ("benchmark", ["--config=configs/none.py"]),
     "communication": ("benchmark", ["--config=configs/none.py"]),
+    "compile": ("benchmark", ["--config=configs/none.py"]),
     "data": ("benchmark", ["--config=configs/none.py"]),
     "eval": ("benchmark", None),  # makes its own files
     "video": ("benchmark", ["--config=configs/none.py"]),

@@ -103,7 +103,9 @@ class Case:
 def run(args) -> dict:
     """Compiles, warms up, and times; see `show` for what is returned."""
     cases = [
-        Case(config, mode, dtype, batch, args.boxes, _size(args.size or SIZES[mode]))
+        Case(
+            config, mode, dtype, batch, args.boxes, parse_size(args.size or SIZES[mode])
+        )
         for config, mode, dtype, batch in itertools.product(
             args.config, args.mode, args.dtype, args.batch
         )
@@ -152,7 +154,8 @@ def _line(row):
     )
 
 
-def _size(text):
+def parse_size(text: str) -> tuple[int, int]:
+    """'256x340' -> (256, 340)."""
     height, width = map(int, text.split("x"))
     return height, width
 
@@ -290,7 +293,7 @@ def _lower(case: Case, name: str) -> jax.stages.Lowered:
         return jax.value_and_grad(loss, has_aux=True)(variables["params"])
 
     step = jax.jit(infer if case.mode == "infer" else train)
-    convolution = _plain_conv3d if name == "conv3d" else conv.conv3d
+    convolution = plain_conv3d if name == "conv3d" else conv.conv3d
     with mock.patch.object(conv, "conv3d", convolution):
         return step.lower(*_input_shapes(case))
 
@@ -331,7 +334,8 @@ def _matrix_product(dtype):
     return _repeat(jax.jit(jnp.matmul), (a, a)), 2 * n**3
 
 
-def _plain_conv3d(x, kernel, strides, dilation, padding):
+def plain_conv3d(x, kernel, strides, dilation, padding):
+    """`conv.conv3d` as one 3D convolution."""
     del padding  # the ResNets' is symmetric
     spacing = (1, dilation, dilation)
     pads = [
