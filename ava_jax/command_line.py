@@ -12,6 +12,7 @@ if __name__ == "__main__":
 
 import argparse
 import difflib
+import math
 import os
 import re
 import select
@@ -24,7 +25,7 @@ from absl import flags
 
 from ava_jax import config as ava_config
 from ava_jax import errors
-from ava_jax.config import page
+from ava_jax.config import page, ranges
 from ava_jax.config.other_names import OTHER_NAMES
 
 WRONG_COMMAND_LINE = 2
@@ -95,15 +96,35 @@ def _is_stdout_closed() -> bool:
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """A `type` of arguments: whole numbers from `least` on."""
+def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """A `type` of arguments: whole numbers from `least` to `most`."""
+    return _checked(int, ranges.whole(least, most))
 
-    def number(text: str) -> int:
-        if (value := int(text)) < least:
-            raise argparse.ArgumentTypeError(f"{value} is not {least} or more")
-        return value
 
-    return number
+def number(allowed: ranges.Range) -> Callable[[str], float]:
+    """A `type` of arguments: the numbers of a range, such as `ranges.SHARE`."""
+    return _checked(float, allowed)
+
+
+def _checked(read: Callable[[str], Any], allowed: ranges.Range):
+    def value(text: str):
+        try:
+            if allowed.holds(found := read(text)):
+                return found
+        except ValueError:
+            pass
+        raise argparse.ArgumentTypeError(f"{text} is not {allowed.expected}")
+
+    return value
+
+
+def size(text: str) -> tuple[int, int]:
+    """A `type` of arguments: HEIGHTxWIDTH in pixels."""
+    if not (match := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)):
+        raise argparse.ArgumentTypeError(
+            f"{text} is not HEIGHTxWIDTH in pixels, such as 256x456"
+        )
+    return int(match[1]), int(match[2])
 
 
 class Parser(argparse.ArgumentParser):
@@ -231,8 +252,10 @@ class Parser(argparse.ArgumentParser):
         try:
             config = _override(config, fields)
             ava_config.check(config)
-        except (errors.UserError, flags.Error, TypeError, ValueError) as error:
+        except errors.UserError as error:
             self.error(str(error))
+        except (flags.Error, TypeError, ValueError) as error:
+            self.error(_unreadable(config, fields) or str(error))
         return config
 
 
@@ -278,6 +301,23 @@ def _split_fields(args: Sequence[str]) -> tuple[list[str], list[str]]:
         is_alone = "=" in argument or match[1] or not queue or queue[0][:2] == "--"
         fields.append(argument if is_alone else f"{argument}={queue.pop(0)}")
     return others + queue, fields
+
+
+def _unreadable(config: ml_collections.ConfigDict, fields: Sequence[str]) -> str:
+    """The first field whose value is of another type, and what it may have, or ''."""
+    for field in fields:
+        try:
+            _override(config, [field])
+        except (flags.Error, TypeError, ValueError):
+            name, equals, value = field.partition("=")
+            allowed = ranges.RANGES.get(name.partition(".")[2])
+            if not (equals and allowed and allowed.expected):
+                return ""
+            return (
+                f"the configuration cannot be used:\n  {name[2:]} is {value!r}; "
+                f"expected: {allowed.expected}"
+            )
+    return ""
 
 
 def _override(

@@ -33,14 +33,14 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         "By default Slurm, Open MPI, Kubernetes or the TPU pod gives these.",
     ).add_argument
     add("--coordinator", metavar="HOST:PORT", help="address of process 0")
-    at_least = command_line.at_least
+    whole = command_line.whole
     add(
         "--processes",
-        type=at_least(1),
+        type=whole(1),
         metavar="N",
         help="number of processes (1 disables auto-detection)",
     )
-    add("--process", type=at_least(0), metavar="I", help="index of this process")
+    add("--process", type=whole(0), metavar="I", help="index of this process")
     args = parser.parse_args(argv)
     if not (args.workdir or args.config.dry_run):
         parser.error("say where to write the results: --workdir runs/NAME")

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 
 from ava_jax import command_line
+from ava_jax.config import ranges
 from ava_jax.errors import UserError
 from ava_jax.runtime.compilation_cache import use_cache
 
@@ -64,30 +65,36 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     add(
         "--person-score",
-        type=float,
+        type=command_line.number(ranges.SHARE),
         default=0.5,
         metavar="P",
         help="minimum score of a person",
     )
     add(
         "--every",
-        type=float,
+        type=command_line.number(ranges.above(0)),
         default=1.0,
         metavar="SECONDS",
         help="time between two key frames",
     )
     add(
         "--threshold",
-        type=float,
+        type=command_line.number(ranges.SHARE),
         default=0.3,
         metavar="P",
         help="minimum score of an action to be shown",
     )
-    add("--batch", type=int, default=1, metavar="N", help="clips scored at once")
+    add(
+        "--batch",
+        type=command_line.whole(1),
+        default=1,
+        metavar="N",
+        help="clips scored at once",
+    )
     add("--raw", action="store_true", help="do not average scores over time")
     add(
         "--start",
-        type=float,
+        type=command_line.number(ranges.at_least(0)),
         metavar="SECONDS",
         help="timestamp of the first frame of VIDEO (default: 0)",
     )

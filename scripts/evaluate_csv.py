@@ -77,7 +77,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     add(
         "--shortest-tube",
-        type=command_line.at_least(1),
+        type=command_line.whole(1),
         default=SHORTEST,
         metavar="N",
         help="multisports: frames of the shortest linked tube",
@@ -105,7 +105,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     add(
         "--resamples",
-        type=command_line.at_least(0),
+        type=command_line.whole(0),
         default=300,
         metavar="N",
         help="bootstrap resamples of the videos; 0: no intervals and no comparison",

@@ -14,21 +14,11 @@ boxes are padded with zeros.
 
 import argparse
 import os
-import re
 from collections.abc import Sequence
 
 from ava_jax import command_line
 
 _FORMATS = ("stablehlo", "savedmodel", "onnx")
-
-
-def size(text: str) -> tuple[int, int]:
-    """Parses HEIGHTxWIDTH."""
-    if not (match := re.fullmatch(r"(\d+)x(\d+)", text)):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not HEIGHTxWIDTH in pixels, such as 256x456"
-        )
-    return int(match[1]), int(match[2])
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -40,14 +30,14 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--format", choices=_FORMATS, required=True, help="format of OUT")
     add(
         "--size",
-        type=size,
+        type=command_line.size,
         metavar="HEIGHTxWIDTH",
         help="size of the clips in pixels (default: the frames of the model's data set "
         "at the short side of evaluation, or 16:9 without them)",
     )
     add(
         "--batch",
-        type=command_line.at_least(1),
+        type=command_line.whole(1),
         default=1,
         metavar="N",
         help="clips in a batch (only onnx; the others take any number)",

@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     """Starts the processes and waits for them."""
     parser = command_line.Parser(__doc__)
     add = parser.add_argument
-    at_least_1 = command_line.at_least(1)
+    at_least_1 = command_line.whole(1)
     add("-n", type=at_least_1, default=2, metavar="N", help="number of processes")
     add(
         "--devices",

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from ava_jax import command_line, errors
+from ava_jax.config import ranges
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -30,7 +31,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--videos", action="store_true", help="download the movies, too")
     add(
         "--workers",
-        type=command_line.at_least(1),
+        type=command_line.whole(1),
         default=4,
         metavar="N",
         help="number of movies that are downloaded at a time",
@@ -44,28 +45,28 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     add(
         "--end",
-        type=float,
+        type=command_line.number(ranges.at_least(0)),
         metavar="SECONDS",
         help="timestamp at which to stop; 0: the end of the video (default: 1801 if "
         "the configuration reads AVA, otherwise 0)",
     )
     add(
         "--short-side",
-        type=int,
+        type=command_line.whole(0),
         default=0,
         metavar="PIXELS",
         help="scale frames to this short side; 0: do not scale",
     )
     add(
         "--quality",
-        type=int,
+        type=command_line.whole(1, 100),
         default=95,
         metavar="Q",
         help="quality of the JPEG files, 1 to 100",
     )
     add(
         "--workers",
-        type=int,
+        type=command_line.whole(1),
         metavar="N",
         help="number of processes (default: number of cores)",
     )

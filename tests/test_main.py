@@ -266,12 +266,17 @@ MISTAKES = {
     "value": (
         2,
         ["--config=configs/mini.py", "--config.optim.lr=high"],
-        r"config.optim.lr=high",
+        r"config.optim.lr is 'high'; expected: a number above 0",
     ),
     "flag": (
         2,
         ["--config=configs/mini.py", "--wrkdir=x"],
         r"no flag --wrkdir. Did you mean --workdir\?",
+    ),
+    "name": (
+        1,
+        ["--config=ava/slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb.py"],
+        r"It is configs/slowonly\.py:slowonly_kinetics_pretrained_r50_4x16x1_20e_ava",
     ),
     "file": (1, ["--config=configs/max.py"], r"no configuration file configs/max.py"),
     "no config": (

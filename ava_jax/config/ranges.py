@@ -35,17 +35,21 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def _whole(least: int) -> Range:
+def whole(least: int, most: float = math.inf) -> Range:
+    """Whole numbers from `least` to `most`."""
+    words = f", {least} or more" if most == math.inf else f" from {least} to {most}"
     return Range(
-        f"a whole number, {least} or more", lambda v: _is_whole(v) and v >= least
+        f"a whole number{words}", lambda v: _is_whole(v) and least <= v <= most
     )
 
 
-def _at_least(least: float) -> Range:
+def at_least(least: float) -> Range:
+    """Numbers from `least` on."""
     return Range(f"a number, {least} or more", lambda v: _is_number(v) and v >= least)
 
 
-def _above(limit: float) -> Range:
+def above(limit: float) -> Range:
+    """Numbers above `limit`."""
     return Range(f"a number above {limit}", lambda v: _is_number(v) and v > limit)
 
 
@@ -80,7 +84,7 @@ def _is_checkpoint(value: Any) -> bool:
 
 
 _ANY_NUMBER = Range("a number", _is_number)
-_SHARE = Range("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1)
+SHARE = Range("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1)
 _BELOW_ONE = Range("0 or more, and below 1", lambda v: _is_number(v) and 0 <= v < 1)
 _UP_TO_ONE = Range("above 0, up to 1", lambda v: _is_number(v) and 0 < v <= 1)
 _ANYTHING = Range("", lambda v: True)  # files and folders, which are looked for later
@@ -89,30 +93,30 @@ _INDICES = _each(None, lambda v: _is_whole(v) and v >= 0, "")
 
 RANGES = {
     "name": _ANYTHING,
-    "seed": _whole(0),
-    "devices": _whole(0),
+    "seed": whole(0),
+    "devices": whole(0),
     "init_from": _ANYTHING,
     "checkpoint": Range("'latest', 'best' or a step", _is_checkpoint),
     "dry_run": _SWITCH,
     "profile": Range("'', or first and last step such as '10-15'", _is_profile),
     "model.backbone": _one_of("slowfast", "slowonly", "i3d", "vit"),
     "model.depth": _one_of(10, 14, 18, 26, 34, 50, 101, 152),
-    "model.width": _whole(1),
+    "model.width": whole(1),
     "model.num_classes": Range(
         "0, or a whole number, 2 or more",
         lambda v: _is_whole(v) and (v == 0 or v >= 2),
     ),
     "model.multilabel": _SWITCH,
     "model.background_class": _SWITCH,
-    "model.slow_stride": _whole(1),
+    "model.slow_stride": whole(1),
     "model.slow_sampling": _one_of("stride", "linspace"),
-    "model.fast_ratio": _whole(1),
+    "model.fast_ratio": whole(1),
     "model.lateral_kernel": Range(
         "an odd number", lambda v: _is_whole(v) and v > 0 and v % 2 == 1
     ),
     "model.lateral_norm": _SWITCH,
     "model.res5_stride": _one_of(1, 2),
-    "model.res5_dilation": _whole(1),
+    "model.res5_dilation": whole(1),
     "model.temporal_blocks": Range(
         "(), or four numbers of blocks",
         lambda v: _INDICES.holds(v) and len(v) in (0, 4),
@@ -122,12 +126,12 @@ RANGES = {
     ),
     "model.nonlocal_mode": _one_of("softmax", "dot_product"),
     "model.nonlocal_pool": _each(
-        3, _whole(1).holds, "three whole numbers, 1 or more: time, height, width"
+        3, whole(1).holds, "three whole numbers, 1 or more: time, height, width"
     ),
     "model.vit_size": _one_of("mini", "small", "base", "large", "huge"),
     "model.drop_path": _BELOW_ONE,
     "model.temporal_pool": _one_of("avg", "max"),
-    "model.roi_resolution": _whole(1),
+    "model.roi_resolution": whole(1),
     "model.roi_aligned": _SWITCH,
     "model.roi_extension": _each(
         2, lambda v: _is_number(v) and v >= 0, "two shares, of width and height, >= 0"
@@ -138,8 +142,8 @@ RANGES = {
     "model.dropout": _BELOW_ONE,
     "model.mlp_head": _SWITCH,
     "model.head_init": _one_of("uniform", "xavier"),
-    "model.focal_alpha": _above(0),
-    "model.focal_gamma": _at_least(0),
+    "model.focal_alpha": above(0),
+    "model.focal_gamma": at_least(0),
     "model.dtype": _one_of("float32", "bfloat16"),
     "model.bn": _one_of("global", "per_replica", "frozen"),
     "model.frozen_stages": _one_of(-1, 0, 1, 2, 3, 4),
@@ -155,80 +159,80 @@ RANGES = {
     "data.video_start": _ANY_NUMBER,
     "data.on_bad_frame": _one_of("error", "nearest"),
     "data.labels": _ANYTHING,
-    "data.fps": _above(0),
+    "data.fps": above(0),
     "data.timestamp_start": _ANY_NUMBER,
     "data.class_ids": Range(
         "different action ids, each 1 or more",
-        lambda v: _each(None, _whole(1).holds, "").holds(v) and len(set(v)) == len(v),
+        lambda v: _each(None, whole(1).holds, "").holds(v) and len(set(v)) == len(v),
     ),
-    "data.clip_len": _whole(1),
-    "data.frame_interval": _whole(1),
-    "data.clips_per_second": _whole(0),
+    "data.clip_len": whole(1),
+    "data.frame_interval": whole(1),
+    "data.clips_per_second": whole(0),
     "data.frame_jitter": _SWITCH,
     "data.train_short_side": Range(
         "two whole numbers of pixels, the smaller one first",
-        lambda v: _each(2, _whole(1).holds, "").holds(v) and _is_increasing(v),
+        lambda v: _each(2, whole(1).holds, "").holds(v) and _is_increasing(v),
     ),
-    "data.crop": _whole(1),
+    "data.crop": whole(1),
     "data.crop_scales": _each(
         None,
         _UP_TO_ONE.holds,
         "(), or shares of the frame's short side, each above 0 and at most 1, such as "
         "(1.0, 0.875, 0.75, 0.66)",
     ),
-    "data.min_visible": _SHARE,
-    "data.flip": _SHARE,
+    "data.min_visible": SHARE,
+    "data.flip": SHARE,
     "data.colour_jitter": _SWITCH,
-    "data.test_short_side": _whole(1),
+    "data.test_short_side": whole(1),
     "data.mean": _each(
         3, lambda v: _is_number(v) and 0 <= v <= 255, "three numbers from 0 to 255"
     ),
-    "data.std": _each(3, _above(0).holds, "three numbers above 0"),
-    "data.max_boxes": _whole(1),
-    "data.person_score": _SHARE,
+    "data.std": _each(3, above(0).holds, "three numbers above 0"),
+    "data.max_boxes": whole(1),
+    "data.person_score": SHARE,
     "data.positive_iou": _UP_TO_ONE,
     "data.no_proposals": _one_of("error", "skip", "full_frame"),
     "data.freeze_motion": _SWITCH,
-    "data.mini.seed": _whole(0),
-    "data.mini.train_movies": _whole(1),
-    "data.mini.val_movies": _whole(1),
-    "data.mini.seconds": _whole(1),
-    "data.mini.height": _whole(1),
-    "data.mini.width": _whole(1),
+    "data.mini.seed": whole(0),
+    "data.mini.train_movies": whole(1),
+    "data.mini.val_movies": whole(1),
+    "data.mini.seconds": whole(1),
+    "data.mini.height": whole(1),
+    "data.mini.width": whole(1),
     "optim.optimizer": _one_of("sgd", "adamw"),
-    "optim.lr": _above(0),
-    "optim.lr_batch": _whole(1),
+    "optim.lr": above(0),
+    "optim.lr_batch": whole(1),
     "optim.momentum": _BELOW_ONE,
     "optim.nesterov": _SWITCH,
-    "optim.weight_decay": _at_least(0),
+    "optim.weight_decay": at_least(0),
     "optim.layer_decay": _UP_TO_ONE,
-    "optim.clip_norm": _at_least(0),
+    "optim.clip_norm": at_least(0),
     "optim.schedule": _one_of("step", "cosine", "cosine_after_warmup"),
     "optim.decay_epochs": Range(
         "increasing numbers, each 0 or more",
-        lambda v: _each(None, _at_least(0).holds, "").holds(v) and _is_increasing(v),
+        lambda v: _each(None, at_least(0).holds, "").holds(v) and _is_increasing(v),
     ),
     "optim.decay_factor": _UP_TO_ONE,
     "optim.warmup": _one_of("mmcv", "mmengine", "mmengine_epochs"),
-    "optim.warmup_epochs": _at_least(0),
-    "optim.warmup_steps": _whole(0),
-    "optim.warmup_ratio": _SHARE,
+    "optim.warmup_epochs": at_least(0),
+    "optim.warmup_steps": whole(0),
+    "optim.warmup_ratio": SHARE,
     "optim.lr_multipliers": _ANYTHING,  # `optimizer.lr_factors` knows the parameters
-    "train.batch": _whole(1),
-    "train.accumulate": _whole(1),
+    "train.batch": whole(1),
+    "train.accumulate": whole(1),
     "train.ema": _BELOW_ONE,
-    "train.precise_bn_steps": _whole(0),
-    "train.epochs": _above(0),
-    "train.log_every": _whole(1),
-    "train.save_every_epochs": _above(0),
-    "train.keep": _whole(1),
-    "eval.every_epochs": _at_least(0),
-    "eval.stride_seconds": _whole(0),
+    "train.precise_bn_steps": whole(0),
+    "train.epochs": above(0),
+    "train.log_every": whole(1),
+    "train.save_every_epochs": above(0),
+    "train.keep": whole(1),
+    "eval.every_epochs": at_least(0),
+    "eval.stride_seconds": whole(0),
     "eval.short_sides": _each(
-        None, _whole(1).holds, "a tuple of whole numbers of pixels, 1 or more"
+        None, whole(1).holds, "a tuple of whole numbers of pixels, 1 or more"
     ),
     "eval.flip": _SWITCH,
-    "eval.batch": _whole(1),
+    "eval.batch": whole(1),
     "eval.protocol": _one_of("pyslowfast", "activitynet", "mmaction2"),
     "eval.action_threshold": _BELOW_ONE,
 } | {

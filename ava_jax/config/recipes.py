@@ -62,7 +62,8 @@ def _run(file: str) -> dict[str, Any]:
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         raise UserError(
-            f"There is no configuration file {file}. Those of this project are "
+            f"There is no configuration file {file}. {nearest(places[0].stem)}Those of "
+            "this project are "
             f"configs/mini.py, own.py, {', '.join(f'{f}.py' for f in DETECTORS)}."
         )
     names = runpy.run_path(str(path)) if path.suffix == ".py" else {}
@@ -105,12 +106,18 @@ def from_variant(
 
 
 def nearest(variant: str) -> str:
-    """A sentence with the variants of all detectors most like a name, and a space."""
+    """A sentence with the variants of all detectors most like a name, and a space.
+
+    Args:
+      variant: as it was given; one of another file, or none.
+    """
     files = {
         name: f"configs/{file}.py:{name}"
         for file in DETECTORS
         for name in _run(f"configs/{file}.py")["VARIANTS"]
     }
+    if variant in files:
+        return f"It is {files[variant]}. "
     similar = difflib.get_close_matches(variant, files, n=3, cutoff=0.5)
     if not similar:
         return ""

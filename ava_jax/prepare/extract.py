@@ -147,10 +147,16 @@ class _Manifest:
     def _check_recipe(self, there: Any) -> None:
         if there == self._recipe:
             return
+        there = there if isinstance(there, dict) else {}
+        changes = ", ".join(
+            f"{name} was {there.get(name)} and is {self._recipe.get(name)} now"
+            for name in there | self._recipe
+            if there.get(name) != self._recipe.get(name)
+        )
         raise UserError(
-            f"{self._path}: these frames were made by another recipe, "
-            f"{there}; now it is {self._recipe}. Remove the folder, or extract "
-            "into another one: --config.data.frames=DIR"
+            f"{self._path}: these frames were made by another recipe: {changes}. Give "
+            "the same options, remove the folder, or extract into another one: "
+            "--config.data.frames=DIR"
         )
 
 

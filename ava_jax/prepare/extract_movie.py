@@ -53,8 +53,17 @@ class Recipe:
             "config.data.frame_name": len(names) < 2,
         }
         if any(wrong.values()):
-            fields = ", ".join(name for name, is_wrong in wrong.items() if is_wrong)
-            raise UserError(f"{fields} makes no sense in {self}")
+            fields = " and ".join(name for name, is_wrong in wrong.items() if is_wrong)
+            raise UserError(f"{fields} cannot be meant: {self.text()}")
+
+    def text(self) -> str:
+        """The recipe in a line, without what is not set."""
+        end = f" to {self.end:g}" if self.end else ""
+        side = f", short side {self.short_side}" if self.short_side else ""
+        return (
+            f"{self.fps:g} frames a second from second {self.start:g}{end}{side}, "
+            f"quality {self.quality}, {self.frame_name}"
+        )
 
 
 def recipe_of(

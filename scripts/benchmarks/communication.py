@@ -17,7 +17,9 @@ import time
 
 from benchmarks.training_step import make_optimizer, make_step
 
+from ava_jax import command_line
 from ava_jax import config as ava_config
+from ava_jax.config import ranges
 from ava_jax.errors import UserError
 from ava_jax.training.train_state import init_state
 
@@ -46,16 +48,22 @@ def add_arguments(parser):
     )
     add(
         "--devices",
-        type=int,
+        type=command_line.whole(1),
         nargs="+",
         default=[2, 8, 32, 256],
         metavar="N",
         help="numbers of devices",
     )
-    add("--clips", type=int, default=8, metavar="N", help="clips per device")
+    add(
+        "--clips",
+        type=command_line.whole(1),
+        default=8,
+        metavar="N",
+        help="clips per device",
+    )
     add(
         "--step-seconds",
-        type=float,
+        type=command_line.number(ranges.above(0)),
         metavar="SECONDS",
         help="duration of a step on one device; gives the projected scaling",
     )

@@ -22,6 +22,7 @@ from benchmarks.communication import collective_bytes
 from benchmarks.training_step import make_optimizer, make_step
 from jax.sharding import AxisType, Mesh
 
+from ava_jax import command_line
 from ava_jax import config as ava_config
 from ava_jax.errors import UserError
 from ava_jax.inference.eval_step import make_eval_step
@@ -83,11 +84,22 @@ def add_arguments(parser):
         metavar="VERSION:CHIPS",
         help="such as v5e:2x2, v5e:16x16, v4:2x2x1; default: the devices of this host",
     )
-    add("--devices", type=int, metavar="N", help="take the first N (default: all)")
-    add("--clips", type=int, default=8, metavar="N", help="clips per device")
+    add(
+        "--devices",
+        type=command_line.whole(1),
+        metavar="N",
+        help="take the first N (default: all)",
+    )
+    add(
+        "--clips",
+        type=command_line.whole(1),
+        default=8,
+        metavar="N",
+        help="clips per device",
+    )
     add(
         "--size",
-        type=model_benchmark.parse_size,
+        type=command_line.size,
         default=(256, 256),
         metavar="HEIGHTxWIDTH",
         help="size of the clips in pixels",
@@ -105,7 +117,13 @@ def add_arguments(parser):
         default=["folded"],
         help="this project's convolutions, or plain 3D ones",
     )
-    add("--buffers", type=int, default=20, metavar="N", help="largest arrays to list")
+    add(
+        "--buffers",
+        type=command_line.whole(0),
+        default=20,
+        metavar="N",
+        help="largest arrays to list",
+    )
 
 
 def run(args) -> dict:

@@ -14,6 +14,9 @@ import cv2
 import numpy as np
 from benchmarks import made_movies
 
+from ava_jax import command_line
+from ava_jax.config import ranges
+
 NAME = "data"
 HELP = "reading of clips by frame store, for training and evaluation"
 
@@ -40,32 +43,44 @@ def add_arguments(parser):
         default=made_movies.STORES,
         help="frame stores to read from",
     )
-    add("--movies", type=int, default=2, metavar="N", help="number of movies")
+    add(
+        "--movies",
+        type=command_line.whole(1),
+        default=2,
+        metavar="N",
+        help="number of movies",
+    )
     add(
         "--seconds",
-        type=int,
+        type=command_line.whole(1),
         default=150,
         metavar="SECONDS",
         help="duration of each movie",
     )
-    add("--clips", type=int, default=200, metavar="N", help="clips per measurement")
+    add(
+        "--clips",
+        type=command_line.whole(1),
+        default=200,
+        metavar="N",
+        help="clips per measurement",
+    )
     add(
         "--repeats",
-        type=int,
+        type=command_line.whole(1),
         default=3,
         metavar="N",
         help="measurements, of which the median is reported",
     )
     add(
         "--latency",
-        type=float,
+        type=command_line.number(ranges.at_least(0)),
         default=5,
         metavar="MS",
         help="latency of simulated remote storage in milliseconds",
     )
     add(
         "--memory-clips",
-        type=int,
+        type=command_line.whole(0),
         default=0,
         metavar="N",
         help="also measure the memory while reading N clips; 0: do not",

@@ -11,8 +11,9 @@ import time
 
 import numpy as np
 
-from ava_jax import annotations, scoring
+from ava_jax import annotations, command_line, scoring
 from ava_jax.annotations import detection_checks
+from ava_jax.config import ranges
 
 NAME = "eval"
 HELP = "scoring of detections at the size of AVA's validation set"
@@ -26,7 +27,7 @@ def add_arguments(parser):
     add = parser.add_argument
     add(
         "--scale",
-        type=float,
+        type=command_line.number(ranges.above(0)),
         default=1.0,
         metavar="FACTOR",
         help="size of the data relative to AVA's validation set",

@@ -18,6 +18,7 @@ import ml_collections
 import numpy as np
 from benchmarks import kernels
 
+from ava_jax import command_line
 from ava_jax import config as ava_config
 from ava_jax.models import action_loss, build_detector, conv
 from ava_jax.models.detector import cpu_device, variable_shapes
@@ -42,12 +43,24 @@ def add_arguments(parser):
     )
     add("--mode", nargs="+", choices=SIZES, default=["infer"], help="what to measure")
     add(
-        "--batch", type=int, nargs="+", default=[1], metavar="N", help="clips per batch"
+        "--batch",
+        type=command_line.whole(1),
+        nargs="+",
+        default=[1],
+        metavar="N",
+        help="clips per batch",
     )
-    add("--boxes", type=int, default=5, metavar="N", help="boxes per clip")
+    add(
+        "--boxes",
+        type=command_line.whole(1),
+        default=5,
+        metavar="N",
+        help="boxes per clip",
+    )
     sizes = ", ".join(f"{size} for {mode}" for mode, size in SIZES.items())
     add(
         "--size",
+        type=command_line.size,
         metavar="HEIGHTxWIDTH",
         help=f"size of the clips in pixels (default: {sizes})",
     )
@@ -60,7 +73,7 @@ def add_arguments(parser):
     )
     add(
         "--repeats",
-        type=int,
+        type=command_line.whole(1),
         default=5,
         metavar="N",
         help="measurements, of which the median is reported",
@@ -75,7 +88,7 @@ def add_arguments(parser):
     )
     add(
         "--kernels",
-        type=int,
+        type=command_line.whole(0),
         default=0,
         metavar="N",
         help="number of the longest operations to list, from a trace",
@@ -104,7 +117,12 @@ def run(args) -> dict:
     """Compiles, warms up, and times; see `show` for what is returned."""
     cases = [
         Case(
-            config, mode, dtype, batch, args.boxes, parse_size(args.size or SIZES[mode])
+            config,
+            mode,
+            dtype,
+            batch,
+            args.boxes,
+            args.size or command_line.size(SIZES[mode]),
         )
         for config, mode, dtype, batch in itertools.product(
             args.config, args.mode, args.dtype, args.batch
@@ -152,12 +170,6 @@ def _line(row):
         f" {row['share_of_matmul_rate']:15.0%} {trace:8.1f}"
         f" {row['compile_seconds']:10.1f} {memory:11.2f}"
     )
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """'256x340' -> (256, 340)."""
-    height, width = map(int, text.split("x"))
-    return height, width
 
 
 def _time_jax(cases, args):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import jax
 from benchmarks.training_step import make_optimizer, make_step
 
+from ava_jax import command_line
 from ava_jax import config as ava_config
 from ava_jax.checkpoints.store import Store
 from ava_jax.models import build_detector, init_variables
@@ -34,7 +35,7 @@ def add_arguments(parser):
     )
     add(
         "--batch",
-        type=int,
+        type=command_line.whole(1),
         metavar="N",
         help="clips per step (default: the configuration's)",
     )
@@ -43,10 +44,16 @@ def add_arguments(parser):
         choices=("float32", "bfloat16"),
         help="precision of the computation (default: the configuration's)",
     )
-    add("--steps", type=int, default=20, metavar="N", help="steps per measurement")
+    add(
+        "--steps",
+        type=command_line.whole(1),
+        default=20,
+        metavar="N",
+        help="steps per measurement",
+    )
     add(
         "--repeats",
-        type=int,
+        type=command_line.whole(1),
         default=3,
         metavar="N",
         help="measurements, of which the median is reported",

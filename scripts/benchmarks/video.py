@@ -12,9 +12,10 @@ import time
 import jax
 import numpy as np
 
+from ava_jax import command_line, people
 from ava_jax import config as ava_config
-from ava_jax import people
 from ava_jax.annotations.label_map import class_names
+from ava_jax.config import ranges
 from ava_jax.inference.clip_sampler import sample_clips
 from ava_jax.inference.clip_scorer import ClipScorer
 from ava_jax.models.detector import variable_shapes
@@ -42,19 +43,25 @@ def add_arguments(parser):
     add("--video", metavar="FILE", help="video (default: one of noise is made)")
     add(
         "--seconds",
-        type=float,
+        type=command_line.number(ranges.above(0)),
         default=20,
         metavar="SECONDS",
         help="duration of the video of noise",
     )
     add(
         "--every",
-        type=float,
+        type=command_line.number(ranges.above(0)),
         default=1.0,
         metavar="SECONDS",
         help="time between two key frames",
     )
-    add("--batch", type=int, default=1, metavar="N", help="clips scored at once")
+    add(
+        "--batch",
+        type=command_line.whole(1),
+        default=1,
+        metavar="N",
+        help="clips scored at once",
+    )
     add(
         "--people",
         default="hog",
@@ -69,7 +76,7 @@ def add_arguments(parser):
     )
     add(
         "--memory",
-        type=float,
+        type=command_line.number(ranges.above(0)),
         nargs="*",
         default=[],
         metavar="SECONDS",

@@ -5,6 +5,7 @@ import time
 import numpy as np
 from benchmarks import plain_video_map
 
+from ava_jax import command_line
 from ava_jax.metrics import video_map
 from ava_jax.metrics.tubes import FrameBoxes, Tubes, ranges
 
@@ -21,8 +22,20 @@ WIDTH, HEIGHT = 1280, 720
 def add_arguments(parser):
     """Options of the subcommand."""
     add = parser.add_argument
-    add("--boxes", type=int, default=500_000, metavar="N", help="detected boxes")
-    add("--repeats", type=int, default=3, metavar="N", help="runs of this project's")
+    add(
+        "--boxes",
+        type=command_line.whole(1),
+        default=500_000,
+        metavar="N",
+        help="detected boxes",
+    )
+    add(
+        "--repeats",
+        type=command_line.whole(1),
+        default=3,
+        metavar="N",
+        help="runs of this project's",
+    )
     add(
         "--compare",
         action="store_true",
