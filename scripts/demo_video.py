@@ -119,6 +119,8 @@ def main(argv: Sequence[str]) -> None:
     from ava_jax.visualization.annotate_video import Options, annotate_video
 
     use_cache()
+    if args.video is not None:
+        _check_source(args.video)
     detector = Detector.from_checkpoint(
         checkpoint, config=args.config, labels=args.labels
     )
@@ -132,6 +134,16 @@ def main(argv: Sequence[str]) -> None:
         else:
             out = args.out or "result.mp4"
             print(annotate_video(detector, args.video, out, how))
+
+
+def _check_source(video: str) -> None:
+    """Opens a file, so that what is no video is told before weights are downloaded."""
+    from ava_jax.video.reader import VideoReader, import_av
+
+    import_av()
+    is_file = not (video.isdigit() or "://" in video or os.path.isdir(video))
+    if is_file:
+        VideoReader(video).close()
 
 
 def options(args: argparse.Namespace, is_own_data: bool) -> dict:

@@ -38,6 +38,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         return parser.add_argument
 
     add = add_command("list", _list, "list the published files")
+    add("word", metavar="WORD", nargs="?", help="only names that have it")
     add("--kind", choices=_KINDS, help="only files of this kind")
     add(
         "--markdown",
@@ -63,9 +64,10 @@ def _list(args) -> int:
     if args.markdown:
         print(zoo_page.tables(), end="")
         return 0
+    word = (args.word or "").lower()
     rows = [("name", "kind", "mAP", "data set", "")]
     for file in published.all_files():
-        if args.kind in (None, file.kind):
+        if args.kind in (None, file.kind) and word in file.name.lower():
             mean_ap = "" if file.mean_ap is None else f"{file.mean_ap:.2f}"
             rows.append((file.name, file.kind, mean_ap, file.dataset, _state(file)))
     widths = [max(map(len, column)) for column in zip(*rows)]
@@ -97,12 +99,14 @@ def _where(args) -> int:
 
 def _verify(args) -> int:
     chosen = list(map(published.find, args.names)) or published.all_files()
+    there = [file for file in chosen if published.cached_path(file).is_file()]
+    if not (there or args.names):
+        print("Nothing was downloaded yet.")
     damaged = 0
-    for file in chosen:
+    for file in chosen if args.names else there:
         path = published.cached_path(file)
-        if not path.is_file():
-            if args.names:
-                print(f"{path}: not there")
+        if file not in there:
+            print(f"{path}: not there")
             continue
         problem = published.damage(file)
         damaged += bool(problem)

@@ -306,6 +306,7 @@ def test_a_log_file_has_a_line_now_and_then(tmp_path, film, capsys, monkeypatch)
         ("film.mp4", "film.mp4", {}, "is the video itself"),
         ("film.mov", "film.mp4", {"people": "film.csv"}, "is the file of boxes"),
         ("film.mov", "result.mp4", {"people": "yolo"}, "no person detector 'yolo'"),
+        ("film.mov", "result.mp4", {"people": "yolo11n.pt"}, "Export it as ONNX"),
         ("0", "result.mp4", {"people": "boxes.csv"}, "needs a video file"),
         ("film.mov", "/proc/none/result.mp4", {}, "cannot be written"),
     ],
@@ -405,6 +406,16 @@ def test_without_its_data_a_model_needs_a_video(tmp_path, tiny_config):
     tiny_config.data.root = str(tmp_path / "elsewhere")
     with pytest.raises(errors.UserError, match="Give a video: .*elsewhere"):
         make_video(tiny_config.data, tmp_path)
+
+
+def test_a_video_is_looked_at_before_weights_are_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("AVA_JAX_CACHE", str(tmp_path))
+    monkeypatch.setenv("AVA_JAX_OFFLINE", "1")
+    monkeypatch.setattr(compilation_cache, "use_cache", lambda: None)
+    main = runpy.run_path(str(ROOT / "scripts" / "demo_video.py"))["main"]
+    name = "slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
+    with pytest.raises(errors.UserError, match="no video file nowhere.mp4"):
+        main(["nowhere.mp4", f"--checkpoint={name}"])
 
 
 def test_imports_neither_tensorflow_nor_jax():

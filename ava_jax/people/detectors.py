@@ -63,6 +63,11 @@ def open_detector(
         if frame_size is None:
             raise ValueError("a file of boxes needs the size of the video's frames")
         return read_people(name, *frame_size, video=video, threshold=threshold)
+    if name.endswith((".pt", ".pth")):
+        raise UserError(
+            f"{name}: weights without a network. Export it as ONNX with the program "
+            "that it belongs to, and give onnx:FILE.onnx; docs/video.md has an example."
+        )
     if os.path.exists(name):
         expected = f"a name that ends in {', '.join(FILES)} or .onnx"
         raise UserError(f"{name}: not known as a file of boxes, expected {expected}")

@@ -36,6 +36,8 @@ def test_commands(script, tmp_path):
     rows = script("list", "--kind=detector")[1].splitlines()
     assert [row.split()[0] for row in rows] == ["name", "one", "another"]
     assert all(row.endswith("in the cache") for row in rows[1:])
+    rows = script("list", "another")[1].splitlines()
+    assert [row.split()[0] for row in rows] == ["name", "another"]
     assert len(script("list", "--kind=pretrained")[1].splitlines()) == 1
     expected = f"{one}: ok\n{another}: no known checksum\n"
     assert script("verify") == (0, expected, "")
@@ -45,3 +47,7 @@ def test_commands(script, tmp_path):
     one.unlink()
     assert script("verify") == (0, expected.splitlines(keepends=True)[1], "")
     assert script("verify", "one") == (0, f"{one}: not there\n", "")
+
+
+def test_nothing_to_verify_is_said(script):
+    assert script("verify") == (0, "Nothing was downloaded yet.\n", "")

@@ -108,8 +108,9 @@ def advice(source: SourceState) -> str:
 def _advice(source: SourceState, flags: Iterable[str]) -> str:
     if not flags:
         return (
-            "No configuration in configs/ has its network: write one, starting from "
-            f"{' or '.join(source.family.configs)}."
+            "No configuration in configs/ has its network: write one in a file of your "
+            "own, starting from the nearest in "
+            f"{', '.join(source.family.configs)}."
         )
     what = "that it was trained with" if source.has_head else "of a detector to train"
     listed = "\n  ".join(flags)

@@ -208,16 +208,22 @@ def test_a_file_that_is_not_supported():
 @pytest.mark.parametrize("name", [*CONFIGURED, *videomae.VARIANTS])
 def test_a_configured_architecture_is_that_of_its_tensors(name):
     model = ava_config.load(RECIPES[name]).model
-    shapes = converter.to_state_dict(
-        # Shapes are enough.
-        {
-            kind: _broadcast(tree)
-            for kind, tree in detector.variable_shapes(model).items()
-        }
-    )
-    shapes = {key: value.shape for key, value in shapes.items()}
+    shapes = {key: value.shape for key, value in _state(model).items()}
     expected = architecture.read_architecture(shapes)
     assert architecture.configured_architecture(model) == expected
+
+
+def test_an_export_of_the_miniature_finds_its_recipe():
+    state = _state(ava_config.load("configs/mini.py").model)
+    assert find_recipe("mini.pth", rename(state)).name == "configs/mini.py:mini"
+
+
+def _state(model):
+    """An exported model; shapes are enough."""
+    shapes = detector.variable_shapes(model)
+    return converter.to_state_dict(
+        {kind: _broadcast(tree) for kind, tree in shapes.items()}
+    )
 
 
 def _broadcast(tree):
