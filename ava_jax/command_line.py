@@ -27,6 +27,7 @@ from ava_jax import config as ava_config
 from ava_jax import errors
 from ava_jax.config import page, ranges
 from ava_jax.config.other_names import OTHER_NAMES
+from ava_jax.runtime import logging
 
 WRONG_COMMAND_LINE = 2
 # What the extra `train` brings.
@@ -50,6 +51,7 @@ def run(
       user_error: exit status after a `UserError`.
       interrupted: printed after Ctrl-C, which exits with 130.
     """
+    logging.set_up_notes()
     try:
         status = _status(main, user_error, interrupted)
         sys.stdout.flush()

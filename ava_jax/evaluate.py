@@ -312,12 +312,13 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
         ),
         variable_shapes(config.model),
     )
-    variables = store.load_variables(weights, config.model, like, config.checkpoint)
-    evaluator = Evaluator(config, mesh, module)
-    results = evaluator.evaluate(variables)
     checkpoint = by_name.describe(config.init_from)
     if weights == workdir.path:
         checkpoint = f"step {store.checkpoint_step(weights, config.checkpoint)}"
+    logging.info("Weights: %s.", checkpoint)
+    variables = store.load_variables(weights, config.model, like, config.checkpoint)
+    evaluator = Evaluator(config, mesh, module)
+    results = evaluator.evaluate(variables)
     evaluator.write(results, workdir, workdir.history(), checkpoint)
     logging.info(
         "%s\nLook at %s", headline(results.metrics), workdir / "report/index.html"

@@ -144,6 +144,11 @@ def read_history(workdir: str | os.PathLike) -> list[dict[str, float]]:
       UserError: there is no such file, or it is not JSON lines.
     """
     path = pathlib.Path(workdir) / "history.jsonl"
+    if not path.exists():
+        raise UserError(
+            f"There is no {path}. Give the working directory of a training that has "
+            "logged at least once."
+        )
     try:
         # The file of a run that still trains, or was killed, can end in half a line.
         whole = path.read_text().rpartition("\n")[0].splitlines()

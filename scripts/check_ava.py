@@ -52,13 +52,12 @@ def main(argv: Sequence[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.set_verbosity(logging.ERROR)
     # Imported here, so that --help and errors in flags do not wait for TensorFlow.
-    import tqdm
-
     from ava_jax import files
     from ava_jax.checks import check, page
+    from ava_jax.runtime.counted import counted
 
     def progress(items, total):
-        return tqdm.tqdm(items, "frames", total, disable=None, unit_scale=True)
+        return counted(items, total, "files")
 
     config = _with_data_set(args.config, folder)
     examination = check.examine(

@@ -161,9 +161,9 @@ def _pack(args: argparse.Namespace) -> None:
 
 
 def _bar(unit: str) -> Callable:
-    import tqdm
+    from ava_jax.runtime.counted import counted
 
-    return lambda items, total: tqdm.tqdm(items, unit=unit, total=total)
+    return lambda items, total: counted(items, total, unit)
 
 
 if __name__ == "__main__":

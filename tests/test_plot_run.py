@@ -78,7 +78,10 @@ def test_a_run_keeps_its_colour_where_another_has_no_curve():
 
 
 MISTAKES = {
-    "no run": (lambda tmp: str(tmp / "none"), "none/history.jsonl cannot be read"),
+    "no run": (
+        lambda tmp: str(tmp / "none"),
+        "none/history.jsonl. Give the working directory",
+    ),
     "no JSON": (lambda tmp: write_run(tmp / "x", [], "loss\n"), "x/history.jsonl"),
     "nothing": (lambda tmp: write_run(tmp / "x", [{"step": 1}]), "no loss and no mAP"),
 }
@@ -104,5 +107,5 @@ def test_an_unwritable_picture(tmp_path):
 def test_a_history_is_read_up_to_its_last_whole_line(tmp_path):
     folder = write_run(tmp_path / "a", history(1.0), end='{"step": 21, "lo')
     assert read_history(folder) == history(1.0)
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="There is no .*history.jsonl"):
         read_history(tmp_path)

@@ -270,7 +270,6 @@ def _find_checkpoint(folder: pathlib.Path, which: str | int) -> pathlib.Path:
             f"{folder / str(step)} is damaged: {reason}. Take another one: "
             "--config.checkpoint=latest"
         )
-    logging.info("Checkpoint: step %d (%s).", step, which)
     return folder / str(step)
 
 

@@ -14,15 +14,25 @@ _EXPECTED = ("did not provide metrics", "read_only=True", "read only=")
 
 
 def set_up() -> None:
-    """Logs to the console, only the lines that are for the user."""
+    """Logs to the console with the time, only the lines that are for the user."""
+    _use_absl(_FORM)
+    logging.set_verbosity(logging.INFO)
+
+
+def set_up_notes() -> None:
+    """Logs warnings alone, as plain sentences: for programs that print results."""
+    _use_absl(python_logging.Formatter("%(message)s"))
+    logging.set_verbosity(logging.WARNING)
+
+
+def _use_absl(form: python_logging.Formatter) -> None:
     handler = logging.get_absl_handler()
     handler.addFilter(_is_shown)
-    handler.setFormatter(_FORM)
+    handler.setFormatter(form)
     # absl handles logging differently before its flags are parsed. absl.app.run would
     # parse them; this project uses argparse.
     flags.FLAGS.mark_as_parsed()
     logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
 
 
 def to_file(path: pathlib.Path) -> None:

@@ -5,10 +5,8 @@ import time
 
 import tqdm
 
+from ava_jax.runtime.counted import LINE_EVERY
 from ava_jax.visualization.annotated_stream import AnnotatedFrame, AnnotatedStream
-
-# Seconds from one line to the next in a file, where a bar cannot be drawn.
-LINE_EVERY = 30.0
 
 
 class StreamProgress:

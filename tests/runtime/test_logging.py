@@ -45,3 +45,11 @@ def test_lines_of_the_package_and_warnings_of_libraries(name, tmp_path):
     # Each line starts with the time.
     assert [line.split(maxsplit=1)[1] for line in written.splitlines()] == SHOWN
     assert not (name and result.stderr)
+
+
+def test_programs_that_print_results_have_bare_warnings():
+    log = LOG.replace("set_up()", "set_up_notes()")
+    result = subprocess.run(
+        [sys.executable, "-c", log], capture_output=True, text=True, check=True
+    )
+    assert result.stderr.splitlines() == [x for x in SHOWN if "warning" in x]
