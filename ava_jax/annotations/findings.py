@@ -22,7 +22,7 @@ class Suspect:
     Attributes:
       video, second: which one.
       boxes: (N, 4) float64 as in the file: fractions, unless that is the mistake.
-      captions: a text for each box.
+      captions: a text for each box, or ''.
       proposals: (P, 4) float64, fractions: boxes of the person detector.
     """
 

@@ -105,7 +105,10 @@ def draw_suspect(suspect: Suspect, image: np.ndarray) -> np.ndarray:
         image,
         np.concatenate([proposed, annotated]),
         [()] * count[1]
-        + [(drawing.Line(text, _ANNOTATED),) for text in suspect.captions],
+        + [
+            (drawing.Line(text, _ANNOTATED),) if text else ()
+            for text in suspect.captions
+        ],
         [_PROPOSED] * count[1] + [_ANNOTATED] * count[0],
         dashed=[False] * count[1] + [True] * count[0],
         scale=_WIDTH / width if width > _WIDTH else None,

@@ -216,6 +216,7 @@ def suspects_of(key_frames: KeyFrames, numbers: Sequence[int]) -> tuple[Suspect,
     for k in numbers:
         boxes = key_frames.truth_boxes[slice(*key_frames.truth_starts[k : k + 2])]
         found = key_frames.proposal_boxes[slice(*key_frames.proposal_starts[k : k + 2])]
-        captions = ("annotated",) * len(boxes)
+        # Without text, which would hide people where many are near each other.
+        captions = ("",) * len(boxes)
         suspects.append(Suspect(*key_frames.key(k), boxes, captions, found))
     return tuple(suspects)

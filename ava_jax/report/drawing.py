@@ -77,10 +77,12 @@ def draw_people(
 
 
 def draw_notice(picture: np.ndarray, text: str) -> None:
-    """Draws a line of text over the top of an RGB picture, which is changed."""
+    """Draws text over the top of an RGB picture, in lines that fit; changes it."""
     height, width = picture.shape[:2]
     size = text_size(height)
-    pixels = label((Line(shorten(text, size, width - 2 * _PAD), style.WHITE),), size)
+    lines = _broken(text, size, width - 2 * _PAD)
+    pixels = label(tuple(Line(line, style.WHITE) for line in lines), size)
+    pixels = pixels[:height, :width]
     picture[: pixels.shape[0], : pixels.shape[1]] = pixels
 
 
@@ -111,6 +113,18 @@ def shorten(text: str, size: int, width: int) -> str:
     while text and text_width(text + "…", size) > width:
         text = text[:-1]
     return text.rstrip() + "…"
+
+
+def _broken(text: str, size: int, width: int) -> list[str]:
+    """The text in lines of at most `width` pixels; a longer word is cut."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and text_width(longer, size) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return [shorten(line, size, width) for line in lines]
 
 
 @functools.lru_cache(maxsize=256)

@@ -1,5 +1,6 @@
 """The page of the doctor: what it says and shows, and that texts stay texts."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -93,3 +94,11 @@ def test_boxes_in_pixels_and_fractions_look_the_same(size, shape):
     drawn = [draw_suspect(suspect(boxes=boxes), image) for boxes in (BOXES, pixels)]
     assert drawn[0].shape == shape
     np.testing.assert_array_equal(*drawn)
+
+
+def test_a_box_without_a_caption_has_no_label():
+    image = np.full((360, 480, 3), 90, np.uint8)
+    bare = dataclasses.replace(suspect(), captions=("",) * len(BOXES))
+    marked, unmarked = (draw_suspect(case, image) for case in (suspect(), bare))
+    changed = [(picture != 90).any(axis=-1).sum() for picture in (marked, unmarked)]
+    assert changed[0] > changed[1] > 0

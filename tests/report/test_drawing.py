@@ -233,6 +233,23 @@ def test_shorten_keeps_what_fits():
     assert drawing.text_width(short, 15) <= 80
 
 
+NOTICE = "This model knows drawn figures only: its scores mean nothing here."
+
+
+@pytest.mark.parametrize(("width", "lines"), [(900, 1), (300, 2), (160, 4)])
+def test_a_notice_is_broken_into_lines_that_fit(width, lines):
+    picture = frame(360, width)
+    drawing.draw_notice(picture, NOTICE)
+    rows = is_color(picture, style.WHITE).any(axis=1).sum()
+    assert rows == lines * drawing.line_height(drawing.text_size(360))
+
+
+def test_a_notice_that_is_larger_than_the_picture_is_cut():
+    picture = frame(9, 12)
+    drawing.draw_notice(picture, NOTICE)
+    assert not is_color(picture, (GREY,) * 3).all()
+
+
 def test_files_hold_the_picture():
     picture = frame(20, 30)
     picture[:, :10] = style.ORANGE

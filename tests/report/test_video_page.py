@@ -196,6 +196,7 @@ def test_key_frames_stand_in_for_a_video_that_was_left_behind():
     url = "data:image/jpeg;base64,/9ggbWFkZSB1cA=="
     assert video["src"] == "film.mp4" and video["poster"] == url
     assert "The video is the file film.mp4 beside this page." in page
+    assert 'href="#key-frames"' in page and 'id="key-frames"' in page
     assert [image["src"] for image in outline.all("img")] == [url, url]
     assert "<figcaption>8.2 s</figcaption>" in page
     # A video that is part of the page cannot be left behind.
@@ -213,13 +214,16 @@ def test_a_click_on_a_key_frame_goes_there(browser, film):
     assert now == 8.25
 
 
-@pytest.mark.parametrize(("width", "expected"), [(1280, 6), (390, 4)])
-def test_one_person_does_not_fill_a_phone(browser, tmp_path, width, expected):
-    actions = [(f"action {i}", 0.9) for i in range(6)]
+@pytest.mark.parametrize(
+    ("width", "count", "expected"), [(1280, 6, 6), (390, 6, 4), (390, 5, 5)]
+)
+def test_one_person_does_not_fill_a_phone(browser, tmp_path, width, count, expected):
+    actions = [(f"action {i}", 0.9) for i in range(count)]
     path = tmp_path / "page.html"
     path.write_text(render(video=b"", sightings=[Sighting(3, 1, actions)]))
     open_page(browser, path, width=width)
     assert len(found(browser, ".lane")) == expected
+    assert browser.find_element(By.ID, "count").text.startswith("1 of 1 person.")
     height = browser.find_element(By.CSS_SELECTOR, ".person").size["height"]
     assert height < 250
 

@@ -114,11 +114,13 @@ function card(person, found) {
   const seen = period(times[0], times[times.length - 1]);
   title.append(chip, element("span", seen, { class: "soft" }));
   made.append(title);
-  for (const [action, times] of found.slice(0, LANES)) {
+  // A line that says "1 more" would take the place of the lane.
+  const room = found.length === LANES + 1 ? LANES + 1 : LANES;
+  for (const [action, times] of found.slice(0, room)) {
     made.append(lane(person, action, times));
   }
-  if (found.length > LANES) {
-    const more = `and ${found.length - LANES} more: choose an action, or a higher score`;
+  if (found.length > room) {
+    const more = `and ${found.length - room} more: choose an action, or a higher score`;
     made.append(element("div", more, { class: "soft lane-note" }));
   }
   return made;
@@ -133,8 +135,10 @@ function draw() {
   const cards = matching.slice(0, shown).map(([person, found]) => card(person, found));
   $("people").replaceChildren(...cards);
   $("more").hidden = matching.length <= shown;
+  const all = data.people.length;
   $("count").textContent =
-    `${matching.length} of ${data.people.length} people. Click to go to a moment.`;
+    `${matching.length} of ${all} ${all === 1 ? "person" : "people"}. ` +
+    "Click to go to a moment.";
   mark();
 }
 
