@@ -231,8 +231,9 @@ class Parser(argparse.ArgumentParser):
             fields = dict(ava_config.flat(ava_config.default().to_dict()))
             if advice := _exact_advice(name[2:], fields):
                 return _did_you_mean(advice, fields)
-        near = difflib.get_close_matches(name.replace("_", "-"), known, n=1)
-        return f". Did you mean {near[0]}?" if near else ""
+        words = {flag.lstrip("-"): flag for flag in known}
+        near = difflib.get_close_matches(name[2:].replace("_", "-"), words, n=1)
+        return f". Did you mean {words[near[0]]}?" if near else ""
 
     def _load_config(
         self, path: str | None, fields: Sequence[str]

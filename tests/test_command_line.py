@@ -257,6 +257,7 @@ def test_fields_are_changed(arguments, field, value, config_is_first):
         ([CONFIG, "--score=50"], r"--score: 50 is not a number from 0 to 1\n"),
         ([CONFIG, "--quality=0"], r"--quality: 0 is not a whole number from 1 to 100"),
         ([CONFIG, "--size=0x9"], r"--size: 0x9 is not HEIGHTxWIDTH in pixels"),
+        ([CONFIG, "--device=cuda"], r"no flag --device: JAX takes the accelerators"),
         ([CONFIG, "--xyzzy"], r"no flag --xyzzy\n"),
     ],
     ids=str,

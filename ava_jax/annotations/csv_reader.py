@@ -336,9 +336,11 @@ def _problems(
 def _mistake(fields: list[str], last: str) -> tuple[str, str]:
     """What is wrong with a row, and what was found and expected."""
     if len(fields) not in _WIDTHS:
+        other = next((mark for mark in ";\t|" if fields[0].count(mark) > 1), "")
+        found = f"columns between {other!r}" if other else f"{len(fields)} columns"
         return (
             "wrong number of columns",
-            f"{len(fields)} columns, expected video,timestamp,x1,y1,x2,y2,label "
+            f"{found}, expected video,timestamp,x1,y1,x2,y2,label "
             "and at most one more, or video,timestamp alone",
         )
     if not fields[0]:

@@ -72,6 +72,10 @@ OTHER_NAMES = {
     "auto_resume": "the same command with the same --workdir resumes",
     "work_dir": "the folder of the results is --workdir DIR",
     "output_dir": "the folder of the results is --workdir DIR",
+    "device": "JAX takes the accelerators that it finds, with JAX_PLATFORMS=cpu none; "
+    "config.devices is their number",
+    "gpu_ids": "JAX takes all GPUs, with CUDA_VISIBLE_DEVICES=0,1 two of them",
+    "workers": "tf.data chooses the number of its threads itself",
     "num_workers": "tf.data chooses the number of its threads itself",
     "workers_per_gpu": "tf.data chooses the number of its threads itself",
     "persistent_workers": "tf.data chooses the number of its threads itself",

@@ -245,7 +245,8 @@ def _reason(error):
 def _progress(case, models):
     for name, row in models.items():
         label = f"{case.config} {case.mode} {case.dtype} {case.batch} {name}"
-        print(f"{label}: {row}", file=sys.stderr, flush=True)
+        text = ", ".join(f"{key} {value}" for key, value in row.items())
+        print(f"{label}: {text}", file=sys.stderr, flush=True)
 
 
 def _host_inputs(case):

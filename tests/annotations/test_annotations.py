@@ -193,6 +193,7 @@ GOOD = "v,0902,.1,.2,.3,.4,5,{last}\n"
     [
         ("v,1,2", "ground_truth", "wrong number of columns", "3 columns"),
         ("v,1,.1,.2,.3,.4,5,1,9", "ground_truth", "wrong number of columns", "9 col"),
+        ("v;1;.1;.2;.3;.4;5;1", "ground_truth", "wrong number of columns", "ween ';'"),
         ("v,x,.1,.2,.3,.4,5,1", "ground_truth", "timestamp is no number", "'x'"),
         ("v,x", "ground_truth", "timestamp is no number", "'x'"),
         ("v,,.1,.2,.3,.4,5,1", "ground_truth", "timestamp is no number", "''"),
