@@ -134,7 +134,7 @@ def _wrong_rate(seconds, store, fps, start) -> list[Finding]:
     too_many = count / fps - cover > np.maximum(_TAIL, 0.1 * cover)
     if fitting and too_few.mean() >= 0.5:
         wrong = too_few
-    elif fitting and len(numbers) > 1 and too_many.all():
+    elif fitting and too_many.all():
         wrong = too_many
     else:
         return []
@@ -148,7 +148,7 @@ def _wrong_rate(seconds, store, fps, start) -> list[Finding]:
     found = (
         f"the first movie has frames for {needed:.4g} a second at most"
         if wrong is too_few
-        else "every movie would continue for long after its last key frame"
+        else "the movies would continue for long after their last key frames"
     )
     return listed(
         "wrong frame rate",
@@ -158,6 +158,8 @@ def _wrong_rate(seconds, store, fps, start) -> list[Finding]:
         "Set --config.data.fps to the rate of the frames, or extract them again at "
         f"{fps}. The seconds are counted from config.data.timestamp_start={start}: is "
         "that right?",
+        # One movie may be annotated in part, and fit another rate by chance.
+        is_problem=len(numbers) > 1 or wrong is too_few,
     )
 
 

@@ -9,6 +9,8 @@ from ava_jax.config import flat
 _HEADINGS = ("run", "step", "best mAP", "at step", "loss", "clips/s", "what differs")
 # Losses of single batches vary: the mean of the last ones is shown.
 _LAST_LOSSES = 10
+# Fields of the last command in a working directory: they say nothing of the training.
+_OF_A_COMMAND = ("checkpoint", "dry_run", "profile")
 
 
 def run_table(
@@ -59,7 +61,8 @@ def _differences(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     differing = [
         name
         for name in names
-        if len({repr(values.get(name)) for values in fields.values()}) > 1
+        if name not in _OF_A_COMMAND
+        and len({repr(values.get(name)) for values in fields.values()}) > 1
     ]
     return {
         run: " ".join(

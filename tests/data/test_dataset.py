@@ -4,12 +4,14 @@ import gzip
 import pathlib
 import pickle
 import shutil
+import types
 
 import cv2
 import from_config
 import numpy as np
 import pytest
 
+from ava_jax.data import timing_checks
 from ava_jax.errors import UserError
 from ava_jax.metrics.iou import iou
 
@@ -254,7 +256,21 @@ def test_a_rate_that_is_too_low_is_warned_of(own, caplog):
     own.data.fps = 5
     from_config.load_split(own, "train")
     assert "wrong frame rate: 2" in caplog.text
-    assert "config.data.fps is 5, but every movie would continue" in caplog.text
+    assert "config.data.fps is 5, but the movies would continue" in caplog.text
+
+
+def test_one_movie_that_seems_too_long_is_a_note():
+    # 80 s at 30 frames a second, annotated up to second 78.
+    store = types.SimpleNamespace(
+        videos=("film",), origin=np.array([1]), last=np.array([2400])
+    )
+    key_frames = types.SimpleNamespace(
+        videos=("film",), video=np.zeros(2, int), second=np.array([1.0, 78.0])
+    )
+    assert timing_checks.check_rate(key_frames, store, 30, 0) == []
+    (finding,) = timing_checks.check_rate(key_frames, store, 10, 0)
+    assert finding.name == "wrong frame rate" and not finding.is_problem
+    assert "fit 29.97 or 30 a second" in finding.found
 
 
 def test_key_frames_without_proposals(own):

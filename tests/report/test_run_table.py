@@ -15,7 +15,11 @@ HISTORIES = {
     "runs/none": [],
 }
 CONFIGS = {
-    "runs/a": {"seed": 0, "optim": {"lr": 0.1, "decay_epochs": [10, 15]}},
+    "runs/a": {
+        "seed": 0,
+        "checkpoint": "best",
+        "optim": {"lr": 0.1, "decay_epochs": [10, 15]},
+    },
     "runs/longer": {"seed": 0, "optim": {"lr": 0.2, "decay_epochs": [10]}},
     "runs/none": {},
 }
