@@ -43,6 +43,7 @@ def run(
     *,
     user_error: int = 1,
     interrupted: str = "Interrupted.",
+    log: Callable[[], None] = logging.set_up_notes,
 ) -> None:
     """Runs a program and exits with its status, without a traceback for users.
 
@@ -50,8 +51,9 @@ def run(
       main: takes the arguments and returns the exit status, None for success.
       user_error: exit status after a `UserError`.
       interrupted: printed after Ctrl-C, which exits with 130.
+      log: sets up the log.
     """
-    logging.set_up_notes()
+    log()
     try:
         status = _status(main, user_error, interrupted)
         sys.stdout.flush()
@@ -253,7 +255,7 @@ class Parser(argparse.ArgumentParser):
                 near = _did_you_mean(advice, known)
                 self.error(f"the configuration has no field {name!r}{near}{value}")
         try:
-            config = _override(config, fields)
+            config = _override(_with_floats(config, fields), fields)
             ava_config.check(config)
         except errors.UserError as error:
             self.error(str(error))
@@ -304,6 +306,24 @@ def _split_fields(args: Sequence[str]) -> tuple[list[str], list[str]]:
         is_alone = "=" in argument or match[1] or not queue or queue[0][:2] == "--"
         fields.append(argument if is_alone else f"{argument}={queue.pop(0)}")
     return others + queue, fields
+
+
+def _with_floats(
+    config: ml_collections.ConfigDict, fields: Sequence[str]
+) -> ml_collections.ConfigDict:
+    """Makes fields floats that are whole numbers now and may have others.
+
+    Such as train.epochs, where 20 becomes 0.5: by itself a field keeps its type.
+    """
+    known = dict(ava_config.flat(config.to_dict()))
+    for field in fields:
+        name, _, value = field.partition("=")
+        name = name.partition(".")[2]
+        is_whole = type(known[name]) is int and name in ranges.RANGES
+        if is_whole and "." in value and ranges.RANGES[name].holds(2.5):
+            with config.ignore_type():
+                config.update_from_flattened_dict({name: float(known[name])})
+    return config
 
 
 def _unreadable(config: ml_collections.ConfigDict, fields: Sequence[str]) -> str:

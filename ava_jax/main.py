@@ -44,6 +44,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if not (args.workdir or args.config.dry_run):
         parser.error("say where to write the results: --workdir runs/NAME")
+    if args.config.dry_run and args.mode == "eval":
+        parser.error("config.dry_run tries a training: leave it out, or --mode=eval")
     return args
 
 
@@ -83,8 +85,7 @@ def run() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     faulthandler.enable()
-    logging.set_up()
-    command_line.run(main, interrupted=errors.INTERRUPTED)
+    command_line.run(main, interrupted=errors.INTERRUPTED, log=logging.set_up)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ def main(argv: Sequence[str]) -> int:
         nargs="+",
         help="arguments of ava_jax.main, after --",
     )
+    if "--" not in argv and any(x.startswith("--config") for x in argv):
+        parser.error("give -- before the arguments of ava_jax.main")
     args = parser.parse_args(argv)
     port = _free_port()
     processes = [_start(i, port, args) for i in range(args.n)]

@@ -296,6 +296,8 @@ MISTAKES = {
             *("--config=configs/slowfast.py", "--config.init_from=scratch"),
             *("--workdir={tmp}", "--config.data.root={tmp}"),
         ],
+        # The log of training has the time.
+        r"^\d\d:\d\d:\d\d Initial weights: random.*"
         r"missing files: 5\n  \S*/annotations/ava_action_list.*"
         r"rawframes/<video>/img_00001.jpg.*configs/mini.py",
     ),
@@ -309,6 +311,11 @@ MISTAKES = {
         1,
         ["--config=configs/mini.py:vtest", "--workdir={tmp}"],
         r"opencv-doc.*--config.data.video=PATH",
+    ),
+    "dry run": (
+        2,
+        ["--config=configs/mini.py", "--config.dry_run=True", "--mode=eval"],
+        r"dry_run tries a training",
     ),
     "batch": (
         2,

@@ -101,8 +101,9 @@ def find(name: str) -> PublishedFile:
 def nearest(name: str) -> str:
     """A sentence with the names that are most like one, and a space; or ''."""
     wanted = _key(name)
-    similar = difflib.get_close_matches(wanted, _by_key(), n=5, cutoff=0.5)
-    similar += [key for key in _by_key() if wanted in key]
+    words = wanted.split("-")
+    similar = [key for key in _by_key() if all(word in key for word in words)]
+    similar += difflib.get_close_matches(wanted, _by_key(), n=5, cutoff=0.5)
     names = list(dict.fromkeys(_by_key()[key].name for key in similar))[:3]
     return f"The nearest are {', '.join(names)}. " if names else ""
 
