@@ -45,7 +45,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     if not (args.workdir or args.config.dry_run):
         parser.error("say where to write the results: --workdir runs/NAME")
     if args.config.dry_run and args.mode == "eval":
-        parser.error("config.dry_run tries a training: leave it out, or --mode=eval")
+        parser.error("a dry run tries a training: leave it or --mode=eval out")
     return args
 
 

@@ -315,7 +315,7 @@ MISTAKES = {
     "dry run": (
         2,
         ["--config=configs/mini.py", "--config.dry_run=True", "--mode=eval"],
-        r"dry_run tries a training",
+        r"A dry run tries a training",
     ),
     "batch": (
         2,
