@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from ava_jax import annotations
-from ava_jax.annotations import BoxTable, box_checks, label_checks
+from ava_jax.annotations import BoxTable, box_checks, clip_names, label_checks
 from ava_jax.annotations.findings import Finding, Suspect, as_notes
 from ava_jax.annotations.label_map import count_classes, scored_ids
 from ava_jax.annotations.proposals import unpadded_keys
@@ -23,7 +23,7 @@ from ava_jax.checks import annotation_rows, frame_folders, frame_stores, proposa
 from ava_jax.checks.frame_folders import Progress
 from ava_jax.checks.verdict import Verdict
 from ava_jax.data import clips, dataset, frames, grouping, split_checks, timing_checks
-from ava_jax.data.frames.open import open_store
+from ava_jax.data.frames.open import late_frames, open_store
 from ava_jax.data.frames.store import FrameStore
 from ava_jax.errors import UserError
 
@@ -171,6 +171,8 @@ def _read_split(
     if (root / files.proposals).is_file():
         with _as_finding("proposals", findings, name):
             found = annotations.read_proposals(root / files.proposals)
+            if data.clip_names:
+                found = clip_names.proposals_of_clips(found, table)
     key_frames = grouping.join(
         table,
         np.array((0, *scored_ids(data.class_ids, num_classes)), np.int64),
@@ -290,6 +292,8 @@ def _look_at_folders(data, root, videos, every_frame, progress):
         found += frame_folders.check_every_frame(store, progress)
     elif store:
         found += frame_folders.check_ends(store)
+    if store:
+        store = dataclasses.replace(store, late=late_frames(data, store.videos))
     return store, found + timing_checks.check_recipe(root, data.fps)
 
 

@@ -21,7 +21,7 @@ def centre_frames(
       (K,) int64.
     """
     offset = (np.asarray(seconds) - timestamp_start) * fps
-    return np.trunc(offset + 0.5).astype(np.int64) + origin
+    return np.floor(offset + 0.5).astype(np.int64) + origin
 
 
 def jitter(sampling: ClipSampling, seed: tf.Tensor) -> tf.Tensor:

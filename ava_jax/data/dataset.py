@@ -10,7 +10,13 @@ from absl import logging
 
 from ava_jax import annotations
 from ava_jax import config as ava_config
-from ava_jax.annotations import BoxTable, box_checks, label_checks, raise_problems
+from ava_jax.annotations import (
+    BoxTable,
+    box_checks,
+    clip_names,
+    label_checks,
+    raise_problems,
+)
 from ava_jax.annotations.label_map import scored_ids
 from ava_jax.data import (
     clips,
@@ -103,6 +109,8 @@ def _key_frames(
     """The key frames of a split, with proposals or what stands in for them."""
     path = str(pathlib.Path(data.root, data[name].proposals))
     proposals = annotations.read_proposals(path)
+    if data.clip_names:
+        proposals = clip_names.proposals_of_clips(proposals, table)
     proposed = BoxTable.from_frames(proposals, path)
     raise_problems(box_checks.check_people(proposed, split=name))
     join = functools.partial(

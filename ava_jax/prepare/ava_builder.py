@@ -23,6 +23,7 @@ import tensorflow_datasets as tfds
 from ava_jax import annotations
 from ava_jax import config as ava_config
 from ava_jax.data.frames.folders import FrameFolders, open_folders
+from ava_jax.data.frames.open import late_frames
 from ava_jax.errors import UserError
 
 # Frames of a file, about 400 MB at 340 x 256. A movie is never divided.
@@ -174,7 +175,9 @@ def _actions(root: pathlib.Path, data: ml_collections.ConfigDict) -> dict[str, _
 
 
 def _folders(root: pathlib.Path, data, videos) -> FrameFolders:
-    return open_folders(root / data.frames, sorted(videos), data.frame_name)
+    videos = sorted(videos)
+    folders = open_folders(root / data.frames, videos, data.frame_name)
+    return dataclasses.replace(folders, late=late_frames(data, videos))
 
 
 def _names(tables: Sequence[annotations.BoxTable]) -> set[str]:

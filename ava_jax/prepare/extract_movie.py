@@ -9,6 +9,7 @@ import ml_collections
 import numpy as np
 
 from ava_jax import files
+from ava_jax.annotations import clip_names
 from ava_jax.errors import UserError
 from ava_jax.video.reader import VideoReader
 from ava_jax.video.resample import at_rate
@@ -38,6 +39,12 @@ class Recipe:
     short_side: int = 0
     quality: int = 95
     frame_name: str = "img_{:05}.jpg"
+
+    def for_movie(self, name: str, names_of_clips: bool) -> "Recipe":
+        """The one of a movie: a file of a clip begins and ends with the clip."""
+        if names_of_clips and clip_names.parse(name):
+            return dataclasses.replace(self, start=0, end=0)
+        return self
 
     def check(self) -> None:
         """Raises a UserError if it makes no sense."""
@@ -112,13 +119,16 @@ class Movie:
     error: str = ""
 
 
-def try_movie(video: pathlib.Path, root: pathlib.Path, recipe: Recipe) -> Movie:
+def try_movie(
+    video: pathlib.Path, root: pathlib.Path, recipe: Recipe, names_of_clips: bool
+) -> Movie:
     """Extracts one movie into its `partial_path`; a failure is in the `Movie`."""
     folder = files.partial_path(root / video.stem)
     files.remove(folder)
     folder.mkdir()
     try:
-        return extract_movie(video, folder, recipe)
+        of_movie = recipe.for_movie(video.stem, names_of_clips)
+        return extract_movie(video, folder, of_movie)
     except (UserError, OSError) as error:
         files.remove(folder)
         return Movie(video.stem, video.name, error=str(error))
