@@ -31,7 +31,7 @@ def get_config(variant: str = DEFAULT):
         files.exclusions = ""  # none
     config.data.timestamp_start = 0  # timestamps are seconds of the videos
     config.data.fps = 30
-    config.data.clip_names = False
+    config.data.clip_names = config.data.frame_numbers = False
     config.data.frame_shift = 0
     config.data.no_proposals = "error"
     config.data.class_ids = ()

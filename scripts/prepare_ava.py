@@ -91,6 +91,15 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         "the last file's boxes are taken",
     )
 
+    add = add_step("multisports", _multisports, "write MultiSports in AVA's format")
+    add(
+        "--ground-truth",
+        metavar="FILE",
+        help="multisports_GT.pkl (default: annotations/ in config.data.root)",
+    )
+    for split in ("train", "val"):
+        add(f"--{split}-proposals", metavar="FILE", help="MMAction2's pickle of boxes")
+
     add = add_step("proposals", _proposals, "detect people on annotated key frames")
     add("--split", choices=("train", "val"), default="val", help="split to process")
     add(
@@ -180,6 +189,20 @@ def _merge(args: argparse.Namespace) -> None:
         proposals=args.proposals,
     )
     print(merged.text())
+
+
+def _multisports(args: argparse.Namespace) -> None:
+    from ava_jax.prepare import multisports
+
+    data = args.config.data
+    usual = os.path.join(data.root, "annotations", "multisports_GT.pkl")
+    proposals = {"train": args.train_proposals, "val": args.val_proposals}
+    lines = multisports.write_annotations(
+        data,
+        args.ground_truth or usual,
+        {split: path for split, path in proposals.items() if path},
+    )
+    print("\n".join(lines))
 
 
 def _proposals(args: argparse.Namespace) -> None:

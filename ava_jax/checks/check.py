@@ -40,13 +40,12 @@ class Examination:
     Attributes:
       verdict: what was found.
       store: the frames of the annotated movies; None if there are none.
-      fps: `config.data.fps`.
-      timestamp_start: `config.data.timestamp_start`.
+      fps, timestamp_start: see `clips.clock`.
     """
 
     verdict: Verdict
     store: FrameStore | None
-    fps: int
+    fps: float
     timestamp_start: float
 
     def image(self, suspect: Suspect) -> np.ndarray | None:
@@ -136,7 +135,7 @@ def examine(
     # Problems first, in the order of the checks.
     findings.sort(key=lambda finding: not finding.is_problem)
     verdict = Verdict(str(root), held, tuple(findings), labels)
-    return Examination(verdict, store, data.fps, data.timestamp_start)
+    return Examination(verdict, store, *clips.clock(data))
 
 
 @contextlib.contextmanager
@@ -278,10 +277,14 @@ def _check_frames(
     for finding in found:
         is_excused = data.on_bad_frame == "nearest" and finding.name in _BAD_FRAMES
         findings += as_notes([finding]) if is_excused else [finding]
-    if store:
-        findings += timing_checks.check_timing(
-            splits, store, data.fps, data.timestamp_start
-        )
+    if store and data.frame_numbers:
+        # Numbers of frames say nothing of the rate.
+        for name, key_frames in splits.items():
+            findings += split_checks.check_timestamps(
+                key_frames, store, *clips.clock(data), name
+            )
+    elif store:
+        findings += timing_checks.check_timing(splits, store, *clips.clock(data))
     return store
 
 

@@ -120,6 +120,9 @@ def data() -> ml_collections.ConfigDict:
     config.val = split("val")
     config.fps = 30  # frames a second that were extracted
     config.timestamp_start = 900  # timestamp of the first frame
+    # Timestamps are numbers of frames, timestamp_start that of the first one, as in
+    # MultiSports; not seconds.
+    config.frame_numbers = False
     # Movies called ID_SSSSSS_EEEEEE are clips that begin at second SSSSSS, and whose
     # proposals are filed under ID, as in AVA-Kinetics.
     config.clip_names = False

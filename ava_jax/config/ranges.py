@@ -158,6 +158,7 @@ RANGES = {
     "data.fps": _above(0),
     "data.timestamp_start": _ANY_NUMBER,
     "data.clip_names": _SWITCH,
+    "data.frame_numbers": _SWITCH,
     "data.class_ids": Range(
         "different action ids, each 1 or more",
         lambda v: _each(None, _whole(1).holds, "").holds(v) and len(set(v)) == len(v),

@@ -11,6 +11,7 @@ import numpy as np
 from ava_jax import files
 from ava_jax.annotations import clip_names
 from ava_jax.errors import UserError
+from ava_jax.video.clip_sampling import first_frame_time
 from ava_jax.video.reader import VideoReader
 from ava_jax.video.resample import at_rate
 from ava_jax.video.resize import size_for_short_side
@@ -81,7 +82,7 @@ def recipe_of(
     usual = data.frame_name == "auto"
     return Recipe(
         fps=data.fps,
-        start=data.timestamp_start - data.video_start,
+        start=first_frame_time(data),
         end=end and end - data.video_start,
         short_side=short_side,
         quality=quality,

@@ -6,6 +6,15 @@ import ml_collections
 import numpy as np
 
 
+def first_frame_time(data: ml_collections.ConfigDict) -> float:
+    """Seconds of the video files before frame 1.
+
+    Args:
+      data: `config.data`.
+    """
+    return 0 if data.frame_numbers else data.timestamp_start - data.video_start
+
+
 @dataclasses.dataclass(frozen=True)
 class ClipSampling:
     """The frames of a clip around its key frame.

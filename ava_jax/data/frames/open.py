@@ -11,6 +11,7 @@ from absl import logging
 from ava_jax import config as ava_config
 from ava_jax.annotations import clip_names
 from ava_jax.data.frames.store import FrameStore
+from ava_jax.video.clip_sampling import first_frame_time
 
 
 def open_frames(data: ml_collections.ConfigDict, videos: Sequence[str]) -> FrameStore:
@@ -73,7 +74,7 @@ def _open(data, videos, whole) -> FrameStore:
         return open_packed(root, videos, data.fps)
     from ava_jax.data.frames.video_files import open_videos
 
-    before = np.full(len(videos), data.timestamp_start - data.video_start, float)
+    before = np.full(len(videos), first_frame_time(data), float)
     if data.clip_names:
         # Files of clips begin with the clip.
         before[[clip_names.parse(video) is not None for video in videos]] = 0

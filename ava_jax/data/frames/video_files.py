@@ -108,9 +108,12 @@ def open_videos(
 
 def _find(root: pathlib.Path, videos: Sequence[str]) -> list[pathlib.Path]:
     by_name = collections.defaultdict(list)
-    for path in sorted(root.iterdir()):
-        if path.suffix.lower() in SUFFIXES:
-            by_name[path.stem].append(path)
+    # A name may have folders in it.
+    for folder in sorted({(root / video).parent for video in videos}):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.suffix.lower() in SUFFIXES:
+                name = path.relative_to(root).with_suffix("").as_posix()
+                by_name[name].append(path)
     wrong = [video for video in videos if len(by_name[video]) != 1]
     if wrong:
         there = [path.name for path in by_name[wrong[0]]] or "none"
