@@ -121,7 +121,7 @@ def _join_projections(source):
 
 
 def _add_positions(source):
-    """The table of positions, which is never trained; only MMAction2's files have it."""
+    """The table of positions: never trained, and only in MMAction2's files."""
     patches = source.tensors.get("backbone.patch_embed.projection.weight")
     if patches is not None and "backbone.pos_embed" not in source.tensors:
         source.tensors["backbone.pos_embed"] = vit.position_table(len(patches))
