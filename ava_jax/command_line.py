@@ -3,7 +3,7 @@
 def main(argv):
     parser = command_line.Parser(__doc__)
     parser.add_config()
-    parser.add_argument("--every", type=float, default=1.0, help="seconds ...")
+    parser.add_argument("--top", type=command_line.whole(1), default=3, help="...")
     args = parser.parse_args(argv)  # args.config is the configuration itself
 
 if __name__ == "__main__":

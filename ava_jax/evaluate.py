@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from ava_jax import annotations, files, scoring
 from ava_jax import config as ava_config
+from ava_jax.annotations import tracks
 from ava_jax.checkpoints import by_name, store
 from ava_jax.data import dataset, pipeline, subsampling
 from ava_jax.data.dataset import check_data
@@ -234,7 +235,20 @@ class Evaluator:
         )
         if split is not self.split:
             metrics["stride_seconds"] = self._eval.stride_seconds
+        elif self._data.frame_numbers:
+            metrics["tubes"] = self._tubes(split, scores, learned)
         return Results(split, scores, detections, metrics)
+
+    def _tubes(self, split: Split, scores: np.ndarray, learned) -> dict[str, Any]:
+        """Frame-mAP and video-mAP of each box's best action, as MultiSports has it."""
+        names = {i: name for i, name in split.labels.items() if i in learned}
+        truth = annotations.tracks_of_table(
+            split.ground_truth, tracks.scored_actions(names)
+        )
+        best = scores[:, 1:].argmax(1) + 1
+        proposal = np.arange(len(scores))
+        detections = self._table(split, proposal, best, scores[proposal, best])
+        return scoring.score_tubes(truth, detections)
 
     def _detections(self, split, scores: np.ndarray) -> annotations.BoxTable:
         """Detections ordered by key frame, box and class."""
@@ -246,6 +260,10 @@ class Evaluator:
                 "or the source of --config.init_from again."
             )
         proposal, index = np.nonzero(scores[:, 1:] > threshold)
+        return self._table(split, proposal, index + 1, scores[proposal, index + 1])
+
+    def _table(self, split, proposal, index, score) -> annotations.BoxTable:
+        """Detections: numbers of proposals and of classes, and scores."""
         boxes_per_key_frame = np.diff(split.proposal_starts)
         key_frame = np.repeat(np.arange(len(split)), boxes_per_key_frame)[proposal]
         return annotations.BoxTable.from_columns(
@@ -253,8 +271,8 @@ class Evaluator:
             split.video[key_frame],
             split.second[key_frame],
             split.proposal_boxes[proposal],
-            label=split.class_ids[index + 1],
-            score=scores[proposal, index + 1],
+            label=split.class_ids[index],
+            score=score,
         )
 
 

@@ -2,8 +2,8 @@
 
     python -m ava_jax.main --config configs/ava_kinetics.py:VARIANT --workdir DIR
 
-Published mAP on AVA 2.2 at IoU 0.5 (MMAction2's model zoo), of detectors that were
-trained on AVA-Kinetics; these recipes train on AVA 2.2:
+They train on AVA 2.2 and Kinetics' clips together (docs/data.md has the files).
+Published mAP on AVA 2.2 at IoU 0.5 (MMAction2's model zoo):
 
     slowonly_k400-pre-r50_8xb8-4x16x1-10e_ava-kinetics-rgb              24.53
     slowonly_k700-pre-r50_8xb8-4x16x1-10e_ava-kinetics-rgb              25.87
@@ -40,8 +40,8 @@ _K700_8X8 = (
 
 
 def _k400_4x16(config):
-    ava_config.use_ava22(config)
     ava_config.use_mmengine(config, cosine=True)
+    ava_config.use_ava_kinetics(config)
     config.init_from = _K400_4X16
     config.model.backbone = "slowonly"
     config.data.clip_len, config.data.frame_interval = 4, 16

@@ -25,6 +25,18 @@ def _common(config):
     config.model.multilabel = False
     config.model.background_class = False
     config.data.root = "data/multisports"
+    config.data.frames, config.data.frame_store = "trainval", "video"
+    config.data.fps = 25
+    config.data.frame_numbers, config.data.timestamp_start = True, 1
+    config.data.frame_shift = 0
+    # As MMAction2 gives them.
+    config.data.no_proposals = "full_frame"
+    config.data.labels = "annotations/multisports_action_list.pbtxt"
+    for name in ("train", "val"):
+        files = config.data[name]
+        files.boxes = f"annotations/multisports_{name}.csv"
+        files.exclusions = ""  # none
+        files.proposals = f"annotations/multisports_proposals_{name}.pkl"
     config.optim.clip_norm = 5.0
     config.optim.decay_epochs = (6, 7)
     config.optim.lr_batch = config.train.batch = 128

@@ -31,6 +31,9 @@ def get_config(variant: str = DEFAULT):
         files.exclusions = ""  # none
     config.data.timestamp_start = 0  # timestamps are seconds of the videos
     config.data.fps = 30
+    config.data.clip_names = config.data.frame_numbers = False
+    config.data.frame_shift = 0
+    config.data.no_proposals = "error"
     config.data.class_ids = ()
     config.model.num_classes = 0  # those of the label map
     config.train.batch = 8

@@ -2,8 +2,8 @@ r"""MMAction2 1.x's VideoMAE detectors on AVA 2.2, by their names there.
 
     python -m ava_jax.main --config configs/videomae.py:VARIANT --workdir DIR
 
-Published mAP at IoU 0.5 (MMAction2's model zoo), of detectors that were trained on
-AVA-Kinetics; these recipes train on AVA 2.2:
+They train on AVA 2.2 and Kinetics' clips together (docs/data.md has the files).
+Published mAP on AVA 2.2 at IoU 0.5 (MMAction2's model zoo):
 
     vit-base-p16_videomae-k400-pre_8xb8-16x4x1-20e-adamw_ava-kinetics-rgb    33.6
     vit-large-p16_videomae-k400-pre_8xb8-16x4x1-20e-adamw_ava-kinetics-rgb   38.7
@@ -32,7 +32,7 @@ LARGE = DEFAULT.replace("base", "large")
 
 
 def _base(config):
-    ava_config.use_ava22(config)
+    ava_config.use_ava_kinetics(config)
     config.init_from = (
         "vit-base-p16_videomae-k400-pre_16x4x1_kinetics-400_20221013-860a3cd3"
     )
@@ -68,6 +68,9 @@ def _detection(size):
 
     def change(config):
         _base(config)
+        config.data = ava_config.default().data
+        ava_config.use_ava22(config)
+        config.data.clip_len, config.data.frame_interval = 16, 4
         config.init_from = init_from
         config.model.vit_size = vit_size
         config.model.roi_resolution = 7

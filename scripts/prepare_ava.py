@@ -71,6 +71,36 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         help="number of processes (default: number of cores)",
     )
 
+    add = add_step("merge", _merge, "join Kinetics' annotations with AVA's")
+    add(
+        "--kinetics",
+        metavar="CSV",
+        help="Kinetics' annotations (default: annotations/kinetics_train_v1.0.csv in "
+        "config.data.root)",
+    )
+    add(
+        "--ava",
+        metavar="CSV",
+        help="AVA's annotations (default: annotations/ava_train_v2.2.csv)",
+    )
+    add(
+        "--proposals",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="proposals to join, Kinetics' first: of a key frame that several have, "
+        "the last file's boxes are taken",
+    )
+
+    add = add_step("multisports", _multisports, "write MultiSports in AVA's format")
+    add(
+        "--ground-truth",
+        metavar="FILE",
+        help="multisports_GT.pkl (default: annotations/ in config.data.root)",
+    )
+    for split in ("train", "val"):
+        add(f"--{split}-proposals", metavar="FILE", help="MMAction2's pickle of boxes")
+
     add = add_step("proposals", _proposals, "detect people on annotated key frames")
     add("--split", choices=("train", "val"), default="val", help="split to process")
     add(
@@ -137,10 +167,43 @@ def _extract(args: argparse.Namespace) -> int:
     videos = extract.find_videos(args.videos or _videos(data))
     root = os.path.join(data.root, data.frames)
     movies = extract.extract_movies(
-        videos, root, recipe, workers=args.workers, progress=_bar("movies")
+        videos,
+        root,
+        recipe,
+        names_of_clips=data.clip_names,
+        workers=args.workers,
+        progress=_bar("movies"),
     )
     print(extract.table(movies))
     return int(any(movie.error for movie in movies))
+
+
+def _merge(args: argparse.Namespace) -> None:
+    from ava_jax.prepare import ava_kinetics
+
+    data = args.config.data
+    folder = os.path.join(data.root, "annotations")
+    merged = ava_kinetics.merge(
+        data,
+        kinetics=args.kinetics or os.path.join(folder, "kinetics_train_v1.0.csv"),
+        ava=args.ava or os.path.join(folder, "ava_train_v2.2.csv"),
+        proposals=args.proposals,
+    )
+    print(merged.text())
+
+
+def _multisports(args: argparse.Namespace) -> None:
+    from ava_jax.prepare import multisports
+
+    data = args.config.data
+    usual = os.path.join(data.root, "annotations", "multisports_GT.pkl")
+    proposals = {"train": args.train_proposals, "val": args.val_proposals}
+    lines = multisports.write_annotations(
+        data,
+        args.ground_truth or usual,
+        {split: path for split, path in proposals.items() if path},
+    )
+    print("\n".join(lines))
 
 
 def _proposals(args: argparse.Namespace) -> None:

@@ -33,6 +33,8 @@ PROGRAMS = {
     "launch_local": ("", None),  # makes no files
     "download": ("prepare_ava", [CONFIG]),
     "extract": ("prepare_ava", [CONFIG, "--videos=none"]),
+    "merge": ("prepare_ava", [CONFIG, "--kinetics=none.csv"]),
+    "multisports": ("prepare_ava", [CONFIG, "--ground-truth=none"]),
     "proposals": ("prepare_ava", [CONFIG, "--config.data.root={tmp}"]),
     "pack": ("prepare_ava", [CONFIG, "--out={tmp}", "--config.data.root={tmp}"]),
     "published list": ("published", None),  # has nothing that could fail

@@ -63,14 +63,20 @@ def video_name(name: str) -> str:
     return name.split(".mp4")[0]
 
 
-def read_multisports(path: str | os.PathLike) -> Tracks | None:
+def scored_actions(names: Mapping[int, str]) -> dict[int, str]:
+    """The actions that MultiSports' metric does not leave out, by id."""
+    return {i: name for i, name in names.items() if name not in _NOT_SCORED}
+
+
+def read_multisports(path: str | os.PathLike, split: str = "test") -> Tracks | None:
     """Reads `multisports_GT.pkl`; nothing in it is executed.
 
     Args:
       path: of the file.
+      split: 'train' or 'test'.
 
     Returns:
-      The tubes of its test videos; None if the file is no pickle.
+      The tubes of the split's videos; None if the file is no pickle.
 
     Raises:
       UserError: it is a pickle of something else.
@@ -80,7 +86,8 @@ def read_multisports(path: str | os.PathLike) -> Tracks | None:
     if data is None:
         return None
     try:
-        return _tracks(read_pickle(io.BytesIO(data), _BUILDERS), len(data))
+        content = read_pickle(io.BytesIO(data), _BUILDERS)
+        return _tracks(content, f"{split}_videos", len(data))
     except RefusedError as error:
         reason = str(error)
     raise UserError(f"{path}: {reason}; {_EXPECTED}")
@@ -193,26 +200,29 @@ def _raise_first(findings: list[Finding]) -> None:
         raise UserError(str(findings[0]))
 
 
-def _tracks(content: Any, file_size: int) -> Tracks:
+def _tracks(content: Any, split: str, file_size: int) -> Tracks:
     """What the pickle describes; raises a RefusedError where it is something else."""
-    match content:
-        case {
-            "labels": [*labels],
-            "test_videos": [[*videos]],
-            "nframes": dict(frames),
-            "resolution": dict(sizes),
-            "gttubes": dict(tubes),
-        } if all(isinstance(text, str) for text in [*labels, *videos]):
+    listed = content.get(split) if isinstance(content, dict) else None
+    match content, listed:
+        case (
+            {
+                "labels": [*labels],
+                "nframes": dict(frames),
+                "resolution": dict(sizes),
+                "gttubes": dict(tubes),
+            },
+            [[*videos]],
+        ) if all(isinstance(text, str) for text in [*labels, *videos]):
             pass
         case _:
             raise RefusedError(f"holds {describe(content)} of something else")
     missing = [v for v in videos if not (v in frames and v in sizes and v in tubes)]
     if missing:
         raise RefusedError(
-            f"video {missing[0]!r} of `test_videos` is not in `nframes`, `resolution` "
+            f"video {missing[0]!r} of `{split}` is not in `nframes`, `resolution` "
             "and `gttubes`"
         )
-    scored = {i: n for i, n in enumerate(labels, 1) if n not in _NOT_SCORED}
+    scored = scored_actions(dict(enumerate(labels, 1)))
     size = np.array([_numbers(sizes[v], (2,)) for v in videos]).reshape(-1, 2)
     return Tracks(
         videos=tuple(videos),

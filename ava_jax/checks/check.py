@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from ava_jax import annotations
-from ava_jax.annotations import BoxTable, box_checks, label_checks
+from ava_jax.annotations import BoxTable, box_checks, clip_names, label_checks
 from ava_jax.annotations.findings import Finding, Suspect, as_notes
 from ava_jax.annotations.label_map import count_classes, scored_ids
 from ava_jax.annotations.proposals import unpadded_keys
@@ -23,7 +23,7 @@ from ava_jax.checks import annotation_rows, frame_folders, frame_stores, proposa
 from ava_jax.checks.frame_folders import Progress
 from ava_jax.checks.verdict import Verdict
 from ava_jax.data import clips, dataset, frames, grouping, split_checks, timing_checks
-from ava_jax.data.frames.open import open_store
+from ava_jax.data.frames.open import late_frames, open_store
 from ava_jax.data.frames.store import FrameStore
 from ava_jax.errors import UserError
 
@@ -40,13 +40,12 @@ class Examination:
     Attributes:
       verdict: what was found.
       store: the frames of the annotated movies; None if there are none.
-      fps: `config.data.fps`.
-      timestamp_start: `config.data.timestamp_start`.
+      fps, timestamp_start: see `clips.clock`.
     """
 
     verdict: Verdict
     store: FrameStore | None
-    fps: int
+    fps: float
     timestamp_start: float
 
     def image(self, suspect: Suspect) -> np.ndarray | None:
@@ -136,7 +135,7 @@ def examine(
     # Problems first, in the order of the checks.
     findings.sort(key=lambda finding: not finding.is_problem)
     verdict = Verdict(str(root), held, tuple(findings), labels)
-    return Examination(verdict, store, data.fps, data.timestamp_start)
+    return Examination(verdict, store, *clips.clock(data))
 
 
 @contextlib.contextmanager
@@ -171,6 +170,8 @@ def _read_split(
     if (root / files.proposals).is_file():
         with _as_finding("proposals", findings, name):
             found = annotations.read_proposals(root / files.proposals)
+            if data.clip_names:
+                found = clip_names.proposals_of_clips(found, table)
     key_frames = grouping.join(
         table,
         np.array((0, *scored_ids(data.class_ids, num_classes)), np.int64),
@@ -276,10 +277,14 @@ def _check_frames(
     for finding in found:
         is_excused = data.on_bad_frame == "nearest" and finding.name in _BAD_FRAMES
         findings += as_notes([finding]) if is_excused else [finding]
-    if store:
-        findings += timing_checks.check_timing(
-            splits, store, data.fps, data.timestamp_start
-        )
+    if store and data.frame_numbers:
+        # Numbers of frames say nothing of the rate.
+        for name, key_frames in splits.items():
+            findings += split_checks.check_timestamps(
+                key_frames, store, *clips.clock(data), name
+            )
+    elif store:
+        findings += timing_checks.check_timing(splits, store, *clips.clock(data))
     return store
 
 
@@ -290,6 +295,8 @@ def _look_at_folders(data, root, videos, every_frame, progress):
         found += frame_folders.check_every_frame(store, progress)
     elif store:
         found += frame_folders.check_ends(store)
+    if store:
+        store = dataclasses.replace(store, late=late_frames(data, store.videos))
     return store, found + timing_checks.check_recipe(root, data.fps)
 
 

@@ -48,7 +48,7 @@ def _check_video(store: VideoFrames, movie: int) -> str:
             count = sum(1 for _ in at_rate(reader, store.fps))
     except UserError as error:
         return f"{path}: {error}"
-    missing = int(store.last[movie]) + store.offset + 1 - count
+    missing = int(store.last[movie] + store.offset[movie]) + 1 - count
     if missing <= _SLACK * store.fps:
         return ""
     return f"{path}: ends {missing / store.fps:.1f} s before it should"

@@ -120,11 +120,20 @@ def data() -> ml_collections.ConfigDict:
     config.val = split("val")
     config.fps = 30  # frames a second that were extracted
     config.timestamp_start = 900  # timestamp of the first frame
+    # Timestamps are numbers of frames, timestamp_start that of the first one, as in
+    # MultiSports; not seconds.
+    config.frame_numbers = False
+    # Movies called ID_SSSSSS_EEEEEE are clips that begin at second SSSSSS, and whose
+    # proposals are filed under ID, as in AVA-Kinetics.
+    config.clip_names = False
     # Action ids to learn, mapped to classes 1, 2, ... in this order; empty:
     # class i is action id i.
     config.class_ids = ()
     config.clip_len = 32  # frames of a clip
     config.frame_interval = 2  # distance of its frames
+    # Frames by which clips are moved. Of the same key frame MMAction2 1.x reads clips
+    # one frame later than 0.x, and one earlier with its AVAKineticsDataset.
+    config.frame_shift = 0
     # Training clips a second: 2 or more adds clips between the annotated key frames,
     # for people with an entity id. 0 or 1: annotated key frames only.
     config.clips_per_second = 0

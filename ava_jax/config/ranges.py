@@ -161,12 +161,15 @@ RANGES = {
     "data.labels": _ANYTHING,
     "data.fps": above(0),
     "data.timestamp_start": _ANY_NUMBER,
+    "data.clip_names": _SWITCH,
+    "data.frame_numbers": _SWITCH,
     "data.class_ids": Range(
         "different action ids, each 1 or more",
         lambda v: _each(None, whole(1).holds, "").holds(v) and len(set(v)) == len(v),
     ),
     "data.clip_len": whole(1),
     "data.frame_interval": whole(1),
+    "data.frame_shift": Range("a whole number", _is_whole),
     "data.clips_per_second": whole(0),
     "data.frame_jitter": _SWITCH,
     "data.train_short_side": Range(

@@ -133,6 +133,7 @@ def use_mmengine(config: ml_collections.ConfigDict, *, cosine: bool = False) -> 
         warm-up is constant within an epoch.
     """
     config.model.head_init = "xavier"
+    config.data.frame_shift = 1
     config.optim.warmup = "mmengine_epochs"
     # Whose evaluation the published mAP is of.
     config.eval.protocol = "mmaction2"
@@ -150,6 +151,18 @@ def use_ava22(config: ml_collections.ConfigDict) -> None:
         files = config.data[name]
         files.boxes = f"annotations/ava_{name}_v2.2.csv"
         files.exclusions = f"annotations/ava_{name}_excluded_timestamps_v2.2.csv"
+
+
+def use_ava_kinetics(config: ml_collections.ConfigDict) -> None:
+    """AVA 2.2, and in training Kinetics' clips: `prepare_ava.py merge` joins them."""
+    use_ava22(config)
+    config.data.root = "data/ava_kinetics"
+    config.data.clip_names = True
+    config.data.frame_shift = -1
+    config.data.train.boxes = "annotations/ava_kinetics_train.csv"
+    config.data.train.proposals = "annotations/ava_kinetics_proposals_train.pkl"
+    # As MMAction2: its detector found nobody in some of Kinetics' frames.
+    config.data.no_proposals = "full_frame"
 
 
 def use_custom_classes(config: ml_collections.ConfigDict) -> None:

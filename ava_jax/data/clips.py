@@ -1,19 +1,32 @@
 """Frame indices of key frames and clips, as TensorFlow operations."""
 
+import ml_collections
 import numpy as np
 import tensorflow as tf
 
 from ava_jax.video.clip_sampling import ClipSampling
 
 
+def clock(data: ml_collections.ConfigDict) -> tuple[float, float]:
+    """How many frames a timestamp has for each unit, and that of the first frame.
+
+    Args:
+      data: `config.data`, whose timestamps are seconds or numbers of frames.
+    """
+    return 1 if data.frame_numbers else data.fps, data.timestamp_start
+
+
 def centre_frames(
-    seconds: np.ndarray, fps: int, timestamp_start: float, origin: np.ndarray | int = 1
+    seconds: np.ndarray,
+    fps: float,
+    timestamp_start: float,
+    origin: np.ndarray | int = 1,
 ) -> np.ndarray:
     """Indices of key frames.
 
     Args:
       seconds: (K,) their timestamps.
-      fps: frames a second.
+      fps: frames a second; see `clock`.
       timestamp_start: timestamp of the first frame.
       origin: (K,) its index; 1 in MMAction2's frame folders.
 
@@ -21,7 +34,7 @@ def centre_frames(
       (K,) int64.
     """
     offset = (np.asarray(seconds) - timestamp_start) * fps
-    return np.trunc(offset + 0.5).astype(np.int64) + origin
+    return np.floor(offset + 0.5).astype(np.int64) + origin
 
 
 def jitter(sampling: ClipSampling, seed: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,13 @@ from absl import logging
 
 from ava_jax import annotations
 from ava_jax import config as ava_config
-from ava_jax.annotations import BoxTable, box_checks, label_checks, raise_problems
+from ava_jax.annotations import (
+    BoxTable,
+    box_checks,
+    clip_names,
+    label_checks,
+    raise_problems,
+)
 from ava_jax.annotations.label_map import scored_ids
 from ava_jax.data import (
     clips,
@@ -58,14 +64,15 @@ def load_split(data: ml_collections.ConfigDict, name: str, num_classes: int) -> 
     class_ids = np.array((0, *scored_ids(ids, num_classes)), np.int64)
     key_frames = _key_frames(data, name, table, class_ids, excluded)
     store = frames.open_frames(data, key_frames.videos)
-    clock = data.fps, data.timestamp_start
+    clock = clips.clock(data)
     if data.frame_store == "folder":
         folder = pathlib.Path(data.root, data.frames)
         raise_problems(timing_checks.check_recipe(folder, data.fps))
     raise_problems(split_checks.check_timestamps(key_frames, store, *clock, name))
     # Movies may continue for long after their last key frame: no reason to stop.
-    for finding in timing_checks.check_rate(key_frames, store, *clock):
-        logging.warning("%s", finding)
+    if not data.frame_numbers:
+        for finding in timing_checks.check_rate(key_frames, store, *clock):
+            logging.warning("%s", finding)
     split = Split(
         frames=store,
         labels=labels,
@@ -103,6 +110,8 @@ def _key_frames(
     """The key frames of a split, with proposals or what stands in for them."""
     path = str(pathlib.Path(data.root, data[name].proposals))
     proposals = annotations.read_proposals(path)
+    if data.clip_names:
+        proposals = clip_names.proposals_of_clips(proposals, table)
     proposed = BoxTable.from_frames(proposals, path)
     raise_problems(box_checks.check_people(proposed, split=name))
     join = functools.partial(

@@ -152,6 +152,9 @@ def check_timestamps(
     )
     first, last = store.first[movie], store.last[movie]
 
+    # See `clips.clock`: a timestamp may be the number of a frame.
+    counted = "in frames" if fps == 1 else f"in seconds, at config.data.fps={fps},"
+
     def finding(name, outside, remedy):
         rows = np.flatnonzero(outside & (movie >= 0)).tolist()
         if not rows:
@@ -161,7 +164,7 @@ def check_timestamps(
         return listed(
             name,
             [key_frames.place(row) for row in rows[:PLACES]],
-            f"The first is second {second:g} of {video}: at config.data.fps={fps} from "
+            f"The first is {second:g} of {video}: {counted} from "
             f"config.data.timestamp_start={timestamp_start} it is frame {centre[k]}, "
             f"and there are {first[k]} to {last[k]}.",
             remedy,

@@ -22,7 +22,9 @@ import tensorflow_datasets as tfds
 
 from ava_jax import annotations
 from ava_jax import config as ava_config
+from ava_jax.data import clips
 from ava_jax.data.frames.folders import FrameFolders, open_folders
+from ava_jax.data.frames.open import late_frames
 from ava_jax.errors import UserError
 
 # Frames of a file, about 400 MB at 340 x 256. A movie is never divided.
@@ -101,7 +103,7 @@ class Ava(tfds.core.ShardBasedBuilder):
         folders = _folders(root, data, actions)
         self.info.metadata.update(_facts(folders, data.fps))
         shards = [
-            _Shard(folders, movies, data.fps, data.timestamp_start, actions)
+            _Shard(folders, movies, data.fps, *clips.clock(data), actions)
             for movies in _groups(folders.last - folders.first + 1)
         ]
         return {"frames": shards}
@@ -119,13 +121,14 @@ class _Shard:
       folders: all movies.
       movies: numbers of the shard's movies.
       fps: frames of a record.
-      start: timestamp of the first frame.
+      rate, start: see `clips.clock`.
       actions: rows of the annotation files, by movie.
     """
 
     folders: FrameFolders
     movies: Sequence[int]
     fps: int
+    rate: float
     start: float
     actions: Mapping[str, _Rows]
 
@@ -139,9 +142,10 @@ class _Shard:
 
     def _record(self, movie: int, first: int, last: int) -> dict[str, Any]:
         video = self.folders.videos[movie]
-        since = self.start + (first - self.folders.origin[movie]) / self.fps
+        since = self.start + (first - self.folders.origin[movie]) / self.rate
         rows = self.actions[video]
-        span = np.searchsorted(rows["timestamp"], [since, since + 1])
+        until = since + self.fps / self.rate
+        span = np.searchsorted(rows["timestamp"], [since, until])
         # Paths, which TFDS reads one record at a time: it keeps a shard's examples.
         paths = (str(self.folders.path(movie, i)) for i in range(first, last + 1))
         return {
@@ -174,7 +178,9 @@ def _actions(root: pathlib.Path, data: ml_collections.ConfigDict) -> dict[str, _
 
 
 def _folders(root: pathlib.Path, data, videos) -> FrameFolders:
-    return open_folders(root / data.frames, sorted(videos), data.frame_name)
+    videos = sorted(videos)
+    folders = open_folders(root / data.frames, videos, data.frame_name)
+    return dataclasses.replace(folders, late=late_frames(data, videos))
 
 
 def _names(tables: Sequence[annotations.BoxTable]) -> set[str]:

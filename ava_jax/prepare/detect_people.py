@@ -88,7 +88,7 @@ def propose(
     store = frames.open_frames(data, names)
     found = []
     centres = clips.centre_frames(
-        index.timestamp, data.fps, data.timestamp_start, store.origin[video]
+        index.timestamp, *clips.clock(data), store.origin[video]
     )
     keys = zip(video.tolist(), index.timestamp, centres.tolist(), strict=True)
     for movie, second, frame in progress(keys, len(video)):

@@ -54,6 +54,7 @@ def extract_movies(
     root: str | os.PathLike,
     recipe: Recipe,
     *,
+    names_of_clips: bool = False,
     workers: int | None = None,
     progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> list[Movie]:
@@ -67,6 +68,7 @@ def extract_movies(
       videos: the files; a movie is called as its file without the suffix.
       root: the folder of the folders.
       recipe: how.
+      names_of_clips: `config.data.clip_names`.
       workers: processes; as many as cores by default.
       progress: wraps an iterable of known length in a progress bar.
 
@@ -83,7 +85,10 @@ def extract_movies(
         root.mkdir(parents=True, exist_ok=True)
         manifest = _Manifest(root, recipe)
         missing = [video for video in videos if not manifest.has(video)]
-        for movie in progress(_each(missing, root, recipe, workers), len(missing)):
+        work = functools.partial(
+            try_movie, root=root, recipe=recipe, names_of_clips=names_of_clips
+        )
+        for movie in progress(_each(missing, work, workers), len(missing)):
             manifest.add(movie)
     except OSError as error:
         raise UserError(f"{root} cannot be written ({error.strerror}).") from error
@@ -172,9 +177,8 @@ def _versions() -> dict[str, str]:
     return packages | libraries | {"ava_jax": importlib.metadata.version("ava_jax")}
 
 
-def _each(videos, root, recipe, workers) -> Iterable[Movie]:
+def _each(videos, work, workers) -> Iterable[Movie]:
     """The movies, in the order in which they are finished."""
-    work = functools.partial(try_movie, root=root, recipe=recipe)
     workers = min(workers or os.cpu_count() or 1, len(videos))
     if workers <= 1:
         yield from map(work, videos)

@@ -9,7 +9,9 @@ import ml_collections
 import numpy as np
 
 from ava_jax import files
+from ava_jax.annotations import clip_names
 from ava_jax.errors import UserError
+from ava_jax.video.clip_sampling import first_frame_time
 from ava_jax.video.reader import VideoReader
 from ava_jax.video.resample import at_rate
 from ava_jax.video.resize import size_for_short_side
@@ -38,6 +40,12 @@ class Recipe:
     short_side: int = 0
     quality: int = 95
     frame_name: str = "img_{:05}.jpg"
+
+    def for_movie(self, name: str, names_of_clips: bool) -> "Recipe":
+        """The one of a movie: a file of a clip begins and ends with the clip."""
+        if names_of_clips and clip_names.parse(name):
+            return dataclasses.replace(self, start=0, end=0)
+        return self
 
     def check(self) -> None:
         """Raises a UserError if it makes no sense."""
@@ -83,7 +91,7 @@ def recipe_of(
     usual = data.frame_name == "auto"
     return Recipe(
         fps=data.fps,
-        start=data.timestamp_start - data.video_start,
+        start=first_frame_time(data),
         end=end and end - data.video_start,
         short_side=short_side,
         quality=quality,
@@ -121,13 +129,16 @@ class Movie:
     error: str = ""
 
 
-def try_movie(video: pathlib.Path, root: pathlib.Path, recipe: Recipe) -> Movie:
+def try_movie(
+    video: pathlib.Path, root: pathlib.Path, recipe: Recipe, names_of_clips: bool
+) -> Movie:
     """Extracts one movie into its `partial_path`; a failure is in the `Movie`."""
     folder = files.partial_path(root / video.stem)
     files.remove(folder)
     folder.mkdir()
     try:
-        return extract_movie(video, folder, recipe)
+        of_movie = recipe.for_movie(video.stem, names_of_clips)
+        return extract_movie(video, folder, of_movie)
     except (UserError, OSError) as error:
         files.remove(folder)
         return Movie(video.stem, video.name, error=str(error))

@@ -6,6 +6,7 @@ import pathlib
 import ml_collections
 
 from ava_jax.annotations.box_files import read_boxes
+from ava_jax.data import clips
 from ava_jax.data.frames import open_frames
 from ava_jax.errors import UserError
 from ava_jax.video.writer import VideoWriter
@@ -40,12 +41,14 @@ def make_video(
     store = open_frames(data, [movie])
     origin = int(store.origin[0])
     # The annotated part of a movie may start late.
-    annotated = table.timestamp[table.video == 0].min() - data.timestamp_start
-    first = origin + max(0, round((annotated - _LEAD_IN) * data.fps))
+    times = table.timestamp[table.video == 0].min(keepdims=True)
+    annotated = clips.centre_frames(times, *clips.clock(data), origin)[0]
+    first = max(origin, annotated - round(_LEAD_IN * data.fps))
     last = min(int(store.last[0]), first + round(_LONGEST * data.fps) - 1)
-    path = pathlib.Path(folder, f"{movie}.mp4")
+    path = pathlib.Path(folder, f"{pathlib.Path(movie).name}.mp4")
     height, width = store.size[0].tolist()
     with VideoWriter(path, (width, height), data.fps) as writer:
         for index in range(first, last + 1):
             writer.write(store.read(0, index), (index - first) / data.fps)
-    return path, data.timestamp_start + (first - origin) / data.fps
+    rate, start = clips.clock(data)
+    return path, start + (first - origin) / rate

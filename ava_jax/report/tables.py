@@ -151,7 +151,18 @@ def headline(metrics: dict[str, Any]) -> str:
         classes = f"estimated from every {metrics['stride_seconds']} s: {classes}"
     groups = [f"{name} {_number(mean)}" for name, mean in metrics["groups"].items()]
     mean = f"mAP {_number(metrics['mAP'], '.4f')} by {protocol_name(metrics)}"
-    return "; ".join(filter(None, [f"{mean} ({classes})", ", ".join(groups)]))
+    parts = [f"{mean} ({classes})", ", ".join(groups), _tubes(metrics.get("tubes"))]
+    return "; ".join(filter(None, parts))
+
+
+def _tubes(metrics: Mapping[str, Any] | None) -> str:
+    """'frame-mAP 0.5000, video-mAP 0.3000 at 0.20, ...'; '' without tubes."""
+    if metrics is None:
+        return ""
+    video = ", ".join(
+        f"{_number(value)} at {iou}" for iou, value in metrics["video_mAP"].items()
+    )
+    return f"frame-mAP {_number(metrics['frame_mAP'], '.4f')}, video-mAP {video}"
 
 
 def protocol_name(metrics: Mapping[str, Any]) -> str:

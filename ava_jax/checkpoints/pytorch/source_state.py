@@ -50,7 +50,7 @@ def rename(state_dict: Mapping[str, np.ndarray]) -> SourceState:
 
     Where class 0 is an action, a reserved class 0 with zero weights is put before
     it. A bias in front of a batch normalisation becomes part of its mean. A
-    transformer without a table of positions gets VideoMAE's.
+    transformer of another project than MMAction2 gets VideoMAE's table of positions.
 
     Raises:
       UserError: the names are of no known family.
@@ -73,7 +73,8 @@ def rename(state_dict: Mapping[str, np.ndarray]) -> SourceState:
         _reserve_class(source.tensors)
     _fold_biases(source)
     _join_projections(source)
-    _add_positions(source)
+    if family is not families.MMACTION2:
+        _add_positions(source)
     return source
 
 
@@ -120,7 +121,7 @@ def _join_projections(source):
 
 
 def _add_positions(source):
-    """The table of positions, which is never trained, where a file leaves it out."""
+    """The table of positions: never trained, and only in MMAction2's files."""
     patches = source.tensors.get("backbone.patch_embed.projection.weight")
     if patches is not None and "backbone.pos_embed" not in source.tensors:
         source.tensors["backbone.pos_embed"] = vit.position_table(len(patches))

@@ -16,6 +16,8 @@ class FrameStore(abc.ABC):
       first, last: (V,) int64, lowest and highest frame index.
       size: (V, 2) int32, height and width in pixels.
       missing: (V,) int64, number of indices between first and last without a frame.
+      late: (V,) int64, how many frames after `config.data.timestamp_start` each movie
+        begins; 0: none.
     """
 
     videos: tuple[str, ...]
@@ -23,15 +25,17 @@ class FrameStore(abc.ABC):
     last: np.ndarray
     size: np.ndarray
     missing: np.ndarray
+    late: np.ndarray | int = dataclasses.field(default=0, kw_only=True)
 
     @property
     def origin(self) -> np.ndarray:
         """(V,) int64, index of the frame at `config.data.timestamp_start`.
 
-        Frames are numbered from 1, or from 0 if a movie has a frame 0.
+        Frames are numbered from 1, or from 0 if a movie has a frame 0. Where a movie
+        begins later or earlier, it is an index that no frame has.
         """
         # A movie may also start later, if only a part of it was extracted.
-        return np.minimum(self.first, 1)
+        return np.minimum(self.first, 1) - self.late
 
     @abc.abstractmethod
     def clip(self, video: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:

@@ -27,26 +27,27 @@ class VideoFrames(FrameStore):
     Attributes:
       files: the file of each movie.
       fps: frame rate of the store; files of another rate are resampled.
-      offset: number that `SeekableVideo` gives to the frame with index 0.
+      offset: (V,) int64, number that `SeekableVideo` gives to the frame with index 0.
     """
 
     files: tuple[pathlib.Path, ...]
     fps: int
-    offset: int
+    offset: np.ndarray
     _local: threading.local = dataclasses.field(default_factory=threading.local)
 
     def clip(self, video: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
         """Reads (T, H, W, 3) uint8 RGB frames as TensorFlow operations."""
 
         def read(video: np.ndarray, indices: np.ndarray) -> np.ndarray:
-            return np.stack(self._reader(int(video)).read(indices + self.offset))
+            numbers = indices + self.offset[video]
+            return np.stack(self._reader(int(video)).read(numbers))
 
         frames = tf.numpy_function(read, [video, indices], tf.uint8)
         return tf.ensure_shape(frames, [indices.shape[0], None, None, 3])
 
     def read(self, video: int, index: int) -> np.ndarray:
         """Reads one (H, W, 3) uint8 RGB frame; raises `BadFrame`."""
-        return self._reader(video).read([index + self.offset])[0]
+        return self._reader(video).read([index + self.offset[video]])[0]
 
     def _reader(self, video: int) -> SeekableVideo:
         """The reader of a movie for this thread.
@@ -63,7 +64,10 @@ class VideoFrames(FrameStore):
 
 
 def open_videos(
-    root: str | os.PathLike, videos: Sequence[str], fps: int, start: float = 0
+    root: str | os.PathLike,
+    videos: Sequence[str],
+    fps: int,
+    start: float | np.ndarray = 0,
 ) -> VideoFrames:
     """Inspects the video file of every movie.
 
@@ -71,7 +75,7 @@ def open_videos(
       root: the folder of the files, each with the name of its movie.
       videos: names of the movies.
       fps: frame rate of the data set.
-      start: time of frame 1 in the files, in seconds.
+      start: time of frame 1 in the files, in seconds; of all, or (V,) of each.
 
     Raises:
       UserError: movies are missing, or are not videos.
@@ -89,10 +93,10 @@ def open_videos(
     _, _, last, height, width = np.array(facts, np.int64).reshape(-1, 5).T
     # Frame indices start at 1 and the numbers of `SeekableVideo` at 0. If `start` is
     # negative, the file begins after frame 1: its first frame has the index -offset.
-    offset = round(start * fps) - 1
+    offset = np.rint(np.broadcast_to(start, len(videos)) * fps).astype(np.int64) - 1
     return VideoFrames(
         videos=tuple(videos),
-        first=np.full(len(videos), max(1, -offset), np.int64),
+        first=np.maximum(1, -offset),
         last=last - offset,
         size=np.stack([height, width], axis=1).astype(np.int32),
         missing=np.zeros(len(videos), np.int64),
@@ -104,9 +108,12 @@ def open_videos(
 
 def _find(root: pathlib.Path, videos: Sequence[str]) -> list[pathlib.Path]:
     by_name = collections.defaultdict(list)
-    for path in sorted(root.iterdir()):
-        if path.suffix.lower() in SUFFIXES:
-            by_name[path.stem].append(path)
+    # A name may have folders in it.
+    for folder in sorted({(root / video).parent for video in videos}):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.suffix.lower() in SUFFIXES:
+                name = path.relative_to(root).with_suffix("").as_posix()
+                by_name[name].append(path)
     wrong = [video for video in videos if len(by_name[video]) != 1]
     if wrong:
         there = [path.name for path in by_name[wrong[0]]] or "none"
