@@ -145,6 +145,11 @@ def test_an_unknown_flag_is_answered_with_the_nearest(name, run, parsers):
     assert f"\nError: There is no flag {flag[:-1]}. Did you mean {flag}?\n" in err
 
 
+def test_arguments_of_another_program_follow_two_dashes(run):
+    status, _, err = run("launch_local", CONFIG, "--workdir=x")
+    assert status == 2 and "Give -- before the arguments of ava_jax.main" in err
+
+
 @pytest.mark.parametrize("name", [n for n, (_, wrong) in PROGRAMS.items() if wrong])
 def test_a_users_error_has_no_traceback(name, run):
     status, _, err = run(name, *PROGRAMS[name][1])

@@ -96,3 +96,10 @@ def test_it_imports_little():
     )
     heavy = {"jax", "numpy", "tensorflow", "requests"}
     assert not heavy & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("words", ["slowfast-r50", "ACRN_ava22"])
+def test_names_with_all_words_come_first(words):
+    message = "The nearest are slowfast_(context|acrn)_kinetics_pretrained_r50"
+    with pytest.raises(UserError, match=message):
+        published.find(words)
