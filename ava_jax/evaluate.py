@@ -16,7 +16,7 @@ from ava_jax import annotations, files, scoring
 from ava_jax import config as ava_config
 from ava_jax.annotations import tracks
 from ava_jax.checkpoints import by_name, store
-from ava_jax.data import dataset, pipeline, subsampling
+from ava_jax.data import dataset, feature_bank, pipeline, subsampling
 from ava_jax.data.dataset import check_data
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
@@ -25,6 +25,7 @@ from ava_jax.metrics.error_analysis import Findings
 from ava_jax.metrics.protocols import PROTOCOLS
 from ava_jax.models import build_detector, check_clips
 from ava_jax.models.detector import variable_shapes
+from ava_jax.models.long_term import bank_of
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.prepare import sources
 from ava_jax.report.contact_sheet import KeyFrame
@@ -87,6 +88,7 @@ class Evaluator:
             )
         self.split = dataset.load_split(config.data, "val", config.model.num_classes)
         check_data("validation", self.split)
+        feature_bank.check_width(self.split.bank, config.model)
         self._subsample = subsampling.subsample(self.split, config.eval.stride_seconds)
         labels = pathlib.Path(config.data.root, config.data.labels)
         self._groups = annotations.read_action_groups(labels)
@@ -99,6 +101,7 @@ class Evaluator:
             mesh,
             multilabel=config.model.multilabel,
             flip=config.eval.flip,
+            with_bank=self.split.bank is not None,
         )
         self._rows = sharding.rows_of_this_host(config.eval.batch, "config.eval.batch")
 
@@ -211,9 +214,10 @@ class Evaluator:
             rows=self._rows,
         )
         for batch in batches:
-            rows = {name: batch[name] for name in ("clip", "boxes")}
-            arrays = sharding.to_devices(rows, self._mesh)
-            scores = self._eval_step(variables, arrays["clip"], arrays["boxes"])
+            arrays = {k: v for k, v in batch.items() if k not in ("first_box", "count")}
+            arrays = sharding.to_devices(arrays, self._mesh)
+            bank = () if self.split.bank is None else (bank_of(arrays),)
+            scores = self._eval_step(variables, arrays["clip"], arrays["boxes"], *bank)
             # Fetch the scores of the previous batch while this one is computed.
             if before:
                 yield *before[:2], sharding.to_host(before[2])
@@ -317,6 +321,7 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
     ava_config.check(config)
     sides = (config.data.test_short_side, *config.eval.short_sides)
     check_clips(config.model, config.data.clip_len, *sides)
+    feature_bank.check_config(config.data.feature_bank, config.model)
     with multihost.main_process_first("weights"):
         weights = by_name.weights_to_evaluate(config.init_from, workdir.path)
     with multihost.main_process_first("data set"):

@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> None:
     """Does what the command line says."""
     args = parse_arguments(argv)
     # Imported here because --help and a mistyped flag should not wait for them.
-    from ava_jax import evaluate, train, workdir
+    from ava_jax import evaluate, train, workdir, write_features
     from ava_jax.runtime.compilation_cache import use_cache
     from ava_jax.runtime.initialize import initialize
 
@@ -63,6 +63,8 @@ def main(argv: Sequence[str]) -> None:
             return
         folder = workdir.Workdir(args.workdir)
         job = train.train if args.mode == "train" else evaluate.evaluate
+        if args.mode == "eval" and args.config.eval.write_features:
+            job = write_features.write_features
         with folder.only_run():
             folder.claim(args.config, args.accept_config_changes)
             job(args.config, folder)

@@ -241,6 +241,7 @@ MMACTION2 = Family(
         "configs/i3d.py",
         "configs/videomae.py",
         "configs/multisports.py",
+        "configs/lfb.py",
     ),
 )
 _STAGES = {"2": "1", "3": "2", "4": "3", "5": "4"}
