@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from ava_jax import annotations, files, scoring
 from ava_jax import config as ava_config
 from ava_jax.annotations import tracks
-from ava_jax.checkpoints import by_name, store
+from ava_jax.checkpoints.load import load_to_evaluate
 from ava_jax.data import dataset, feature_bank, pipeline, subsampling
 from ava_jax.data.dataset import check_data
 from ava_jax.data.split import Split
@@ -24,7 +24,6 @@ from ava_jax.inference.eval_step import make_eval_step
 from ava_jax.metrics.error_analysis import Findings
 from ava_jax.metrics.protocols import PROTOCOLS
 from ava_jax.models import build_detector, check_clips
-from ava_jax.models.detector import variable_shapes
 from ava_jax.models.long_term import bank_of
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.prepare import sources
@@ -322,25 +321,15 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
     sides = (config.data.test_short_side, *config.eval.short_sides)
     check_clips(config.model, config.data.clip_len, *sides)
     feature_bank.check_config(config.data.feature_bank, config.model)
-    with multihost.main_process_first("weights"):
-        weights = by_name.weights_to_evaluate(config.init_from, workdir.path)
+    mesh = sharding.make_mesh(config.devices)
+    variables, checkpoint = load_to_evaluate(
+        config.init_from, config.checkpoint, config.model, workdir.path, mesh
+    )
     with multihost.main_process_first("data set"):
         config = config.copy_and_resolve_references()
         config.data.root = sources.prepare(config.data, workdir.path)
-    mesh = sharding.make_mesh(config.devices)
-    module = build_detector(config.model)
-    like = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(
-            x.shape, x.dtype, sharding=sharding.replicated(mesh)
-        ),
-        variable_shapes(config.model),
-    )
-    variables = store.load_variables(weights, config.model, like, config.checkpoint)
-    evaluator = Evaluator(config, mesh, module)
+    evaluator = Evaluator(config, mesh, build_detector(config.model))
     results = evaluator.evaluate(variables)
-    checkpoint = by_name.describe(config.init_from)
-    if weights == workdir.path:
-        checkpoint = f"step {store.checkpoint_step(weights, config.checkpoint)}"
     evaluator.write(results, workdir, workdir.history(), checkpoint)
     logging.info(
         "%s\nLook at %s", headline(results.metrics), workdir / "report/index.html"

@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
 
     with initialize(args.coordinator, args.processes, args.process):
         use_cache()
-        _count_classes(args.config)
+        _count_classes(args.config.model, args.config.data)
         if args.config.dry_run:
             train.dry_run(args.config, args.workdir)
             return
@@ -70,11 +70,12 @@ def main(argv: Sequence[str]) -> None:
             job(args.config, folder)
 
 
-def _count_classes(config: ml_collections.ConfigDict) -> None:
+def _count_classes(
+    model: ml_collections.ConfigDict, data: ml_collections.ConfigDict
+) -> None:
     """Sets the number of classes, if the configuration leaves it to the label map."""
     from ava_jax.annotations.label_map import count_classes
 
-    model, data = config.model, config.data
     path = pathlib.Path(data.root, data.labels)
     model.num_classes = count_classes(model.num_classes, data.class_ids, path)
 

@@ -1,5 +1,6 @@
 """Writes a feature bank: what a detector sees of every person of a data set."""
 
+import functools
 import pathlib
 from collections.abc import Callable
 
@@ -9,21 +10,17 @@ import numpy as np
 from absl import logging
 
 from ava_jax import files
-from ava_jax.checkpoints import by_name, store
+from ava_jax.checkpoints.load import load_to_evaluate
 from ava_jax.data import dataset, pipeline, subsampling
 from ava_jax.data.feature_bank import FACTS, INDEX, SPLITS, movie_file
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
 from ava_jax.inference.eval_step import make_feature_step
 from ava_jax.models import build_detector
-from ava_jax.models.detector import variable_shapes
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.prepare import sources
 from ava_jax.runtime import multihost, sharding
 from ava_jax.workdir import Workdir
-
-# (P, C) float16 of the proposals of a split.
-_Features = Callable[[Split], np.ndarray]
 
 
 def write_features(config: ml_collections.ConfigDict, workdir: Workdir) -> None:
@@ -41,49 +38,22 @@ def write_features(config: ml_collections.ConfigDict, workdir: Workdir) -> None:
       UserError: data or weights are not usable, or the folder has the features of
         another detector or data set.
     """
-    with multihost.main_process_first("weights"):
-        weights = by_name.weights_to_evaluate(config.init_from, workdir.path)
+    mesh = sharding.make_mesh(config.devices)
+    variables, checkpoint = load_to_evaluate(
+        config.init_from, config.checkpoint, config.model, workdir.path, mesh
+    )
     with multihost.main_process_first("data set"):
         config = config.copy_and_resolve_references()
         config.data.root = sources.prepare(config.data, workdir.path)
-    mesh = sharding.make_mesh(config.devices)
-    like = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(
-            x.shape, x.dtype, sharding=sharding.replicated(mesh)
-        ),
-        variable_shapes(config.model),
-    )
-    variables = store.load_variables(weights, config.model, like, config.checkpoint)
     step = make_feature_step(
         build_detector(config.model), Normalization.from_config(config.data), mesh
     )
-    rows = sharding.rows_of_this_host(config.eval.batch, "config.eval.batch")
 
-    def features(split: Split) -> np.ndarray:
-        found = None
-        for batch in pipeline.eval_batches(
-            split,
-            config.data,
-            batch=config.eval.batch,
-            short_side=config.data.test_short_side,
-            rows=rows,
-        ):
-            arrays = {name: batch[name] for name in ("clip", "boxes")}
-            arrays = sharding.to_devices(arrays, mesh)
-            values = sharding.to_host(step(variables, arrays["clip"], arrays["boxes"]))
-            if found is None:
-                shape = (len(split.proposal_boxes), values.shape[-1])
-                found = np.zeros(shape, np.float16)
-            for first, count, row in zip(
-                batch["first_box"], batch["count"], values, strict=True
-            ):
-                found[first : first + count] = row[:count]
-        return found
+    def compute(arrays: dict[str, np.ndarray]) -> np.ndarray:
+        arrays = sharding.to_devices(arrays, mesh)
+        return sharding.to_host(step(variables, arrays["clip"], arrays["boxes"]))
 
     folder = pathlib.Path(config.eval.write_features)
-    checkpoint = by_name.describe(config.init_from)
-    if weights == workdir.path:
-        checkpoint = f"{workdir.path}, {config.checkpoint}"
     facts = {
         "detector": config.name,
         "checkpoint": checkpoint,
@@ -93,13 +63,48 @@ def write_features(config: ml_collections.ConfigDict, workdir: Workdir) -> None:
     _check_same(folder, facts)
     for name in SPLITS:
         split = dataset.load_split(config.data, name, config.model.num_classes)
+        features = functools.partial(
+            _features, data=config.data, batch=config.eval.batch, compute=compute
+        )
         _write_split(folder, name, split, facts, features)
     logging.info("%s: a feature bank, for --config.data.feature_bank", folder)
 
 
+def _features(
+    split: Split,
+    data: ml_collections.ConfigDict,
+    batch: int,
+    compute: Callable[[dict[str, np.ndarray]], np.ndarray],
+) -> np.ndarray:
+    """(P, C) float16 of the proposals of a split; at least one."""
+    batches = pipeline.eval_batches(
+        split,
+        data,
+        batch=batch,
+        short_side=data.test_short_side,
+        rows=sharding.rows_of_this_host(batch, "config.eval.batch"),
+    )
+    found = None
+    for rows in batches:
+        values = compute({name: rows[name] for name in ("clip", "boxes")})
+        if found is None:
+            shape = (len(split.proposal_boxes), values.shape[-1])
+            found = np.zeros(shape, np.float16)
+        for first, count, row in zip(
+            rows["first_box"], rows["count"], values, strict=True
+        ):
+            found[first : first + count] = row[:count]
+    return found
+
+
 def _write_split(
-    folder: pathlib.Path, name: str, split: Split, facts: dict, features: _Features
+    folder: pathlib.Path,
+    name: str,
+    split: Split,
+    facts: dict,
+    features: Callable[[Split], np.ndarray],
 ) -> None:
+    """Writes the arrays of a split's movies, and then its index."""
     first = jax.process_index() == 0
     if first:
         (folder / name).mkdir(parents=True, exist_ok=True)
