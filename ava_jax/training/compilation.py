@@ -1,6 +1,7 @@
 """Compiles the training step ahead of time, and reports its cost."""
 
 import dataclasses
+import functools
 import time
 from typing import Any
 
@@ -108,7 +109,8 @@ def _forward_gflops(module, state, batch) -> float:
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype),
         (state.variables, clips, batch["boxes"], bank_of(batch)),
     )
-    forward = jax.jit(lambda *inputs, bank: module.apply(*inputs, bank=bank))
+    apply = functools.partial(module.apply, train=False)
+    forward = jax.jit(lambda *inputs, bank: apply(*inputs, bank=bank))
     with jax.default_device(cpu):
         lowered = forward.lower(*arguments[:3], bank=arguments[3])
     return lowered.cost_analysis()["flops"] / clips.shape[0] / 1e9
