@@ -3,20 +3,25 @@
 import json
 import shutil
 
+import from_config
 import numpy as np
 import pytest
 import trainings
 from made_up import made_up_variables
 
+from ava_jax.checkpoints.load import read_detector
 from ava_jax.checkpoints.pytorch.convert_file import convert_file, verify
 from ava_jax.checkpoints.pytorch.converter import to_state_dict
 from ava_jax.checkpoints.pytorch.export import export_file
 from ava_jax.checkpoints.pytorch.writer import write_pytorch
+from ava_jax.data import pipeline
 from ava_jax.data.dataset import load_split
 from ava_jax.data.feature_bank import open_bank
 from ava_jax.errors import UserError
 from ava_jax.evaluate import evaluate
+from ava_jax.models import build_detector
 from ava_jax.predict import Detector
+from ava_jax.runtime import sharding
 from ava_jax.train import dry_run, train
 from ava_jax.workdir import Workdir
 from ava_jax.write_features import write_features
@@ -82,6 +87,26 @@ def test_a_bank_has_the_features_of_every_person(small, bank):
             assert np.isfinite(features).all() and np.abs(features).max() > 0
     facts = json.loads((bank / "bank.json").read_text())
     assert facts["checkpoint"] == "step 0" and facts["person_score"] == 0.9
+
+
+def test_features_are_what_the_head_scores(small, first, bank):
+    config, variables, _ = read_detector(first.path)
+    config.data = small().data
+    mesh = sharding.make_mesh()
+    split = load_split(config.data, "val", config.model.num_classes)
+    batch = next(
+        pipeline.eval_batches(split, config.data, batch=4, short_side=64, rows=range(4))
+    )
+    step = from_config.make_eval_step(build_detector(config.model), config, mesh)
+    scores = np.asarray(step(variables, batch["clip"], batch["boxes"]))
+    layer = variables["params"]["roi_head"]["bbox_head"]["fc_cls"]
+    features = np.load(bank / "val/00000.npy")
+    for i, (row, count) in enumerate(zip(batch["first_box"], batch["count"])):
+        logits = features[row : row + count] @ layer["kernel"] + layer["bias"]
+        # Half precision.
+        np.testing.assert_allclose(
+            scores[i, :count, 1:], 1 / (1 + np.exp(-logits[:, 1:])), atol=1e-3
+        )
 
 
 def test_a_stopped_writing_goes_on(small, first, bank, tmp_path):
