@@ -15,8 +15,8 @@ from jax.sharding import Mesh
 from ava_jax import annotations, files, scoring
 from ava_jax import config as ava_config
 from ava_jax.annotations import tracks
-from ava_jax.checkpoints import by_name, store
-from ava_jax.data import dataset, pipeline, subsampling
+from ava_jax.checkpoints.load import load_to_evaluate
+from ava_jax.data import dataset, feature_bank, pipeline, subsampling
 from ava_jax.data.dataset import check_data
 from ava_jax.data.split import Split
 from ava_jax.errors import UserError
@@ -24,7 +24,7 @@ from ava_jax.inference.eval_step import make_eval_step
 from ava_jax.metrics.error_analysis import Findings
 from ava_jax.metrics.protocols import PROTOCOLS
 from ava_jax.models import build_detector, check_clips
-from ava_jax.models.detector import variable_shapes
+from ava_jax.models.long_term import bank_of
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.prepare import sources
 from ava_jax.report.contact_sheet import KeyFrame
@@ -87,6 +87,7 @@ class Evaluator:
             )
         self.split = dataset.load_split(config.data, "val", config.model.num_classes)
         check_data("validation", self.split)
+        feature_bank.check_width(self.split.bank, config.model)
         self._subsample = subsampling.subsample(self.split, config.eval.stride_seconds)
         labels = pathlib.Path(config.data.root, config.data.labels)
         self._groups = annotations.read_action_groups(labels)
@@ -99,6 +100,7 @@ class Evaluator:
             mesh,
             multilabel=config.model.multilabel,
             flip=config.eval.flip,
+            with_bank=self.split.bank is not None,
         )
         self._rows = sharding.rows_of_this_host(config.eval.batch, "config.eval.batch")
 
@@ -211,9 +213,10 @@ class Evaluator:
             rows=self._rows,
         )
         for batch in batches:
-            rows = {name: batch[name] for name in ("clip", "boxes")}
-            arrays = sharding.to_devices(rows, self._mesh)
-            scores = self._eval_step(variables, arrays["clip"], arrays["boxes"])
+            arrays = {k: v for k, v in batch.items() if k not in ("first_box", "count")}
+            arrays = sharding.to_devices(arrays, self._mesh)
+            bank = () if self.split.bank is None else (bank_of(arrays),)
+            scores = self._eval_step(variables, arrays["clip"], arrays["boxes"], *bank)
             # Fetch the scores of the previous batch while this one is computed.
             if before:
                 yield *before[:2], sharding.to_host(before[2])
@@ -317,11 +320,15 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
     ava_config.check(config)
     sides = (config.data.test_short_side, *config.eval.short_sides)
     check_clips(config.model, config.data.clip_len, *sides)
-    with multihost.main_process_first("weights"):
-        weights = by_name.weights_to_evaluate(config.init_from, workdir.path)
+    feature_bank.check_config(config.data.feature_bank, config.model)
+    mesh = sharding.make_mesh(config.devices)
+    variables, checkpoint = load_to_evaluate(
+        config.init_from, config.checkpoint, config.model, workdir.path, mesh
+    )
     with multihost.main_process_first("data set"):
         config = config.copy_and_resolve_references()
         config.data.root = sources.prepare(config.data, workdir.path)
+<<<<<<< HEAD
     mesh = sharding.make_mesh(config.devices)
     module = build_detector(config.model)
     like = jax.tree.map(
@@ -336,6 +343,9 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
     logging.info("Weights: %s.", checkpoint)
     variables = store.load_variables(weights, config.model, like, config.checkpoint)
     evaluator = Evaluator(config, mesh, module)
+=======
+    evaluator = Evaluator(config, mesh, build_detector(config.model))
+>>>>>>> main
     results = evaluator.evaluate(variables)
     evaluator.write(results, workdir, workdir.history(), checkpoint)
     logging.info(

@@ -53,28 +53,31 @@ def main(argv: Sequence[str]) -> None:
     """Does what the command line says."""
     args = parse_arguments(argv)
     # Imported here because --help and a mistyped flag should not wait for them.
-    from ava_jax import evaluate, train, workdir
+    from ava_jax import evaluate, train, workdir, write_features
     from ava_jax.runtime.compilation_cache import use_cache
     from ava_jax.runtime.initialize import initialize
 
     with initialize(args.coordinator, args.processes, args.process):
         use_cache()
-        _count_classes(args.config)
+        _count_classes(args.config.model, args.config.data)
         if args.config.dry_run:
             train.dry_run(args.config, args.workdir)
             return
         folder = workdir.Workdir(args.workdir)
         job = train.train if args.mode == "train" else evaluate.evaluate
+        if args.mode == "eval" and args.config.eval.write_features:
+            job = write_features.write_features
         with folder.only_run():
             folder.claim(args.config, args.accept_config_changes)
             job(args.config, folder)
 
 
-def _count_classes(config: ml_collections.ConfigDict) -> None:
+def _count_classes(
+    model: ml_collections.ConfigDict, data: ml_collections.ConfigDict
+) -> None:
     """Sets the number of classes, if the configuration leaves it to the label map."""
     from ava_jax.annotations.label_map import count_classes
 
-    model, data = config.model, config.data
     path = pathlib.Path(data.root, data.labels)
     model.num_classes = count_classes(model.num_classes, data.class_ids, path)
 

@@ -21,7 +21,7 @@ from ava_jax import config as ava_config
 from ava_jax import files
 from ava_jax.annotations import labels_file
 from ava_jax.checkpoints import by_name, store
-from ava_jax.data import dataset, pipeline
+from ava_jax.data import dataset, feature_bank, pipeline
 from ava_jax.data.dataset import check_data
 from ava_jax.evaluate import Evaluator
 from ava_jax.models import build_detector, check_clips, init_variables
@@ -77,6 +77,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
         config.data.root = sources.prepare(config.data, workdir.path)
         train_split = dataset.load_split(config.data, "train", config.model.num_classes)
     check_data("training", train_split)
+    feature_bank.check_width(train_split.bank, config.model)
     if first_host:
         _write_labels(workdir, train_split, sources.dataset_name(config.data))
     steps_per_epoch = pipeline.steps_per_epoch(train_split, config.train.batch)
@@ -264,6 +265,7 @@ def _build(config, steps_per_epoch: int) -> _Program:
         batch=config.train.batch,
         num_classes=config.model.num_classes,
         mesh=mesh,
+        bank_width=config.model.bank_width if config.data.feature_bank else 0,
     )
     return _Program(
         mesh=mesh,
@@ -289,6 +291,7 @@ def _check_clips(config) -> None:
     data = config.data
     sides = (data.crop, data.test_short_side, *config.eval.short_sides)
     check_clips(config.model, data.clip_len, *sides)
+    feature_bank.check_config(data.feature_bank, config.model)
 
 
 def _every(epochs: float, steps_per_epoch: int) -> float:

@@ -46,6 +46,7 @@ class SmallNetwork(nn.Module):
         boxes: jax.Array,
         train: bool,
         box_mask: jax.Array | None = None,
+        bank: None = None,
     ) -> jax.Array:
         """(B, T, H, W, 3), (B, N, 4) -> (B, N, num_classes)."""
         x = ConvBlock(8, (1, 3, 3), (1, 2, 2), norm=self.norm, name="space")(

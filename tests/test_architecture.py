@@ -14,7 +14,7 @@ PACKAGE = ROOT / "ava_jax"
 LAYERS = (
     ("main",),
     ("train", "visualization"),
-    ("evaluate", "predict", "export"),
+    ("evaluate", "write_features", "predict", "export"),
     ("checkpoints", "checks"),
     ("training", "inference", "prepare"),
     ("data", "people", "scoring"),

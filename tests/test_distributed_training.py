@@ -53,7 +53,13 @@ def assert_close(found, expected):
 
 
 @pytest.mark.parametrize(
-    "processes, devices", [(1, 8), (2, 2), pytest.param(4, 1, marks=pytest.mark.long)]
+    "processes, devices",
+    [
+        # One process with 8: test_train_step.py has it in short.
+        pytest.param(1, 8, marks=pytest.mark.long),
+        (2, 2),
+        pytest.param(4, 1, marks=pytest.mark.long),
+    ],
 )
 def test_any_topology_trains_the_same_model(trained, processes, devices):
     expected = trained(1, 1)

@@ -48,7 +48,7 @@ class StandIn(nn.Module):
     """Scores that tell which pixels, boxes and frame size they are of."""
 
     @nn.compact
-    def __call__(self, clips, boxes, train):
+    def __call__(self, clips, boxes, train, bank=None):
         width = clips.shape[3]
         left = clips[:, :, :, : width // 2].mean((1, 2, 3, 4))
         at = boxes[..., 0] / width + left[:, None] / 10 - width / 100

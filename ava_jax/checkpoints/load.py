@@ -9,12 +9,13 @@ import jax
 import ml_collections
 import numpy as np
 from absl import logging
+from jax.sharding import Mesh
 
 from ava_jax import config as ava_config
 from ava_jax import files, published
 from ava_jax.annotations import labels_file
 from ava_jax.annotations.label_map import read_labels
-from ava_jax.checkpoints import by_name
+from ava_jax.checkpoints import by_name, store
 from ava_jax.checkpoints.pytorch import (
     background_class,
     convert_file,
@@ -23,6 +24,8 @@ from ava_jax.checkpoints.pytorch import (
     source_state,
 )
 from ava_jax.errors import UserError
+from ava_jax.models import detector
+from ava_jax.runtime import multihost, sharding
 
 Config = ml_collections.ConfigDict
 Labels = str | os.PathLike | Mapping[int, str]
@@ -143,3 +146,35 @@ def _refuse_untrained_head(path):
         "or from a model of other classes. Train one on it first: python -m "
         f"ava_jax.main --config ... --config.init_from={path}"
     )
+
+
+def load_to_evaluate(
+    init_from: str,
+    checkpoint: str,
+    model: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    mesh: Mesh,
+) -> tuple[dict[str, Any], str]:
+    """The weights that an evaluation takes, on all devices, and what they are.
+
+    Args:
+      init_from: `config.init_from`, if nothing was trained in `workdir`.
+      checkpoint: `config.checkpoint`, of the working directory.
+      model: `config.model`.
+      workdir: of the run.
+      mesh: the devices.
+
+    Raises:
+      UserError: there are none, or they are of another network.
+    """
+    with multihost.main_process_first("weights"):
+        weights = by_name.weights_to_evaluate(init_from, workdir)
+    everywhere = sharding.replicated(mesh)
+    like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
+        detector.variable_shapes(model),
+    )
+    variables = store.load_variables(weights, model, like, checkpoint)
+    if weights == workdir:
+        return variables, f"step {store.checkpoint_step(weights, checkpoint)}"
+    return variables, by_name.describe(init_from)

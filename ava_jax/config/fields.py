@@ -77,8 +77,10 @@ def model() -> ml_collections.ConfigDict:
     # are scored; not in training.
     config.roi_extension = (0.0, 0.0)
     # A network between the features of the boxes and the scores; 'acrn' relates every
-    # box to every place of the map.
+    # box to every place of the map; 'fbo_max', 'fbo_avg' and 'fbo_non_local' add those
+    # of data.feature_bank.
     config.shared_head = ""
+    config.bank_width = 2048  # channels of the long-term features
     config.context = False  # append global features to those of every box
     config.dropout = 0.5  # before the layers of the head
     # Score by two linear layers with a ReLU between them, as wide as their input; not
@@ -158,6 +160,10 @@ def data() -> ml_collections.ConfigDict:
     # Key frames without a proposal: 'error' stops, 'skip' leaves them out, 'full_frame'
     # gives them one box of the whole frame (as MMAction2 does).
     config.no_proposals = "error"
+    # Folder of long-term features, which eval.write_features wrote; empty: none.
+    config.feature_bank = ""
+    # Long-term features that a clip has room for, in the minute around it.
+    config.bank_rows = 900
     config.freeze_motion = False  # repeat the centre frame: a clip without motion
     return config
 
@@ -232,6 +238,9 @@ def evaluation() -> ml_collections.ConfigDict:
     # Test-time augmentation: average the scores over clips of these short sides; empty:
     # data.test_short_side.
     config.short_sides = ()
+    # Folder: write the features of all people of both splits, for data.feature_bank of
+    # another training, in place of an evaluation; empty: evaluate.
+    config.write_features = ""
     config.flip = False  # average the scores over mirrored clips, too
     config.batch = 16  # global batch: clips a step
     config.protocol = "pyslowfast"  # whose mAP is the headline, see docs/evaluation.md

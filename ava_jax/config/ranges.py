@@ -137,7 +137,8 @@ RANGES = {
         2, lambda v: _is_number(v) and v >= 0, "two shares, of width and height, >= 0"
     ),
     "model.vit_pad": _SWITCH,
-    "model.shared_head": _one_of("", "acrn"),
+    "model.shared_head": _one_of("", "acrn", "fbo_max", "fbo_avg", "fbo_non_local"),
+    "model.bank_width": _whole(1),
     "model.context": _SWITCH,
     "model.dropout": _BELOW_ONE,
     "model.mlp_head": _SWITCH,
@@ -162,6 +163,9 @@ RANGES = {
     "data.fps": above(0),
     "data.timestamp_start": _ANY_NUMBER,
     "data.clip_names": _SWITCH,
+    "data.feature_bank": _ANYTHING,
+    "data.bank_rows": _whole(1),
+    "eval.write_features": _ANYTHING,
     "data.frame_numbers": _SWITCH,
     "data.class_ids": Range(
         "different action ids, each 1 or more",

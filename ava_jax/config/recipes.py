@@ -21,6 +21,7 @@ DETECTORS = (
     "acrn",
     "videomae",
     "multisports",
+    "lfb",
     "pyslowfast",
     "i3d",
 )

@@ -21,6 +21,7 @@ from ava_jax.annotations.label_map import scored_ids
 from ava_jax.data import (
     clips,
     dense_sampling,
+    feature_bank,
     frames,
     grouping,
     split_checks,
@@ -89,6 +90,7 @@ def load_split(data: ml_collections.ConfigDict, name: str, num_classes: int) -> 
         truth_classes=key_frames.truth_classes,
         proposal_starts=key_frames.proposal_starts,
         proposal_boxes=key_frames.proposal_boxes,
+        bank=_open_bank(data, key_frames),
     )
     if name == "train":
         # After the checks, which are about the key frames that the files have.
@@ -98,6 +100,18 @@ def load_split(data: ml_collections.ConfigDict, name: str, num_classes: int) -> 
         )
     _log_summary(key_frames, split, name)
     return split
+
+
+def _open_bank(
+    data: ml_collections.ConfigDict, key_frames: grouping.KeyFrames
+) -> feature_bank.FeatureBank | None:
+    """The feature bank of a split; None without one."""
+    if not data.feature_bank:
+        return None
+    bank = feature_bank.open_bank(data.feature_bank)
+    key = key_frames.videos, key_frames.video, key_frames.second
+    bank.check(*key, data.bank_rows)
+    return bank
 
 
 def _key_frames(

@@ -126,7 +126,8 @@ def _reader(examples: Examples, shape: tuple[int, int], clip_len: int):
         now = examples.video(key_frame), examples.indices(key_frame)
         clip = _next_clip(examples, before, now, key_frame, shape)
         boxes = examples.boxes(key_frame, row[1:], shape)
-        return (*now, clip), {"clip": clip, "boxes": boxes}
+        bank = examples.bank(key_frame, key_frame)
+        return (*now, clip), {"clip": clip, "boxes": boxes} | bank
 
     def stream(rows):
         return tf.data.Dataset.from_tensor_slices(rows).scan(start, step)

@@ -1,6 +1,7 @@
 """One example: a clip with its boxes, as TensorFlow operations."""
 
 import ml_collections
+import numpy as np
 import tensorflow as tf
 
 from ava_jax.data import (
@@ -11,6 +12,7 @@ from ava_jax.data import (
     transforms,
 )
 from ava_jax.data.split import Split
+from ava_jax.models.long_term import COLUMNS, NAMES
 from ava_jax.video.clip_sampling import ClipSampling
 
 Tensors = dict[str, tf.Tensor]
@@ -27,6 +29,7 @@ class Examples:
           data: `config.data`, of the clips and their augmentation.
           seed: of the augmentation.
         """
+        self._split = split
         self._frames = split.frames
         self._data = data
         self._sampling = ClipSampling.from_config(data)
@@ -103,12 +106,38 @@ class Examples:
         )
         boxes, labels, mask = target_assignment.pad(data.max_boxes, boxes, labels)
         shape = [data.clip_len, data.crop, data.crop, 3]
-        return {
+        return self.bank(key_frame, position) | {
             "clip": tf.ensure_shape(clip, shape),
             "boxes": boxes,
             "box_mask": mask,
             "labels": labels,
         }
+
+    def bank(self, key_frame: tf.Tensor, position: tf.Tensor) -> Tensors:
+        """The long-term features of a key frame, if there are any.
+
+        Args:
+          key_frame: () integer, row of the split.
+          position: () integer, which with the seed decides what the boxes draw.
+
+        Returns:
+          `bank_features` (bank_rows, C) float16 and `bank_columns` (max_boxes,
+          COLUMNS) int32, see `feature_bank.Minute`; nothing without a bank.
+        """
+        data, bank = self._data, self._split.bank
+        if bank is None:
+            return {}
+
+        def draw(key_frame, position):
+            minute = bank.minute(*self._split.key(int(key_frame)), data.bank_rows)
+            rng = np.random.default_rng((self._seed, int(position)))
+            return minute.padded(), minute.columns(data.max_boxes, rng)
+
+        types = tf.float16, tf.int32
+        features, columns = tf.numpy_function(draw, [key_frame, position], types)
+        shapes = [data.bank_rows, bank.width], [data.max_boxes, COLUMNS]
+        arrays = map(tf.ensure_shape, (features, columns), shapes)
+        return dict(zip(NAMES, arrays))
 
     def _seeds(self, position: tf.Tensor) -> tf.Tensor:
         # One seed for each purpose, so that adding a draw does not change the others.

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from ava_jax.annotations import BoxTable
+from ava_jax.data.feature_bank import FeatureBank
 from ava_jax.data.frames.store import FrameStore
 
 
@@ -30,6 +31,7 @@ class Split:
       proposal_starts: (K + 1,) int64.
       proposal_boxes: (P, 4) float64 xyxy, fractions of the frame, of the people
         detected with enough confidence.
+      bank: long-term features; None without `data.feature_bank`.
     """
 
     frames: FrameStore
@@ -45,6 +47,7 @@ class Split:
     truth_classes: np.ndarray
     proposal_starts: np.ndarray
     proposal_boxes: np.ndarray
+    bank: FeatureBank | None = None
 
     def __repr__(self) -> str:
         return (

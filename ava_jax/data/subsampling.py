@@ -37,20 +37,37 @@ def subsample(split: Split, stride: int) -> Subsample:
     if stride in (0, 1):
         return Subsample(split, np.arange(len(split.proposal_boxes)))
     keep = _is_due(split.second, stride)
-    truth_starts, truth = _keep_groups(split.truth_starts, keep)
-    proposal_starts, rows = _keep_groups(split.proposal_starts, keep)
-    if not len(truth):
+    if not np.diff(split.truth_starts)[keep].any():
         raise UserError(
             f"config.eval.stride_seconds is {stride}, but no key frame with an action "
             f"is at a multiple of {stride} s (the first is at {split.second[0]:g} s). "
             "Give another stride, or 0 for all key frames."
         )
     table = split.ground_truth
+    kept, rows = select(split, keep)
     kept = dataclasses.replace(
-        split,
+        kept,
         ground_truth=table.select(
             _is_due(table.timestamp, stride), _is_due(table.keyframe_timestamp, stride)
         ),
+    )
+    return Subsample(kept, rows)
+
+
+def select(split: Split, keep: np.ndarray) -> tuple[Split, np.ndarray]:
+    """Some key frames of a split, whose ground truth stays whole.
+
+    Args:
+      split: the split.
+      keep: (K,) bool.
+
+    Returns:
+      The key frames, and the rows of `split.proposal_boxes` that they have.
+    """
+    truth_starts, truth = _keep_groups(split.truth_starts, keep)
+    proposal_starts, rows = _keep_groups(split.proposal_starts, keep)
+    kept = dataclasses.replace(
+        split,
         video=split.video[keep],
         second=split.second[keep],
         centre=split.centre[keep],
@@ -60,7 +77,7 @@ def subsample(split: Split, stride: int) -> Subsample:
         proposal_starts=proposal_starts,
         proposal_boxes=split.proposal_boxes[rows],
     )
-    return Subsample(kept, rows)
+    return kept, rows
 
 
 def _is_due(seconds: np.ndarray, stride: int) -> np.ndarray:

@@ -20,6 +20,7 @@ def make_eval_step(
     *,
     multilabel: bool = True,
     flip: bool = False,
+    with_bank: bool = False,
 ) -> Callable[[dict[str, Any], jax.Array, jax.Array], jax.Array]:
     """Scores (B, N, num_classes) of the boxes (B, N, 4) in uint8 clips.
 
@@ -29,22 +30,50 @@ def make_eval_step(
       mesh: the devices.
       multilabel: sigmoid scores; softmax if not.
       flip: score mirror images too, and return the mean of both scores.
+      with_bank: take a fourth argument, the `long_term.Bank` of the clips.
     """
 
-    def score(variables, clips, boxes):
-        logits = module.apply(variables, clips, boxes, train=False)
+    def score(variables, clips, boxes, bank):
+        logits = module.apply(variables, clips, boxes, train=False, bank=bank)
         return action_scores(logits, multilabel=multilabel)
 
-    def eval_step(variables, clips, boxes):
+    def eval_step(variables, clips, boxes, bank=None):
         clips = normalize(clips)
-        scores = score(variables, clips, boxes)
+        scores = score(variables, clips, boxes, bank)
         if flip:
-            scores = (scores + score(variables, *_mirrored(clips, boxes))) / 2
+            scores = (scores + score(variables, *_mirrored(clips, boxes), bank)) / 2
         return scores
 
     everywhere, rows = sharding.replicated(mesh), sharding.split(mesh)
+    inputs = (rows, rows, rows) if with_bank else (rows, rows)
     return jax.jit(
-        eval_step, in_shardings=(everywhere, rows, rows), out_shardings=everywhere
+        eval_step, in_shardings=(everywhere, *inputs), out_shardings=everywhere
+    )
+
+
+def make_feature_step(
+    module: nn.Module, normalize: Normalization, mesh: Mesh
+) -> Callable[[dict[str, Any], jax.Array, jax.Array], jax.Array]:
+    """Features (B, N, C) of the boxes, as a feature bank has them (`LFBInferHead`).
+
+    The mean over time and the maximum over the bins of RoIAlign.
+
+    Args:
+      module: the detector.
+      normalize: of the clips.
+      mesh: the devices.
+    """
+
+    def features(variables, clips, boxes):
+        _, taps = module.apply(
+            variables, normalize(clips), boxes, mutable=["intermediates"]
+        )
+        (rois,) = taps["intermediates"]["roi_head"]["roi_feats"]
+        return rois.max((2, 3)).astype(jnp.float16)
+
+    everywhere, rows = sharding.replicated(mesh), sharding.split(mesh)
+    return jax.jit(
+        features, in_shardings=(everywhere, rows, rows), out_shardings=everywhere
     )
 
 

@@ -14,6 +14,7 @@ from ava_jax.models.acrn import ACRNHead
 from ava_jax.models.backbones import BACKBONES, refuse
 from ava_jax.models.batch_norm import PerReplica
 from ava_jax.models.box_head import BoxHead
+from ava_jax.models.long_term import COLUMNS, OPERATORS, Bank, LongTerm
 from ava_jax.models.resnet3d import DEPTHS
 from ava_jax.models.roi_align import extend_boxes, global_context, roi_align
 
@@ -27,7 +28,7 @@ CHOICES = {
     "bn": ("global", "per_replica", "frozen"),
     "res5_stride": (1, 2),
     "head_init": ("uniform", "xavier"),
-    "shared_head": ("", "acrn"),
+    "shared_head": ("", "acrn", *OPERATORS),
 }
 # Field -> its least value.
 MINIMA = {
@@ -51,7 +52,7 @@ class RoIHead(nn.Module):
         all repeated equally often, that changes neither.)
       context: append the pooled whole map to every box's features.
       resolution, stride, aligned: of `roi_align`.
-      shared_head: 'acrn': an `ACRNHead` before the `BoxHead`.
+      shared_head: what stands before the `BoxHead`: an `ACRNHead`, or a `LongTerm`.
       norm, dtype: of `ACRNHead`.
     """
 
@@ -75,6 +76,7 @@ class RoIHead(nn.Module):
         boxes: jax.Array,
         train: bool,
         box_mask: jax.Array | None = None,
+        bank: Bank | None = None,
     ) -> jax.Array:
         """Maps (B, T, H, W, C), boxes (B, N, 4) -> (B, N, num_classes)."""
         pooled = [_pool_time(m, self.temporal_pool) for m in maps]
@@ -90,6 +92,11 @@ class RoIHead(nn.Module):
         if self.shared_head == "acrn":
             acrn = ACRNHead(self.norm, self.dtype, name="shared_head")
             rois = acrn(features, rois, box_mask, train)
+        elif self.shared_head:
+            # No dropout at all where the head has none.
+            kind, drops = OPERATORS[self.shared_head], self.dropout > 0
+            operator = LongTerm(kind, drops, self.dtype, name="shared_head")
+            rois = operator(rois, bank, train)
         head = BoxHead(
             self.num_classes, self.dropout, self.mlp, self.head_init, name="bbox_head"
         )
@@ -130,6 +137,7 @@ class Detector(nn.Module):
         boxes: jax.Array,
         train: bool = False,
         box_mask: jax.Array | None = None,
+        bank: Bank | None = None,
     ) -> jax.Array:
         """Logits of every box.
 
@@ -140,6 +148,8 @@ class Detector(nn.Module):
             dropout (needs a 'dropout' rng unless its rate is 0).
           box_mask: (B, N), true for real boxes: those that enter the statistics of
             a head's normalisations in training; None: all.
+          bank: long-term features of the clips and the columns of the boxes, as
+            `LongTerm` takes them; for detectors with it.
 
         Returns:
           (B, N, num_classes) float32; class 0 is the reserved one.
@@ -151,12 +161,19 @@ class Detector(nn.Module):
             where such boxes get features 0).
         """
         _check_inputs(clips, boxes)
+        if bank is None and self.roi_head.shared_head in OPERATORS:
+            raise UserError(
+                f"config.model.shared_head is {self.roi_head.shared_head!r}: such a "
+                "detector needs the long-term features of the whole video, and gets "
+                "none here. It can be trained and evaluated on a data set with a bank, "
+                "config.data.feature_bank."
+            )
         maps = self.backbone(clips, train)
         if isinstance(maps, jax.Array):
             maps = (maps,)
         if any(self.roi_extension) and not train:
             boxes = extend_boxes(boxes, self.roi_extension, *clips.shape[2:4])
-        return self.roi_head(maps, boxes, train, box_mask)
+        return self.roi_head(maps, boxes, train, box_mask, bank)
 
 
 def build_detector(
@@ -230,7 +247,7 @@ def init_variables(model: ml_collections.ConfigDict, rng: jax.Array) -> Any:
     # on an H200, 10 s on the CPU of its host.
     init = jax.jit(init, compiler_options={"xla_backend_optimization_level": 0})
     with jax.default_device(cpu_device()):
-        variables = init(rng, *_smallest_inputs(model))
+        variables = init(rng, **_smallest_inputs(model))
     if jax.default_backend() == "cpu":
         return variables
     return jax.tree.map(jnp.asarray, jax.device_get(variables))
@@ -247,12 +264,16 @@ def cpu_device() -> jax.Device | None:
 def variable_shapes(model: ml_collections.ConfigDict) -> Any:
     """Like `init_variables`, with `jax.ShapeDtypeStruct`s for arrays; fast."""
     init = build_detector(model).init
-    return jax.eval_shape(init, jax.random.key(0), *_smallest_inputs(model))
+    return jax.eval_shape(init, jax.random.key(0), **_smallest_inputs(model))
 
 
 def _smallest_inputs(model):
     clips = jnp.zeros((1, *BACKBONES[model.backbone].smallest_clip(model), 3))
-    return clips, jnp.zeros((1, 1, 4))
+    inputs = {"clips": clips, "boxes": jnp.zeros((1, 1, 4))}
+    if model.shared_head in OPERATORS:
+        features = jnp.zeros((1, 1, model.bank_width))
+        inputs["bank"] = features, jnp.zeros((1, 1, COLUMNS), jnp.int32)
+    return inputs
 
 
 def trainable(model: ml_collections.ConfigDict, params: Any) -> Any:

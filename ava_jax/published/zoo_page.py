@@ -11,8 +11,7 @@ def tables() -> str:
     """Detectors with their commands, what they start from, and other files."""
     files = all_files()
     detectors = [file for file in files if file.config]
-    missing = [file for file in files if file.unsupported]
-    starts = [file for file in files if file.kind == "pretrained"]
+    starts = [f for f in files if f.kind == "pretrained" and not f.unsupported]
     others = [f for f in files if f.kind not in ("detector", "pretrained")]
     parts = [
         "## Detectors",
@@ -27,24 +26,12 @@ def tables() -> str:
         "## What training starts from",
         _table(
             ("name", "data set", "published by"),
-            (
-                (f"`{f.name}`", f.dataset, f"[{f.release}]({f.url})")
-                for f in starts
-                if f not in missing
-            ),
+            ((f"`{f.name}`", f.dataset, f"[{f.release}]({f.url})") for f in starts),
         ),
         "## Other files",
         _table(
             ("name", "what it is", "source"),
             ((f"`{f.name}`", _kind(f), f"[{f.file_name}]({f.url})") for f in others),
-        ),
-        "## Not supported yet",
-        _table(
-            ("name", "published mAP", "why"),
-            (
-                (f"[`{f.name}`]({f.url})", _mean_ap(f) or "-", f.unsupported)
-                for f in missing
-            ),
         ),
     ]
     return "\n\n".join(parts) + "\n"
@@ -70,13 +57,20 @@ def _detector(file: PublishedFile) -> str:
         f"from [`{file.init_from}`]({get(file.init_from).url}).",
         "",
         "```",
-        f"python scripts/demo_video.py VIDEO --checkpoint {file.name} --out result.mp4",
+        *_demo(file),
         f"{_MAIN} --mode eval --config {file.config} --config.init_from={file.name} "
         f"--workdir runs/eval",
         f"{_MAIN} --config {file.config}{start} --workdir runs/train",
         "```",
     ]
     return "\n".join(lines)
+
+
+def _demo(file: PublishedFile) -> list[str]:
+    # A lone video has no feature bank.
+    needs_bank = file.config.startswith("configs/lfb.py")
+    command = f"python scripts/demo_video.py VIDEO --checkpoint {file.name}"
+    return [] if needs_bank else [f"{command} --out result.mp4"]
 
 
 def _mean_ap(file: PublishedFile) -> str:

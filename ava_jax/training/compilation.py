@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from ava_jax.models.detector import cpu_device
+from ava_jax.models.long_term import bank_of
 from ava_jax.training import memory
 from ava_jax.training.step_cost import StepCost
 from ava_jax.training.train_state import TrainState
@@ -106,11 +107,12 @@ def _forward_gflops(module, state, batch) -> float:
     clips = batch["clip"].update(dtype=jnp.float32)
     arguments = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype),
-        (state.variables, clips, batch["boxes"]),
+        (state.variables, clips, batch["boxes"], bank_of(batch)),
     )
-    forward = jax.jit(functools.partial(module.apply, train=False))
+    apply = functools.partial(module.apply, train=False)
+    forward = jax.jit(lambda *inputs, bank: apply(*inputs, bank=bank))
     with jax.default_device(cpu):
-        lowered = forward.lower(*arguments)
+        lowered = forward.lower(*arguments[:3], bank=arguments[3])
     return lowered.cost_analysis()["flops"] / clips.shape[0] / 1e9
 
 

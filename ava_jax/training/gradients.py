@@ -18,6 +18,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from ava_jax.errors import UserError
 from ava_jax.models import action_loss, labelled_boxes
+from ava_jax.models.long_term import bank_of
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.runtime import sharding
 
@@ -89,6 +90,7 @@ def _make_plain(module, normalize, model):
                 batch["boxes"],
                 train=True,
                 box_mask=batch["box_mask"],
+                bank=bank_of(batch),
                 mutable=["batch_stats"],
                 rngs={"dropout": dropout},
             )

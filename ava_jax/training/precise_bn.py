@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from ava_jax.models.batch_norm import MOMENTS
+from ava_jax.models.long_term import bank_of
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.runtime import sharding
 from ava_jax.training.train_state import TrainState
@@ -70,28 +71,29 @@ class PreciseStatistics:
         return state.replace(batch_stats=flax.traverse_util.unflatten_dict(old))
 
     def _moments_of(self, variables, batch):
-        names = ("clip", "boxes", "box_mask")
-        rows = sharding.to_devices({name: batch[name] for name in names}, self._mesh)
-        return sharding.to_host(self._moments(variables, *map(rows.get, names)))
+        rows = {name: value for name, value in batch.items() if name != "labels"}
+        rows = sharding.to_devices(rows, self._mesh)
+        return sharding.to_host(self._moments(variables, rows))
 
 
 def make_moments_step(
     module: nn.Module, normalize: Normalization, mesh: Mesh, bn: str
-) -> Callable[[dict[str, Any], jax.Array, jax.Array, jax.Array], Any]:
+) -> Callable[[dict[str, Any], dict[str, jax.Array]], Any]:
     """Mean and unbiased variance of the input of every BatchNorm in a batch.
 
-    Takes variables, clips (B, T, H, W, 3) uint8, boxes (B, N, 4) and their mask
-    (B, N); returns a tree like `batch_stats`, without the frozen normalisations.
-    For 'per_replica' it is the mean over the devices, as in training.
+    Takes variables and a batch of `pipeline.train_batches`, labels apart; returns a
+    tree like `batch_stats`, without the frozen normalisations. For 'per_replica' it is
+    the mean over the devices, as in training.
     """
 
-    def moments(variables, clips, boxes, box_mask):
+    def moments(variables, batch):
         _, updates = module.apply(
             variables,
-            normalize(clips),
-            boxes,
+            normalize(batch["clip"]),
+            batch["boxes"],
             train=True,
-            box_mask=box_mask,
+            box_mask=batch["box_mask"],
+            bank=bank_of(batch),
             mutable=["batch_stats", MOMENTS],
             # Dropout is after every normalisation: its key has no effect.
             rngs={"dropout": jax.random.key(0)},
@@ -101,9 +103,7 @@ def make_moments_step(
     if bn == "per_replica":
         same, rows = PartitionSpec(), PartitionSpec(sharding.AXIS)
         moments = jax.shard_map(
-            moments, mesh=mesh, in_specs=(same, rows, rows, rows), out_specs=same
+            moments, mesh=mesh, in_specs=(same, rows), out_specs=same
         )
     everywhere, rows = sharding.replicated(mesh), sharding.split(mesh)
-    return jax.jit(
-        moments, in_shardings=(everywhere, rows, rows, rows), out_shardings=everywhere
-    )
+    return jax.jit(moments, in_shardings=(everywhere, rows), out_shardings=everywhere)

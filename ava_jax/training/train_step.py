@@ -11,6 +11,7 @@ import optax
 from jax.sharding import Mesh
 
 from ava_jax.models import action_metrics
+from ava_jax.models.long_term import COLUMNS
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.runtime import sharding
 from ava_jax.training.gradients import Batch, make_gradients
@@ -18,15 +19,31 @@ from ava_jax.training.train_state import TrainState
 
 
 def batch_spec(
-    data: ml_collections.ConfigDict, *, batch: int, num_classes: int, mesh: Mesh
+    data: ml_collections.ConfigDict,
+    *,
+    batch: int,
+    num_classes: int,
+    mesh: Mesh,
+    bank_width: int = 0,
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes, dtypes and shardings of the global batch of a training step."""
+    """Shapes, dtypes and shardings of the global batch of a training step.
+
+    Args:
+      data: `config.data`.
+      batch: clips.
+      num_classes: `config.model.num_classes`.
+      mesh: the devices.
+      bank_width: channels of long-term features; 0 without `data.feature_bank`.
+    """
     shapes = {
         "clip": ((data.clip_len, data.crop, data.crop, 3), jnp.uint8),
         "boxes": ((data.max_boxes, 4), jnp.float32),
         "box_mask": ((data.max_boxes,), jnp.bool),
         "labels": ((data.max_boxes, num_classes), jnp.float32),
     }
+    if bank_width:
+        shapes["bank_features"] = (data.bank_rows, bank_width), jnp.float16
+        shapes["bank_columns"] = (data.max_boxes, COLUMNS), jnp.int32
     return {
         name: jax.ShapeDtypeStruct(
             (batch, *shape), dtype, sharding=sharding.split(mesh)
@@ -48,7 +65,8 @@ def make_train_step(
     """Forward, backward and update on a global batch; the old state is donated.
 
     The batch has `clip` (B, T, H, W, 3) uint8, `boxes` (B, N, 4) float32 pixels,
-    `box_mask` (B, N) bool and `labels` (B, N, num_classes) float32. The metrics are
+    `box_mask` (B, N) bool and `labels` (B, N, num_classes) float32; with long-term
+    features also the arrays of `batch_spec`. The metrics are
     scalars: MMAction2's loss, recalls and precisions, the gradient's norm before
     clipping, and that of the new parameters.
 

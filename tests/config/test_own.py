@@ -44,10 +44,6 @@ def test_the_default_is_slowfast_4x16():
         ("none", "no detector 'none'(.|\\n)*slowonly_kin(.|\\n)*SLOW_8x8_R50_SHORT"),
         ("vtest", "no detector 'vtest'"),
         (slowfast.get_config().init_from, "no detector 'slowfast_r50_4x16x1_256e"),
-        (
-            "lfb_nl_kinetics_pretrained_slowonly_r50_4x16x1_20e_ava_rgb",
-            "the long-term feature bank is not implemented",
-        ),
     ],
 )
 def test_what_is_no_detector(name, message):

@@ -188,6 +188,7 @@ def write_merge_inputs(root):
         "aaaaaaaaaaa,0009,0.1,0.2,0.3,0.4,12\n"
         "aaaaaaaaaaa,0025,0.1,0.2,0.3,0.4,12\n"
         "aaaaaaaaaaa,0014,0.1,0.2,0.3,0.4,12\n"
+        "aaaaaaaaaaa,0004,0.1,0.2,0.3,0.4,12\n"
         "bbbbbbbbbbb,0005,,,,,\n"
         "ccccccccccc,0005,0.1,0.2,0.3,0.4,80\n"
         "bbbbbbbbbbb_000000_000010,0003,0.1,0.2,0.3,0.4,80,-1\n"
@@ -219,7 +220,7 @@ def test_annotations_are_joined(tmp_path):
     assert joined["aaaaaaaaaaa", 9.0][0, 4] == 0.9  # the last file's
     text = merged.text()
     assert "3 rows of Kinetics, 1 of AVA" in text and "1 rows without a box" in text
-    assert "2 rows of 2 videos" in text and "aaaaaaaaaaa, ccccccccccc" in text
+    assert "3 rows of 2 videos" in text and "aaaaaaaaaaa, ccccccccccc" in text
 
 
 @pytest.mark.parametrize(

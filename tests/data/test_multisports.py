@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 import video_files
 
-from ava_jax import annotations
+from ava_jax import annotations, scoring
 from ava_jax.checks.check import examine
 from ava_jax.data.dataset import load_split
 from ava_jax.data.examples import Examples
@@ -173,7 +173,7 @@ def test_other_ground_truth_is_named(tmp_path, content, message):
 
 
 @pytest.mark.usefixtures("quick_compilation")
-def test_it_trains_evaluates_and_predicts(tmp_path):
+def test_it_trains_evaluates_and_predicts(tmp_path, monkeypatch):
     content = ground_truth()
     video = next(iter(content["gttubes"]))
     track = np.array([[i, 10, 5, 40, 40] for i in range(20, 44)], float)
@@ -191,8 +191,19 @@ def test_it_trains_evaluates_and_predicts(tmp_path):
     workdir.claim(config, False)
     metrics = train(config, workdir)
 
+    linked, score = [], scoring.score_tubes
+    monkeypatch.setattr(
+        scoring, "score_tubes", lambda *args: linked.append(args[1]) or score(*args)
+    )
     again = evaluate(config, Workdir(tmp_path / "run"))
     assert again["tubes"] == metrics["tubes"]
+    # Each box's best action; every frame has one box here, of the whole picture.
+    rows = annotations.read_boxes(
+        tmp_path / "run/detections_val.csv", kind="detections"
+    )
+    best = {time: rows.score[rows.timestamp == time].max() for time in rows.timestamp}
+    found = dict(zip(linked[0].timestamp, linked[0].score, strict=True))
+    assert found == pytest.approx(best, rel=1e-6) and len(best) == 24
     tubes = metrics["tubes"]
     assert tubes["counts"]["ground_truth_tubes"] == 2
     assert set(tubes["per_class"]) == {"34", "61"}

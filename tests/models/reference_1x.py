@@ -92,6 +92,8 @@ def model_config(name):
     model.focal_alpha = head.get("focal_alpha", 1.0)
     model.focal_gamma = head.get("focal_gamma", 0.0)
     model.shared_head = {"ACRNHead": "acrn"}.get(stored["shared_head"], "")
+    if stored["shared_head"] == "FBOHead":
+        model.shared_head = "fbo_max" if "lfb-max" in name else "fbo_non_local"
     model.dropout = head["dropout_ratio"]
     model.multilabel = head["multilabel"]
     model.background_class = head["background_class"]

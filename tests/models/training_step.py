@@ -30,7 +30,7 @@ def batch(arrays, clips):
     return boxes, labels, mask
 
 
-def step(config, variables, clips, boxes, labels, mask):
+def step(config, variables, clips, boxes, labels, mask, bank=None):
     """(loss, (logits, metrics, statistics)), gradients."""
     detector = build_detector(config)
 
@@ -41,6 +41,7 @@ def step(config, variables, clips, boxes, labels, mask):
             boxes,
             True,
             mask,
+            bank,
             mutable=["batch_stats"],
         )
         loss = action_loss(

@@ -261,8 +261,7 @@ def test_precise_statistics_are_those_that_training_mixes_in(trained):
     batch = small_batch(config)
     before, after = states[:2]
     variables = {"params": before.params, "batch_stats": before.batch_stats}
-    arrays = (batch[name] for name in ("clip", "boxes", "box_mask"))
-    found = moments_step(variables, *arrays)
+    found = moments_step(variables, batch)
     old, new = flat(before.batch_stats), flat(after.batch_stats)
     expected = {k: (new[k] - np.float64(0.9) * old[k]) / 0.1 for k in old}
     # 1e-5: the division by 0.1 magnifies the rounding of `new`.

@@ -48,6 +48,9 @@ def configured_architecture(model: ml_collections.ConfigDict) -> dict[str, Any]:
       model: `config.model`.
     """
     head = {field: model[field] for field in HEAD_FIELDS}
+    if model.shared_head in ("fbo_max", "fbo_avg"):
+        # They have no parameters: a head like that with context.
+        head |= {"shared_head": "", "context": True}
     if model.backbone == "i3d":
         return {"backbone": "i3d"} | head
     if model.backbone == "vit":
@@ -166,9 +169,11 @@ def _head(shapes, channels):
     classes, inputs = layers[0]
     result = {"num_classes": classes, "mlp_head": f"{HEAD}.2.weight" in shapes}
     acrn = shapes.get("roi_head.shared_head.conv1.conv.weight")
-    result["shared_head"] = "acrn" if acrn else ""
+    long_term = shapes.get("roi_head.shared_head.fbo.st_feat_conv.weight")
+    non_local = "fbo_non_local" if long_term else ""
+    result["shared_head"] = "acrn" if acrn else non_local
     if channels is not None:
         # The layers of an MLP are as wide as its input; ACRN adds the map to it.
         inputs = acrn[1] - channels if acrn else inputs
-        result["context"] = inputs == 2 * channels
+        result["context"] = inputs == 2 * channels and not long_term
     return result

@@ -183,7 +183,7 @@ def _fill(source, shapes, strict):
 
 def _variable(value, shape):
     """A tensor as float32 in the layout of a variable, inflated if it is 2D."""
-    if value.ndim == 4:
+    if value.ndim == 4 and len(shape) == 5:
         # Spread over the kernel's frames (MMAction2's `inflate_weights`).
         value = np.repeat(value[:, :, None] / shape[0], shape[0], axis=2)
     # A copy, never a view: the file need not stay mapped.
@@ -327,6 +327,8 @@ def _fresh_head(shapes, head_init):
 def _init(head, path, head_init):
     """The initialiser of a variable of the head: of a linear layer, or ACRN's."""
     kernel = head.get((*path[:-1], "kernel"))
+    if kernel is not None and len(kernel.shape) == 5 and path[-1] == "bias":
+        return nn.initializers.zeros
     if kernel is not None and len(kernel.shape) == 2:
         return box_head.linear_init(head_init, kernel.shape[0])[path[-1] == "bias"]
     if kernel is not None:

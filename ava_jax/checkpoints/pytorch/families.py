@@ -241,6 +241,7 @@ MMACTION2 = Family(
         "configs/i3d.py",
         "configs/videomae.py",
         "configs/multisports.py",
+        "configs/lfb.py",
         "configs/mini.py",
     ),
 )

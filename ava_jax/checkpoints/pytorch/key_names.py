@@ -25,7 +25,8 @@ import numpy as np
 # Modules with a kernel, and those with a scale, by the last part of their names. The
 # numbers are of MLPs: a transformer's, and that of the head.
 _KERNELS = ("conv", "fc_cls", "projection", "qkv", "proj", "0", "1", "2")
-_SCALES = ("bn", "norm1", "norm2", "norm")
+_KERNELS += ("st_feat_conv", "lt_feat_conv")
+_SCALES = ("bn", "norm1", "norm2", "norm", "ln")
 # (module, torch name) -> (collection, name here).
 LEAVES = {
     **{(module, "weight"): ("params", "kernel") for module in _KERNELS},

@@ -133,7 +133,9 @@ def _with_the_backbone(source: SourceState) -> dict[str, Config]:
     return {
         name: config
         for name, config in recipes.items()
-        if not _other_backbone(found, config.model)
+        # Those that only write a feature bank are another recipe's network.
+        if not config.eval.write_features
+        and not _other_backbone(found, config.model)
         and not conventions.differing(source, config.model)
     }
 

@@ -39,13 +39,22 @@ PYSLOWFAST = {
         "SLOWFAST_32x2_R101_50_50_v2.1",
     ),
 }
-ONE_X = {k: v for k, v in reference_1x.summary().items() if "lfb" not in k}
+# Without those that only write a feature bank.
+ONE_X = {k: v for k, v in reference_1x.summary().items() if v["max_epochs"]}
 # Detector of 0.x -> one of 1.x that is the same network, of the same clips.
 _TWINS = {
     row["config_0_24_1"]: name
     for name, row in reference_1x.numbers("same_as_0_24_1")["rows"].items()
 }
 _TWINS |= {SLOWONLY_OMNI: _TWINS[SLOWONLY], R101_OMNI: _TWINS[R101]}
+# Average and maximum have no parameters.
+LFB = {
+    f"lfb_{ours}_kinetics_pretrained_slowonly_r50_4x16x1_20e_ava_rgb": (
+        f"slowonly-lfb-{theirs}_kinetics400-pretrained-r50_8xb12-4x16x1-20e_ava21-rgb"
+    )
+    for ours, theirs in (("nl", "nl"), ("max", "max"), ("avg", "max"))
+}
+_TWINS |= LFB
 
 
 def shapes_of(name):
@@ -61,13 +70,14 @@ def clips_of(name):
         return name
     stored = ONE_X[_TWINS.get(name, name)]
     pool = stored["roi_extractor"].get("temporal_pool_mode", "avg")
-    return stored["clip_len"], stored["frame_interval"], pool
+    operator = stored["shared_head"], "lfb_avg" in name
+    return stored["clip_len"], stored["frame_interval"], pool, operator
 
 
-NAMES = [*reference_data.CONFIGS, *ONE_X, *checkpoint_data.PYSLOWFAST]
+NAMES = [*reference_data.CONFIGS, *ONE_X, *LFB, *checkpoint_data.PYSLOWFAST]
 # The ResNets of MMAction2 whose backbone is a recogniser's.
 RECOGNISERS = {
-    "slowonly_r50_4x16x1": r"slowonly_(?!nl)(?!.*r50-nl).*r50.*",
+    "slowonly_r50_4x16x1": r"(slowonly_(?!nl)(?!.*r50-nl).*r50|slowonly-lfb|lfb_).*",
     "slowonly_r101_8x8x1": r"slowonly_.*r101.*",
     "slowonly_nl_r50_4x16x1": r"slowonly_(nl|kinetics400-pretrained-r50-nl)_.*",
     "slowonly_nl_r50_8x8x1": r"slowonly_(nl|kinetics400-pretrained-r50-nl)_.*",
@@ -86,8 +96,9 @@ def zeros(spec):
 
 def source(name):
     """The tensors of a detector, by its name."""
-    if name in ONE_X:
-        return rename(zeros(reference_1x.spec(ONE_X[name]["spec"])))
+    twin = LFB.get(name, name)
+    if twin in ONE_X:
+        return rename(zeros(reference_1x.spec(ONE_X[twin]["spec"])))
     if name in pyslowfast.VARIANTS:
         return rename(
             zeros(checkpoint_data.names()["specs"][checkpoint_data.PYSLOWFAST[name]])
@@ -197,12 +208,6 @@ def test_a_network_of_no_recipe():
     state = zeros([("backbone.conv1.conv.weight", (8, 3, 1, 7, 7))])
     with pytest.raises(UserError, match="No configuration in configs/ has its net"):
         find_recipe("my.pth", rename(state))
-
-
-def test_a_file_that_is_not_supported():
-    path = "lfb_nl_kinetics_pretrained_slowonly_r50_4x16x1_20e_ava_rgb.pth"
-    with pytest.raises(UserError, match="long-term feature bank is not implemented"):
-        find_recipe(path, source(SLOWFAST))
 
 
 @pytest.mark.parametrize("name", [*CONFIGURED, *videomae.VARIANTS])
