@@ -328,24 +328,8 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, A
     with multihost.main_process_first("data set"):
         config = config.copy_and_resolve_references()
         config.data.root = sources.prepare(config.data, workdir.path)
-<<<<<<< HEAD
-    mesh = sharding.make_mesh(config.devices)
-    module = build_detector(config.model)
-    like = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(
-            x.shape, x.dtype, sharding=sharding.replicated(mesh)
-        ),
-        variable_shapes(config.model),
-    )
-    checkpoint = by_name.describe(config.init_from)
-    if weights == workdir.path:
-        checkpoint = f"step {store.checkpoint_step(weights, config.checkpoint)}"
     logging.info("Weights: %s.", checkpoint)
-    variables = store.load_variables(weights, config.model, like, config.checkpoint)
-    evaluator = Evaluator(config, mesh, module)
-=======
     evaluator = Evaluator(config, mesh, build_detector(config.model))
->>>>>>> main
     results = evaluator.evaluate(variables)
     evaluator.write(results, workdir, workdir.history(), checkpoint)
     logging.info(

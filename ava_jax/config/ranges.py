@@ -138,7 +138,7 @@ RANGES = {
     ),
     "model.vit_pad": _SWITCH,
     "model.shared_head": _one_of("", "acrn", "fbo_max", "fbo_avg", "fbo_non_local"),
-    "model.bank_width": _whole(1),
+    "model.bank_width": whole(1),
     "model.context": _SWITCH,
     "model.dropout": _BELOW_ONE,
     "model.mlp_head": _SWITCH,
@@ -164,7 +164,7 @@ RANGES = {
     "data.timestamp_start": _ANY_NUMBER,
     "data.clip_names": _SWITCH,
     "data.feature_bank": _ANYTHING,
-    "data.bank_rows": _whole(1),
+    "data.bank_rows": whole(1),
     "eval.write_features": _ANYTHING,
     "data.frame_numbers": _SWITCH,
     "data.class_ids": Range(
