@@ -9,12 +9,16 @@ import ml_collections
 import numpy as np
 from absl import logging
 
-from ava_jax import files
 from ava_jax.checkpoints.load import load_to_evaluate
 from ava_jax.data import dataset, pipeline, subsampling
-from ava_jax.data.feature_bank import FACTS, INDEX, SPLITS, movie_file
+from ava_jax.data.feature_bank import (
+    SPLITS,
+    check_same,
+    movie_file,
+    write_index,
+    write_movie,
+)
 from ava_jax.data.split import Split
-from ava_jax.errors import UserError
 from ava_jax.inference.eval_step import make_feature_step
 from ava_jax.models import build_detector
 from ava_jax.models.preprocessing import Normalization
@@ -58,9 +62,9 @@ def write_features(config: ml_collections.ConfigDict, workdir: Workdir) -> None:
         "detector": config.name,
         "checkpoint": checkpoint,
         "data_set": {name: config.data[name].boxes for name in SPLITS},
-        "person_score": config.data.person_score,
+        "person_score": [dataset.person_score(config.data, name) for name in SPLITS],
     }
-    _check_same(folder, facts)
+    check_same(folder, facts)
     for name in SPLITS:
         split = dataset.load_split(config.data, name, config.model.num_classes)
         features = functools.partial(
@@ -106,8 +110,6 @@ def _write_split(
 ) -> None:
     """Writes the arrays of a split's movies, and then its index."""
     first = jax.process_index() == 0
-    if first:
-        (folder / name).mkdir(parents=True, exist_ok=True)
     movies = []
     for number, movie in enumerate(split.frames.videos):
         part, _ = subsampling.select(split, split.video == number)
@@ -118,35 +120,13 @@ def _write_split(
                 "counts": np.diff(part.proposal_starts).tolist(),
             }
         )
-        path = movie_file(folder / name, number)
-        if path.exists():
+        if movie_file(folder / name, number).exists():
             continue
         found = features(part)
         if first:
-            _write_facts(folder, facts | {"width": found.shape[1]})
-            with files.beside(path) as partial, open(partial, "wb") as file:
-                np.save(file, found)
+            write_movie(folder, name, number, found, facts | {"width": found.shape[1]})
         multihost.barrier(f"features {name} {number}")
         logging.info("%s: %s, %d people", name, movie, len(found))
     if first:
-        files.write_json(folder / name / INDEX, {"movies": movies})
+        write_index(folder, name, movies)
     multihost.barrier(f"features {name}")
-
-
-def _check_same(folder: pathlib.Path, facts: dict) -> None:
-    """Raises a UserError if what is there is of another detector or data set."""
-    path = folder / FACTS
-    if not path.exists():
-        return
-    there = files.read_json(path)
-    there.pop("width", None)
-    if there != facts:
-        raise UserError(
-            f"{folder} has the features of {there}, and now they would be of {facts}. "
-            "Give another folder, or remove this one."
-        )
-
-
-def _write_facts(folder: pathlib.Path, facts: dict) -> None:
-    if not (folder / FACTS).exists():
-        files.write_json(folder / FACTS, facts)

@@ -14,9 +14,10 @@ model zoo):
     lfb_max_kinetics_pretrained_slowonly_r50_4x16x1_20e_ava_rgb              22.15
     lfb_avg_kinetics_pretrained_slowonly_r50_4x16x1_20e_ava_rgb              20.17
 
-MMAction2 takes validation's
-people from a score of 0.85; here they are those of the bank, from 0.9, unless it is
-written with another `--config.data.person_score`.
+A bank of MMAction2's own (lfb_train.pkl, lfb_val.pkl) is read, too:
+
+    python scripts/prepare_ava.py bank --train lfb_train.pkl --val lfb_val.pkl \
+        --config configs/lfb.py
 """
 
 from ava_jax import config as ava_config
@@ -43,6 +44,7 @@ def _non_local(config):
     config.optim.lr_batch = config.train.batch = 96
     config.optim.warmup = "mmengine"
     config.optim.clip_norm = 20.0
+    config.data.val_person_score = 0.85
     config.eval.action_threshold = 0.0
 
 

@@ -101,6 +101,15 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     for split in ("train", "val"):
         add(f"--{split}-proposals", metavar="FILE", help="MMAction2's pickle of boxes")
 
+    add = add_step("bank", _bank, "convert MMAction2's long-term feature banks")
+    for split in ("train", "val"):
+        add(f"--{split}", metavar="FILE", help=f"MMAction2's lfb_{split}.pkl")
+    add(
+        "--out",
+        metavar="DIR",
+        help="folder of the bank (default: config.data.feature_bank)",
+    )
+
     add = add_step("proposals", _proposals, "detect people on annotated key frames")
     add("--split", choices=("train", "val"), default="val", help="split to process")
     add(
@@ -204,6 +213,18 @@ def _multisports(args: argparse.Namespace) -> None:
         {split: path for split, path in proposals.items() if path},
     )
     print("\n".join(lines))
+
+
+def _bank(args: argparse.Namespace) -> None:
+    from ava_jax.checkpoints.pytorch import bank_files
+
+    paths = {name: getattr(args, name) for name in ("train", "val")}
+    folder = args.out or args.config.data.feature_bank
+    given = {name: path for name, path in paths.items() if path}
+    if not given or not folder:
+        missing = "the banks: --train FILE, --val FILE" if folder else "--out DIR"
+        raise errors.UserError(f"Give {missing}.")
+    print(bank_files.convert(given, folder))
 
 
 def _proposals(args: argparse.Namespace) -> None:

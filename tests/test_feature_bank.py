@@ -86,7 +86,7 @@ def test_a_bank_has_the_features_of_every_person(small, bank):
             features = opened.arrays[number][row : row + count]
             assert np.isfinite(features).all() and np.abs(features).max() > 0
     facts = json.loads((bank / "bank.json").read_text())
-    assert facts["checkpoint"] == "step 0" and facts["person_score"] == 0.9
+    assert facts["checkpoint"] == "step 0" and facts["person_score"] == [0.9, 0.9]
 
 
 def test_features_are_what_the_head_scores(small, first, bank):

@@ -176,7 +176,7 @@ def _read_split(
         table,
         np.array((0, *scored_ids(data.class_ids, num_classes)), np.int64),
         found or {},
-        data.person_score,
+        dataset.person_score(data, name),
         excluded=excluded,
         is_training=name == "train",
     )
@@ -255,7 +255,9 @@ def _check_split(
             key_frames, split.proposals, path, data.no_proposals, name
         ),
         *proposals.check_boxes(split.proposals, path, name),
-        *proposals.check_low_scores(key_frames, data.person_score, path, name),
+        *proposals.check_low_scores(
+            key_frames, dataset.person_score(data, name), path, name
+        ),
         *proposals.check_recall(key_frames, name, path),
     ]
 

@@ -156,6 +156,7 @@ def data() -> ml_collections.ConfigDict:
     config.std = (58.395, 57.12, 57.375)  # RGB, by which they are then divided
     config.max_boxes = 32  # boxes a clip, padded to this number
     config.person_score = 0.9  # lowest score of a proposal; the best of a frame is kept
+    config.val_person_score = 0.0  # the same in validation; 0: data.person_score
     config.positive_iou = 0.9  # lowest IoU of a proposal that is trained
     # Key frames without a proposal: 'error' stops, 'skip' leaves them out, 'full_frame'
     # gives them one box of the whole frame (as MMAction2 does).

@@ -197,6 +197,7 @@ RANGES = {
     "data.std": _each(3, above(0).holds, "three numbers above 0"),
     "data.max_boxes": whole(1),
     "data.person_score": SHARE,
+    "data.val_person_score": SHARE,
     "data.positive_iou": _UP_TO_ONE,
     "data.no_proposals": _one_of("error", "skip", "full_frame"),
     "data.freeze_motion": _SWITCH,

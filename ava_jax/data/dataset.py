@@ -133,7 +133,7 @@ def _key_frames(
         table,
         class_ids,
         proposals,
-        data.person_score,
+        person_score(data, name),
         excluded=excluded,
         is_training=name == "train",
     )
@@ -177,6 +177,16 @@ def _log_summary(key_frames: grouping.KeyFrames, split: Split, name: str) -> Non
             len(split) - len(key_frames),
             len(split.truth_boxes) - len(key_frames.truth_boxes),
         )
+
+
+def person_score(data: ml_collections.ConfigDict, name: str) -> float:
+    """The lowest score of a proposal of a split.
+
+    Args:
+      data: `config.data`.
+      name: 'train' or 'val'.
+    """
+    return (name == "val" and data.val_person_score) or data.person_score
 
 
 def check_data(name: str, split: Split) -> None:

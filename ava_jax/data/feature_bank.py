@@ -148,6 +148,51 @@ class Minute:
         return columns.reshape(boxes, COLUMNS)
 
 
+def check_same(folder: pathlib.Path, facts: dict) -> None:
+    """Raises a UserError if what is there is of another detector or data set."""
+    path = folder / FACTS
+    if not path.exists():
+        return
+    there = files.read_json(path)
+    there.pop("width", None)
+    if there != facts:
+        raise UserError(
+            f"{folder} has the features of {there}, and now they would be of {facts}. "
+            "Give another folder, or remove this one."
+        )
+
+
+def write_movie(
+    folder: pathlib.Path, split: str, number: int, features: np.ndarray, facts: dict
+) -> None:
+    """Writes the features of a movie.
+
+    Args:
+      folder: of the bank.
+      split: 'train' or 'val'.
+      number: of the movie in the split.
+      features: (boxes, width) float16.
+      facts: the content of `bank.json`.
+    """
+    path = movie_file(folder / split, number)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not (folder / FACTS).exists():
+        files.write_json(folder / FACTS, facts)
+    with files.beside(path) as partial, open(partial, "wb") as file:
+        np.save(file, features)
+
+
+def write_index(folder: pathlib.Path, split: str, movies: list[dict]) -> None:
+    """Writes what makes a split whole.
+
+    Args:
+      folder: of the bank.
+      split: 'train' or 'val'.
+      movies: 'name', 'seconds' and 'counts' (of boxes) of each, by number.
+    """
+    files.write_json(folder / split / INDEX, {"movies": movies})
+
+
 def check_config(folder: str, model: ml_collections.ConfigDict) -> None:
     """Whether a configuration has both a bank and a network for it, or neither.
 

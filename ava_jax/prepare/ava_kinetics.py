@@ -3,6 +3,7 @@
 import collections
 import csv
 import dataclasses
+import math
 import os
 import pathlib
 import pickle
@@ -13,6 +14,7 @@ import numpy as np
 
 from ava_jax import annotations, files
 from ava_jax.annotations import clip_names
+from ava_jax.annotations.text_files import parse_number
 from ava_jax.errors import UserError, join_first
 from ava_jax.video.reader import SUFFIXES
 
@@ -26,6 +28,7 @@ class Merged:
     Attributes:
       kinetics_rows, ava_rows: rows that were written.
       without_box: rows of Kinetics that say that nobody is seen.
+      rounded: rows of Kinetics at a fraction of a second, which is cut off.
       without_clip: videos of Kinetics with rows outside all clips -> their number.
       proposals: key frames of the joined proposals; None: they were not joined.
       files: what was written.
@@ -34,6 +37,7 @@ class Merged:
     kinetics_rows: int
     ava_rows: int
     without_box: int
+    rounded: int
     without_clip: Mapping[str, int]
     proposals: int | None
     files: tuple[str, ...]
@@ -44,6 +48,11 @@ class Merged:
             f"{self.kinetics_rows:,} rows of Kinetics, {self.ava_rows:,} of AVA",
             f"left out: {self.without_box:,} rows without a box",
         ]
+        if self.rounded:
+            lines.append(
+                f"{self.rounded:,} rows of Kinetics at a fraction of a second, which "
+                "was cut off"
+            )
         if self.without_clip:
             rows = sum(self.without_clip.values())
             names = list(self.without_clip)
@@ -66,8 +75,9 @@ def merge(
     """Writes the annotations and proposals that `config.data.train` names.
 
     Kinetics' rows come first, under the names of their clips: the frame folders, or
-    video files, in `data.frames`. A second belongs to the clips that have it strictly
-    inside (MMAction2 `AVAKineticsDataset`).
+    video files, in `data.frames`. A moment belongs to the clips that have it strictly
+    inside, and its fraction of a second is cut off (MMAction2
+    `tools/data/ava_kinetics/prepare_annotation.py`).
 
     Args:
       data: `config.data`.
@@ -81,13 +91,15 @@ def merge(
     root = pathlib.Path(data.root)
     clips = _clips(root / data.frames)
     target, rows = root / data.train.boxes, []
-    without_box, without_clip = 0, collections.Counter()
+    without_box, rounded, without_clip = 0, 0, collections.Counter()
     for line, row in _rows(kinetics):
         if not any(row[2:_COLUMNS]):
             without_box += 1
             continue
-        names = _names(row, clips, f"{kinetics}:{line}")
-        rows += [[name, *row[1:]] for name in names]
+        second = _second(row, f"{kinetics}:{line}")
+        names = _names(row[0], second, clips)
+        rows += [[name, f"{int(second):04}", *row[2:]] for name in names]
+        rounded += len(names) * (second != int(second))
         if not names:
             without_clip[row[0]] += 1
     own = [row for _, row in _rows(ava)]
@@ -97,7 +109,7 @@ def merge(
         path = root / data.train.proposals
         count = _join_proposals(paths, path)
         written.append(str(path))
-    counts = len(rows), len(own), without_box, dict(without_clip)
+    counts = len(rows), len(own), without_box, rounded, dict(without_clip)
     return Merged(*counts, count, tuple(written))
 
 
@@ -141,18 +153,21 @@ def _rows(path: str | os.PathLike) -> Iterable[tuple[int, list[str]]]:
         raise UserError(f"{path} is no CSV file: {error}") from error
 
 
-def _names(row, clips, place) -> list[str]:
-    """The clips that a row of Kinetics belongs to."""
-    try:
-        second = float(row[1])
-    except ValueError:
-        raise UserError(f"{place}: second is {row[1]!r}, expected a number") from None
-    named = clip_names.parse(row[0])
-    candidates = clips[named.video] if named else clips.get(row[0], ())
+def _second(row, place) -> float:
+    second = parse_number(row[1])
+    if second is None or not math.isfinite(second):
+        raise UserError(f"{place}: second is {row[1]!r}, expected a number")
+    return second
+
+
+def _names(video, second, clips) -> list[str]:
+    """The clips that a moment of Kinetics belongs to."""
+    named = clip_names.parse(video)
+    candidates = clips[named.video] if named else clips.get(video, ())
     return [
         name
         for clip, name in candidates
-        if clip.start < second < clip.end and (not named or name == row[0])
+        if clip.start < second < clip.end and (not named or name == video)
     ]
 
 

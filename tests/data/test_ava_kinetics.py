@@ -188,6 +188,7 @@ def write_merge_inputs(root):
         "aaaaaaaaaaa,0009,0.1,0.2,0.3,0.4,12\n"
         "aaaaaaaaaaa,0025,0.1,0.2,0.3,0.4,12\n"
         "aaaaaaaaaaa,0014,0.1,0.2,0.3,0.4,12\n"
+        "aaaaaaaaaaa,13.999,0.1,0.2,0.3,0.4,12\n"
         "aaaaaaaaaaa,0004,0.1,0.2,0.3,0.4,12\n"
         "bbbbbbbbbbb,0005,,,,,\n"
         "ccccccccccc,0005,0.1,0.2,0.3,0.4,80\n"
@@ -212,6 +213,7 @@ def test_annotations_are_joined(tmp_path):
     assert lines == [
         "aaaaaaaaaaa_000004_000014,0009,0.1,0.2,0.3,0.4,12",
         "aaaaaaaaaaa_000020_000030,0025,0.1,0.2,0.3,0.4,12",
+        "aaaaaaaaaaa_000004_000014,0013,0.1,0.2,0.3,0.4,12",
         "bbbbbbbbbbb_000000_000010,0003,0.1,0.2,0.3,0.4,80,-1",
         "0f39OWEqJ24,0902,0.5,0.164,0.992,0.988,12,0",
     ]
@@ -219,7 +221,8 @@ def test_annotations_are_joined(tmp_path):
     assert len(joined) == merged.proposals == 3
     assert joined["aaaaaaaaaaa", 9.0][0, 4] == 0.9  # the last file's
     text = merged.text()
-    assert "3 rows of Kinetics, 1 of AVA" in text and "1 rows without a box" in text
+    assert "4 rows of Kinetics, 1 of AVA" in text and "1 rows without a box" in text
+    assert "1 rows of Kinetics at a fraction of a second" in text
     assert "3 rows of 2 videos" in text and "aaaaaaaaaaa, ccccccccccc" in text
 
 
@@ -228,6 +231,7 @@ def test_annotations_are_joined(tmp_path):
     [
         ("kinetics", "a,b,c\n", "kinetics.csv:1: 3 columns, expected video, second"),
         ("kinetics", "a,nine,0.1,0.2,0.3,0.4,1\n", "kinetics.csv:1: second is 'nine'"),
+        ("kinetics", "a,nan,0.1,0.2,0.3,0.4,1\n", "kinetics.csv:1: second is 'nan'"),
         ("ava", "a,9,0.1,0.2,0.3,wide,1\n", "y2 is 'wide'"),
         ("ava", None, "ava.csv cannot be read"),
     ],

@@ -131,18 +131,56 @@ def read_file(path: str | os.PathLike) -> PytorchFile:
         objects other than tensors, containers and the metadata of MMAction2,
         PySlowFast and the like; the message names the object.
     """
+    return _open(
+        path,
+        _read,
+        "a checkpoint",
+        "a file written by safetensors or by torch.save (a state dict, or a dictionary "
+        f"with one under {', '.join(STATE_KEYS)})",
+    )
+
+
+def read_saved(
+    path: str | os.PathLike, what: str, expected: str, shape: Callable[[Any, Any], Any]
+) -> Any:
+    """Reads what `torch.save` wrote, whatever it is, as `read_file` does.
+
+    Args:
+      path: of the file.
+      what: it should be, for messages: 'a feature bank'.
+      expected: what it should hold, for messages.
+      shape: makes the result of the file's containers, in which tensors are only
+        described, and of a function that gives the array of a description, or None for
+        anything else. It raises a RefusedError for what is not expected.
+
+    Raises:
+      UserError: the file cannot be read, or is something else.
+    """
+
+    def read(file, content):
+        head = content[:16]
+        if head.startswith(_ZIP_MAGIC):
+            value, load, size = _read_zip(file, content)
+        elif _LEGACY_MAGIC_BYTES in head:
+            value, load, size = _read_legacy(content)
+        else:
+            raise RefusedError(f"it begins with {head!r}, as no such file does")
+        return shape(value, _Resolver(load, size).array)
+
+    return _open(path, read, what, expected)
+
+
+def _open(path, read, what, expected):
     path = os.fspath(path)
     try:
         with open(path, "rb") as file:
             # Views of the mapping keep it alive after this function.
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            return _read(file, content)
+            return read(file, content)
     except RefusedError as error:
         raise UserError(
-            f"{path} is not a checkpoint that can be read: {error}. Expected: a file "
-            "written by safetensors or by torch.save (a state dict, or a dictionary "
-            f"with one under {', '.join(STATE_KEYS)}). If it was downloaded, compare "
-            "its size and SHA-256 with the source's."
+            f"{path} is not {what} that can be read: {error}. Expected: {expected}. If "
+            "it was downloaded, compare its size and SHA-256 with the source's."
         ) from None
     except OSError as error:
         raise UserError(
