@@ -102,8 +102,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         add(f"--{split}-proposals", metavar="FILE", help="MMAction2's pickle of boxes")
 
     add = add_step("bank", _bank, "convert MMAction2's long-term feature banks")
-    for split in ("train", "val"):
-        add(f"--{split}", metavar="FILE", help=f"MMAction2's lfb_{split}.pkl")
+    add("--train", metavar="FILE", help="MMAction2's lfb_train.pkl")
+    add("--val", metavar="FILE", help="MMAction2's lfb_val.pkl")
     add(
         "--out",
         metavar="DIR",

@@ -35,6 +35,7 @@ PROGRAMS = {
     "extract": ("prepare_ava", [CONFIG, "--videos=none"]),
     "merge": ("prepare_ava", [CONFIG, "--kinetics=none.csv"]),
     "multisports": ("prepare_ava", [CONFIG, "--ground-truth=none"]),
+    "bank": ("prepare_ava", [CONFIG, "--train=none", "--out={tmp}/out"]),
     "proposals": ("prepare_ava", [CONFIG, "--config.data.root={tmp}"]),
     "pack": ("prepare_ava", [CONFIG, "--out={tmp}", "--config.data.root={tmp}"]),
     "published list": ("published", None),  # has nothing that could fail

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from exported import exported_scores
 from trainings import checkpoint
 
 from ava_jax.checkpoints.pytorch.convert_file import convert_file, verify
@@ -87,3 +88,6 @@ def test_it_predicts_after_a_round_trip_by_pytorch(trained, tmp_path):
     else:
         # The row of class 0 is not in the file: it is 0, and its scores are.
         np.testing.assert_allclose(scores, trained_scores, rtol=1e-6)
+    exported = exported_scores(workdir.path, tmp_path / "model", frames, boxes)
+    # Another program, whose sums have another order.
+    np.testing.assert_allclose(exported, trained_scores, rtol=0, atol=1e-6)

@@ -5,6 +5,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from exported import exported_scores
 from made_up import made_up_variables
 from trainings import checkpoint
 
@@ -86,6 +87,9 @@ def test_it_predicts_after_a_round_trip_by_pytorch(config, trained, tmp_path):
     ]
     assert scores[0].shape == (2, 8)
     np.testing.assert_array_equal(*scores)
+    exported = exported_scores(workdir.path, tmp_path / "model", frames, boxes)
+    # Another program, whose sums have another order.
+    np.testing.assert_allclose(exported, scores[0], rtol=0, atol=1e-6)
 
 
 @pytest.fixture

@@ -260,7 +260,7 @@ def add_branch(x: jax.Array, branch: jax.Array) -> jax.Array:
 
 def _add_in_a_loop(x, branch):
     def frames(x):
-        return x.reshape(len(x), GRID[0], -1, x.shape[-1]).swapaxes(0, 1)
+        return x.reshape(x.shape[0], GRID[0], -1, x.shape[-1]).swapaxes(0, 1)
 
     sums = jax.lax.map(lambda pair: jnp.add(*pair), (frames(x), frames(branch)))
     return sums.swapaxes(0, 1).reshape(x.shape)
@@ -381,7 +381,7 @@ class VisionTransformer(nn.Module):
             name="blocks",
         )
         tokens = _norm(self.dtype, "norm")(blocks(tokens, train))
-        return tokens.reshape(len(clips), *grid, width)
+        return tokens.reshape(clips.shape[0], *grid, width)
 
 
 def token_grid(shape: tuple[int, ...]) -> tuple[int, int, int]:

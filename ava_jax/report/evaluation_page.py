@@ -47,6 +47,8 @@ def render(
             if result["per_class"] != metrics["per_class"]
         },
         ranges=_ranges(metrics),
+        tube_headings=[f"video-AP at {iou}" for iou in _tubes(metrics, "video_mAP")],
+        tube_rows=_tube_rows(metrics),
         by_size=by_size,
         by_people=by_people,
         sizes=[(_size(part), part) for part in by_size.parts],
@@ -74,6 +76,7 @@ def _cards(
     main, protocols = metrics["protocol"], metrics["protocols"]
     chances = [luck and luck.mean for luck in analysis.chance.values()]
     cards = [
+        *_tube_cards(metrics),
         (f"mAP, {main} protocol", metrics["mAP"]),
         ("mAP that random scores would give these boxes", _mean(chances)),
         (
@@ -82,8 +85,10 @@ def _cards(
         ),
     ]
     if _agree(metrics):
-        cards[0] = (f"mAP, by each of {', '.join(protocols)}", metrics["mAP"])
-        return cards
+        name = f"mAP, by each of {', '.join(protocols)}"
+        return [
+            (name if text.startswith("mAP, ") else text, value) for text, value in cards
+        ]
     others = [name for name in protocols if name != main]
     return cards + [
         (f"mAP, {name} protocol", protocols[name]["mAP"]) for name in others
@@ -184,6 +189,40 @@ def _actions(
             "labels": counts.get("labels", 0),
             "detections": counts.get("detections", 0),
         }
+
+
+def _tubes(metrics: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A part of what `scoring.score_tubes` gave; {} without tubes."""
+    return metrics.get("tubes", {}).get(name, {})
+
+
+def _tube_cards(metrics: Mapping[str, Any]) -> list[tuple[str, float | None]]:
+    """Frame-mAP, and the video-mAPs that are published of MultiSports."""
+    means = _tubes(metrics, "video_mAP")
+    published = {"0.2": "0.2", "0.5": "0.5", "0.10:0.90": "0.1 to 0.9"}
+    cards = [
+        (f"video-mAP at IoU {text}", means[iou])
+        for iou, text in published.items()
+        if iou in means
+    ]
+    return (
+        [("frame-mAP at IoU 0.5", metrics["tubes"]["frame_mAP"]), *cards]
+        if cards
+        else []
+    )
+
+
+def _tube_rows(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """A row of text for every action with tubes."""
+    return [
+        (
+            row["name"],
+            f"{row['tubes']:,}",
+            page.share(row["frame_AP"]),
+            *map(page.share, row["video_AP"].values()),
+        )
+        for row in _tubes(metrics, "per_class").values()
+    ]
 
 
 def _size(part: Part) -> str:

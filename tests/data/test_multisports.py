@@ -208,6 +208,9 @@ def test_it_trains_evaluates_and_predicts(tmp_path, monkeypatch):
     assert tubes["counts"]["ground_truth_tubes"] == 2
     assert set(tubes["per_class"]) == {"34", "61"}
     assert set(tubes["video_mAP"]) >= {"0.2", "0.5", "0.10:0.90"}
+    shown = (tmp_path / "run/report/index.html").read_text()
+    for text in ("video-mAP at IoU 0.5", "AP of tubes", "2 true tubes"):
+        assert " ".join(text.split()) in " ".join(shown.split())
     detector = Detector.from_checkpoint(tmp_path / "run")
     clip = np.zeros((4, 48, 64, 3), np.uint8)
     scores = detector.predict(clip, [[5, 5, 40, 40]])
