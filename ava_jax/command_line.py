@@ -131,6 +131,15 @@ def size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def frame_size(text: str) -> tuple[int, int]:
+    """A `type` of arguments: WIDTHxHEIGHT of a video in pixels."""
+    if not (match := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)):
+        raise argparse.ArgumentTypeError(
+            f"{text} is not WIDTHxHEIGHT in pixels, such as 1920x1080"
+        )
+    return int(match[1]), int(match[2])
+
+
 class Parser(argparse.ArgumentParser):
     """Argparse with exact flags, defaults in --help, and configurations.
 

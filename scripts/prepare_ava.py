@@ -8,10 +8,13 @@ For the flags of a step: python scripts/prepare_ava.py extract --help
 
 import argparse
 import os
+import pathlib
 from collections.abc import Callable, Sequence
 
 from ava_jax import command_line, errors
+from ava_jax.annotations import tools
 from ava_jax.config import ranges
+from ava_jax.prepare.importing import moments
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -69,6 +72,75 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         type=command_line.whole(1),
         metavar="N",
         help="number of processes (default: number of cores)",
+    )
+
+    add = add_step("import", _import, "import files of annotation tools")
+    _add_tool_flags(add)
+    add("files", metavar="FILE", nargs="+", help="file or folder of the tool")
+    add(
+        "--every",
+        type=command_line.number(ranges.at_least(0)),
+        default=1.0,
+        metavar="SECONDS",
+        help="time between the key frames that are taken of tracks; 0: the boxes that "
+        "somebody drew",
+    )
+    add(
+        "--numbers",
+        choices=moments.NUMBERS,
+        default="",
+        help="what the numbers in names of pictures count",
+    )
+    add(
+        "--first-frame",
+        type=command_line.whole(0),
+        metavar="N",
+        help="number of a video's first frame (default: as the tool counts)",
+    )
+    add("--video", default="", metavar="NAME", help="video of pictures without one")
+    add(
+        "--attributes",
+        default="",
+        metavar="NAME,...",
+        help="attributes that are actions (default: all that can be)",
+    )
+    add(
+        "--columns",
+        default="",
+        metavar="ROLE=NAME,...",
+        help="columns of a CSV by name or number, such as video=file,time=when",
+    )
+    add(
+        "--labels",
+        default="",
+        metavar="FILE",
+        help="label map with all actions (default: the data set's, or a new one)",
+    )
+    add(
+        "--val-share",
+        type=command_line.number(ranges.SHARE),
+        default=0.25,
+        metavar="SHARE",
+        help="share of the videos that are for validation",
+    )
+    add("--val-videos", default="", metavar="NAME,...", help="those for validation")
+    add(
+        "--seed",
+        type=command_line.whole(0),
+        default=0,
+        metavar="N",
+        help="seed of the choice of videos for validation",
+    )
+    add("--replace", action="store_true", help="write over the data set that is there")
+
+    add = add_step("export", _export, "write annotations for a tool, to correct them")
+    _add_tool_flags(add)
+    add("--format", choices=tuple(tools.WRITERS), required=True, help="tool")
+    add(
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="file to write; for cvat a folder, with a file for each video",
     )
 
     add = add_step("merge", _merge, "join Kinetics' annotations with AVA's")
@@ -132,6 +204,29 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _add_tool_flags(add: Callable) -> None:
+    """Flags of what annotation tools do not say of videos."""
+    add(
+        "--videos",
+        metavar="DIR",
+        help="directory of the videos, whose names, rate and size are taken (default: "
+        "videos/ in config.data.root)",
+    )
+    add(
+        "--fps",
+        type=command_line.number(ranges.above(0)),
+        default=0.0,
+        metavar="RATE",
+        help="frames a second (default: as the files or the videos say)",
+    )
+    add(
+        "--size",
+        type=command_line.frame_size,
+        metavar="WIDTHxHEIGHT",
+        help="size of the frames in pixels (default: as the files or the videos say)",
+    )
+
+
 def main(argv: Sequence[str]) -> int | None:
     """Runs the step that the command line names."""
     args = parse_arguments(argv)
@@ -185,6 +280,49 @@ def _extract(args: argparse.Namespace) -> int:
     )
     print(extract.table(movies))
     return int(any(movie.error for movie in movies))
+
+
+def _import(args: argparse.Namespace) -> None:
+    from ava_jax.prepare.importing import data_set
+
+    known = moments.Knowledge(
+        args.fps, args.size, args.every, args.numbers, args.first_frame, args.video
+    )
+    wishes = data_set.Wishes(
+        known,
+        pathlib.Path(args.videos or _videos(args.config.data)),
+        attributes=_names(args.attributes),
+        columns=_columns(args.columns),
+        labels=args.labels,
+        val_share=args.val_share,
+        val_videos=_names(args.val_videos),
+        seed=args.seed,
+        replace=args.replace,
+    )
+    print(data_set.import_files(args.config.data, args.files, wishes).text())
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _columns(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in _names(text)]
+    if wrong := [role for role, mark, name in pairs if not (mark and name)]:
+        raise errors.UserError(
+            f"--columns: found {wrong[0]!r}, expected a role and a column: "
+            "--columns video=file,time=when"
+        )
+    return {role: name for role, _, name in pairs}
+
+
+def _export(args: argparse.Namespace) -> None:
+    from ava_jax.prepare.importing.export import export_annotations
+
+    data = args.config.data
+    folder = pathlib.Path(args.videos or _videos(data))
+    known = moments.Knowledge(args.fps, args.size)
+    print(export_annotations(data, args.out, args.format, known, folder).text())
 
 
 def _merge(args: argparse.Namespace) -> None:

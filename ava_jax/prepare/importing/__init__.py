@@ -1,0 +1,1 @@
+"""From files of annotation tools to a data set in AVA's format, and back."""
