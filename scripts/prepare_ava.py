@@ -183,13 +183,14 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
 
     add = add_step("proposals", _proposals, "detect people on annotated key frames")
-    add("--split", choices=("train", "val"), default="val", help="split to process")
+    splits = ("train", "val", "both")
+    add("--split", choices=splits, default="both", help="splits to process")
     add(
         "--detector",
-        default="hog",
+        default="auto",
         metavar="NAME",
-        help="person detector: auto, yolox (downloaded), hog or onnx:FILE; 3x2:yolox "
-        "looks at 3 x 2 tiles",
+        help="person detector: auto (yolox if it is available, otherwise hog), yolox "
+        "(downloaded), hog or onnx:FILE; 3x2:yolox looks at 3 x 2 tiles",
     )
 
     add = add_step("pack", _pack, "pack the frames of every second into one record")
@@ -368,8 +369,10 @@ def _bank(args: argparse.Namespace) -> None:
 def _proposals(args: argparse.Namespace) -> None:
     from ava_jax.prepare.detect_people import write_proposals
 
-    bar = _bar("key frames")
-    print(write_proposals(args.config.data, args.split, args.detector, bar))
+    splits = ("train", "val") if args.split == "both" else (args.split,)
+    for split in splits:
+        bar = _bar("key frames")
+        print(write_proposals(args.config.data, split, args.detector, bar))
 
 
 def _pack(args: argparse.Namespace) -> None:

@@ -33,6 +33,11 @@ PROGRAMS = {
     "launch_local": ("", None),  # makes no files
     "download": ("prepare_ava", [CONFIG]),
     "extract": ("prepare_ava", [CONFIG, "--videos=none"]),
+    "import": ("prepare_ava", ["none.xml", CONFIG, "--config.data.root={tmp}"]),
+    "prepare export": (
+        "prepare_ava",
+        [CONFIG, "--format=coco", "--out={tmp}/out", "--config.data.root={tmp}"],
+    ),
     "merge": ("prepare_ava", [CONFIG, "--kinetics=none.csv"]),
     "multisports": ("prepare_ava", [CONFIG, "--ground-truth=none"]),
     "bank": ("prepare_ava", [CONFIG, "--train=none", "--out={tmp}/out"]),

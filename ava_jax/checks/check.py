@@ -158,6 +158,9 @@ def _read_split(
     table = found = None
     if not (root / files.boxes).is_file():
         return None  # there is a finding of missing files
+    if of_a_tool := split_checks.check_format(root / files.boxes, name):
+        findings += of_a_tool
+        return None
     with _as_finding("annotations", findings, name):
         table = annotations.read_boxes(root / files.boxes, lenient=True)
     if table is None:

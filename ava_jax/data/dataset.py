@@ -53,6 +53,7 @@ def load_split(data: ml_collections.ConfigDict, name: str, num_classes: int) -> 
     labels = annotations.read_labels(root / data.labels)
     ids = tuple(data.class_ids)
     raise_problems(label_checks.check_classes(ids, num_classes, labels, data.labels))
+    raise_problems(split_checks.check_format(root / files.boxes, name))
     table = annotations.read_boxes(root / files.boxes)
     raise_problems(
         label_checks.check_labels(table, labels, ids, num_classes, data.labels)

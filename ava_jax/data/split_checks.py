@@ -3,13 +3,14 @@
 Training raises what they find (`dataset.load_split`), the doctor lists it (`checks`).
 """
 
+import os
 import pathlib
 from collections.abc import Callable, Sequence
 
 import ml_collections
 import numpy as np
 
-from ava_jax.annotations import BoxTable
+from ava_jax.annotations import BoxTable, tools
 from ava_jax.annotations.box_checks import check_corners, check_units
 from ava_jax.annotations.findings import PLACES, Finding, Suspect, listed
 from ava_jax.data import clips
@@ -47,6 +48,19 @@ def check_files(
             "ava_jax.main --config configs/mini.py --workdir runs/mini",
         )
     ]
+
+
+def check_format(path: str | os.PathLike, split: str) -> list[Finding]:
+    """Whether a file of annotations is one of an annotation tool, to be imported."""
+    tool = tools.recognise(path)
+    return listed(
+        f"annotations in the format of {tool}",
+        [str(path)] if tool else [],
+        "Expected AVA's CSV: video,timestamp,x1,y1,x2,y2,action,person.",
+        f"Import it: python scripts/prepare_ava.py import {path} --config "
+        "configs/own.py --config.data.root=DIR",
+        split=split,
+    )
 
 
 def check_people(key_frames: KeyFrames, rows: int, split: str) -> list[Finding]:

@@ -339,7 +339,7 @@ def test_command_line(tmp_path):
     [
         ([], "required: STEP"),
         (["--config=configs/own.py", "extract"], "must come after the command"),
-        (["extrac"], "'merge', 'multisports', 'proposals', 'pack'"),
+        (["extrac"], "'multisports', 'bank', 'proposals', 'pack'"),
         (["extract"], "required: --config"),
         (["pack", "--config=configs/own.py"], "required: --out"),
         (

@@ -9,7 +9,7 @@ import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
-from ava_jax.annotations.text_files import parse_number
+from ava_jax.annotations.text_files import is_gzip, parse_number
 from ava_jax.annotations.tools import (
     coco,
     csv_table,
@@ -25,7 +25,16 @@ from ava_jax.annotations.tools import (
 from ava_jax.annotations.tools.table import KeyFrame, ToolBox, ToolTable, Video
 from ava_jax.errors import UserError
 
-__all__ = ["WRITERS", "KeyFrame", "ToolBox", "ToolTable", "Video", "read", "write"]
+__all__ = [
+    "WRITERS",
+    "KeyFrame",
+    "ToolBox",
+    "ToolTable",
+    "Video",
+    "read",
+    "recognise",
+    "write",
+]
 
 Reader = Callable[[str, Sequence[str]], ToolTable]
 WRITERS = {
@@ -33,6 +42,17 @@ WRITERS = {
     "via3": via3.write,
     "coco": coco.write,
     "labelstudio": label_studio.write,
+}
+_TOOLS = {
+    cvat.read: "CVAT",
+    via2.read_csv: "VIA 2",
+    via2.read_json: "VIA 2",
+    via3.read_csv: "VIA 3",
+    via3.read_json: "VIA 3",
+    coco.read: "COCO",
+    label_studio.read: "Label Studio",
+    voc.read: "Pascal VOC",
+    yolo.read: "YOLO",
 }
 _KNOWN = (
     "expected a file of CVAT (XML), VIA 2 or 3 (JSON, CSV), COCO, Label Studio, Pascal "
@@ -84,6 +104,17 @@ def write(table: ToolTable, path: str | os.PathLike, format: str) -> list[pathli
     return WRITERS[format](table, path)
 
 
+def recognise(path: str | os.PathLike) -> str:
+    """The tool whose file it is, by its content: 'CVAT'; '' for a CSV or none."""
+    path = os.fspath(path)
+    if not os.path.isfile(path) or path.endswith((".parquet", ".npz")) or is_gzip(path):
+        return ""
+    try:
+        return _TOOLS.get(_reader(path), "")
+    except UserError:
+        return ""  # of no tool
+
+
 def _of_folder(folder: pathlib.Path) -> str:
     """What to read of a folder."""
     for name in ("data.yaml", "data.yml", "gt/gt.txt", "gt.txt", "annotations.xml"):
@@ -115,6 +146,8 @@ def _reader(path: str) -> Reader:
     if "region_shape_attributes" in first:
         return via2.read_csv
     numbers = [parse_number(cell) for cell in first.split(",")]
+    if os.path.basename(path) in ("gt.txt", "det.txt"):
+        return mot.read
     if path.endswith(".txt") and 6 <= len(numbers) <= 10 and None not in numbers:
         return mot.read
     return csv_table.read

@@ -3,6 +3,7 @@
 import pathlib
 import re
 import urllib.parse
+from collections.abc import Iterable
 
 from ava_jax.video.reader import SUFFIXES
 
@@ -61,3 +62,28 @@ def picture_name(text: str) -> tuple[str, float] | None:
             parts.pop()
         video = parts[-1] if parts else ""
     return _VIDEO_END.sub("", video), float(match[2])
+
+
+def plain_name(name: str) -> str:
+    """A name without what people write differently: case, padding, spaces, marks."""
+    parts = "".join(c if c.isalnum() else " " for c in name.casefold()).split()
+    text = " ".join(parts)
+    digits, plain = "", ""
+    for c in text + " ":
+        if c.isdecimal():
+            digits += c
+            continue
+        plain += (digits.lstrip("0") or "0") if digits else ""
+        digits = ""
+        plain += c
+    return plain.strip()
+
+
+def other_spelling(name: str, known: Iterable[str]) -> str:
+    """The one of the known names that a name differs from in spelling alone, or ''.
+
+    In case, padding or marks, or by the ending of a video's file.
+    """
+    plain = plain_name(video_name(name))
+    found = [one for one in known if plain_name(one) == plain]
+    return found[0] if len(found) == 1 else ""

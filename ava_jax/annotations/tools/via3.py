@@ -25,7 +25,8 @@ _SHAPES = {1: "point", 3: "circle", 4: "ellipse", 5: "line", 6: "polyline"}
 _SHAPES |= {7: "polygon", 9: "circle"}
 _CHECKBOX = 2
 _OPTIONS = (2, 3, 4, 5)  # types of attributes whose values are ids of options
-_COLUMNS = 6
+_COLUMNS = ("metadata_id", "file_list", "flags", "temporal_coordinates")
+_COLUMNS += ("spatial_coordinates", "metadata")
 _HEADER = "# CSV_HEADER"
 
 
@@ -86,16 +87,15 @@ def read_csv(path: str | os.PathLike, attributes: Sequence[str] = ()) -> ToolTab
     for number, line in rows:
         cells = next(csv.reader([line]))
         place = f"line {number}"
-        if len(cells) < _COLUMNS:
+        if len(cells) < len(_COLUMNS):
             raise UserError(
-                f"{path}, {place}: found {len(cells)} columns, expected {_COLUMNS}: "
-                "metadata_id, file_list, flags, temporal_coordinates, "
-                "spatial_coordinates, metadata; export it again"
+                f"{path}, {place}: found {len(cells)} columns, expected "
+                f"{len(_COLUMNS)}: {', '.join(_COLUMNS)}; export it again"
             )
-        sources, z, xy, av = (fields.parse(path, cells[i], place) for i in (1, 3, 4, 5))
-        for node, name in ((sources, "file_list"), (z, "temporal_coordinates")):
-            node.place = f"{place}, {name}"
-        xy.place, av.place = f"{place}, spatial_coordinates", f"{place}, metadata"
+        sources, z, xy, av = (
+            fields.parse(path, cells[i], f"{place}, {_COLUMNS[i]}")
+            for i in (1, 3, 4, 5)
+        )
         file = next(sources.list(), None)
         if file is None:
             raise sources.error("a list with a file's name", "export it again")

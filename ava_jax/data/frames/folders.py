@@ -13,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ava_jax.data.frames.index import Facts, look_at
+from ava_jax.data.frames.spelling import spelling_hint
 from ava_jax.data.frames.store import FrameStore, decode_jpeg
 from ava_jax.errors import BadFrame, UserError, join_first
 
@@ -129,7 +130,7 @@ def open_folders(
             f"{len(absent)} of {len(videos)} movies have no frame folder under "
             f"{root}: {join_first(absent)}. Expected: {root / absent[0]}/"
             f"{FrameName.parse(example).file(absent[0], 1)} and so on, one folder a "
-            "movie."
+            f"movie.{spelling_hint(absent, root)}"
         )
     if frame_name == "auto":
         frame_name = detect_frame_name(root, videos[0])

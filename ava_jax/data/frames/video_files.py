@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from ava_jax.data.frames.index import Facts, look_at
+from ava_jax.data.frames.spelling import spelling_hint
 from ava_jax.data.frames.store import FrameStore
 from ava_jax.errors import UserError, join_first
 from ava_jax.video.reader import SUFFIXES
@@ -121,6 +122,7 @@ def _find(root: pathlib.Path, videos: Sequence[str]) -> list[pathlib.Path]:
             f"{len(wrong)} of {len(videos)} movies do not have exactly one video file "
             f"in {root}: {join_first(wrong)}. Expected one file for each, such as "
             f"{root / wrong[0]}.mp4; found for this movie: {there}."
+            f"{spelling_hint(wrong, root)}"
         )
     return [by_name[video][0] for video in videos]
 

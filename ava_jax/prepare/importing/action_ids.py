@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ava_jax.annotations.findings import Finding, listed
 from ava_jax.annotations.tools import ToolBox, ToolTable
+from ava_jax.annotations.tools.names import plain_name
 from ava_jax.errors import UserError, join_first
-from ava_jax.prepare.importing.moments import plain_name
 
 
 def action_ids(

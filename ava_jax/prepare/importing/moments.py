@@ -9,6 +9,7 @@ import numpy as np
 
 from ava_jax.annotations.findings import Finding, listed
 from ava_jax.annotations.tools import KeyFrame, ToolBox, ToolTable, Video
+from ava_jax.annotations.tools.names import plain_name
 from ava_jax.annotations.tools.table import PIXELS
 from ava_jax.annotations.tools.tracks import nearest_frame, sample
 from ava_jax.errors import UserError, join_first
@@ -310,21 +311,6 @@ def match_names(
         ),
     ]
     return [_renamed(table, mended) for table in tables], notes
-
-
-def plain_name(name: str) -> str:
-    """A name without what people write differently: case, padding, spaces, marks."""
-    parts = "".join(c if c.isalnum() else " " for c in name.casefold()).split()
-    text = " ".join(parts)
-    digits, plain = "", ""
-    for c in text + " ":
-        if c.isdecimal():
-            digits += c
-            continue
-        plain += (digits.lstrip("0") or "0") if digits else ""
-        digits = ""
-        plain += c
-    return plain.strip()
 
 
 def _renamed(table: ToolTable, mended: Mapping[str, str]) -> ToolTable:
