@@ -92,9 +92,9 @@ def read_csv(path: str | os.PathLike, attributes: Sequence[str] = ()) -> ToolTab
                 f"{path}, {place}: found {len(cells)} columns, expected "
                 f"{len(_COLUMNS)}: {', '.join(_COLUMNS)}; export it again"
             )
+        names_of = {i: f"{place}, {_COLUMNS[i]}" for i in (1, 3, 4, 5)}
         sources, z, xy, av = (
-            fields.parse(path, cells[i], f"{place}, {_COLUMNS[i]}")
-            for i in (1, 3, 4, 5)
+            fields.parse(path, cells[i], name) for i, name in names_of.items()
         )
         file = next(sources.list(), None)
         if file is None:
