@@ -88,7 +88,6 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add(
         "--numbers",
         choices=moments.NUMBERS,
-        default="",
         help="what the numbers in names of pictures count",
     )
     add(
@@ -97,22 +96,19 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         metavar="N",
         help="number of a video's first frame (default: as the tool counts)",
     )
-    add("--video", default="", metavar="NAME", help="video of pictures without one")
+    add("--video", metavar="NAME", help="video of pictures without one")
     add(
         "--attributes",
-        default="",
         metavar="NAME,...",
         help="attributes that are actions (default: all that can be)",
     )
     add(
         "--columns",
-        default="",
         metavar="ROLE=NAME,...",
         help="columns of a CSV by name or number, such as video=file,time=when",
     )
     add(
         "--labels",
-        default="",
         metavar="FILE",
         help="label map with all actions (default: the data set's, or a new one)",
     )
@@ -123,7 +119,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         metavar="SHARE",
         help="share of the videos that are for validation",
     )
-    add("--val-videos", default="", metavar="NAME,...", help="those for validation")
+    add("--val-videos", metavar="NAME,...", help="those for validation")
     add(
         "--seed",
         type=command_line.whole(0),
@@ -216,7 +212,6 @@ def _add_tool_flags(add: Callable) -> None:
     add(
         "--fps",
         type=command_line.number(ranges.above(0)),
-        default=0.0,
         metavar="RATE",
         help="frames a second (default: as the files or the videos say)",
     )
@@ -287,14 +282,19 @@ def _import(args: argparse.Namespace) -> None:
     from ava_jax.prepare.importing import data_set
 
     known = moments.Knowledge(
-        args.fps, args.size, args.every, args.numbers, args.first_frame, args.video
+        fps=args.fps or 0,
+        size=args.size,
+        every=args.every,
+        numbers=args.numbers or "",
+        first_frame=args.first_frame,
+        video=args.video or "",
     )
     wishes = data_set.Wishes(
         known,
         pathlib.Path(args.videos or _videos(args.config.data)),
         attributes=_names(args.attributes),
         columns=_columns(args.columns),
-        labels=args.labels,
+        labels=args.labels or "",
         val_share=args.val_share,
         val_videos=_names(args.val_videos),
         seed=args.seed,
@@ -303,11 +303,11 @@ def _import(args: argparse.Namespace) -> None:
     print(data_set.import_files(args.config.data, args.files, wishes).text())
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
-def _columns(text: str) -> dict[str, str]:
+def _columns(text: str | None) -> dict[str, str]:
     pairs = [part.partition("=") for part in _names(text)]
     if wrong := [role for role, mark, name in pairs if not (mark and name)]:
         raise errors.UserError(
@@ -322,7 +322,7 @@ def _export(args: argparse.Namespace) -> None:
 
     data = args.config.data
     folder = pathlib.Path(args.videos or _videos(data))
-    known = moments.Knowledge(args.fps, args.size)
+    known = moments.Knowledge(args.fps or 0, args.size)
     print(export_annotations(data, args.out, args.format, known, folder).text())
 
 
