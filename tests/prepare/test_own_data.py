@@ -1,10 +1,11 @@
-"""The walk of docs/data.md: own videos and a table of boxes become a trained model."""
+"""The walk of docs/own_data.md: videos and an export of CVAT become a trained model."""
 
 import csv
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ import video_files
 ROOT = pathlib.Path(__file__).parents[2]
 # The miniature's walk and stand, among others, as a user would number them.
 ACTIONS = {12: 1, 14: 2, 17: 3}
+CONFIG = ("--config", "configs/own.py")
 # What makes the model small enough for a test; the rest is the page's.
 TINY = (
     "--config.init_from=scratch",
@@ -81,14 +83,39 @@ def run(root, *command):
     return result.stdout + result.stderr
 
 
+@pytest.fixture(scope="module")
+def imported(own):
+    """The same data set, exported for CVAT and imported from there."""
+    command = ("scripts/prepare_ava.py", "export", *CONFIG, "--format=cvat")
+    exported = own.parent / "exported"
+    run(own, *command, f"--out={exported}")
+    root = own.parent / "imported"
+    val = {row[0] for row in read_rows(own, "val")}
+    flags = (f"--videos={own / 'videos'}", f"--val-videos={','.join(val)}")
+    files = map(str, sorted(exported.iterdir()))
+    told = run(root, "scripts/prepare_ava.py", "import", *files, *CONFIG, *flags)
+    assert "actions.txt: 3 actions" in told
+    for split in ("train", "val"):
+        assert sorted(read_rows(root, split)) == sorted(read_rows(own, split))
+        name = f"annotations/{split}_proposals.csv"
+        shutil.copy(own / name, root / name)
+    return root
+
+
+def read_rows(root, split):
+    """Rows of a table, numbers as numbers."""
+    rows = csv.reader((root / f"annotations/{split}.csv").open())
+    return [(video, *map(float, numbers)) for video, *numbers in rows]
+
+
 @pytest.mark.slow
-def test_own_videos_become_a_model(own, tmp_path):
-    config = ("--config", "configs/own.py")
+def test_own_videos_become_a_model(own, imported, tmp_path):
+    videos, own, config = own / "videos", imported, CONFIG
     extract = ("scripts/prepare_ava.py", "extract", *config, *TINY)
-    table = run(own, *extract, "--videos", str(own / "videos"), "--workers=1")
+    table = run(own, *extract, "--videos", str(videos), "--workers=1")
     assert re.search(r"3 movies, 180 frames, 0 failed", table)
     verdict = run(own, "scripts/check_ava.py", *config, *TINY)
-    assert "own: clean" in verdict
+    assert "imported: clean" in verdict
     assert "100.0% at IoU 0.9" in verdict
     workdir = tmp_path / "run"
     run(
@@ -106,15 +133,16 @@ def test_own_videos_become_a_model(own, tmp_path):
     assert (workdir / "report/index.html").exists()
 
 
-def test_the_pages_commands_are_those_of_the_programs():
-    """Every flag and field that docs/data.md names exists."""
+@pytest.mark.parametrize("page", ["data.md", "own_data.md"])
+def test_the_pages_commands_are_those_of_the_programs(page):
+    """Every flag and field that a page names exists."""
     from ava_jax import config
 
-    page = (ROOT / "docs/data.md").read_text()
+    page = (ROOT / "docs" / page).read_text()
     known = dict(config.flat(config.default().to_dict()))
     fields = set(re.findall(r"--config\.([\w.]+\w)=", page))
-    assert len(fields) > 8 and fields <= set(known)
-    short = set(re.findall(r"`(data\.[a-z_.]+)`", page))
+    assert fields and fields <= set(known)
+    short = set(re.findall(r"`(data\.[a-z_.]+)`", page)) - {"data.yaml"}
     assert short <= set(known)
     for script in set(re.findall(r"(scripts/\w+\.py)", page)):
         source = (ROOT / script).read_text()

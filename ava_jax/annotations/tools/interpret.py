@@ -94,7 +94,10 @@ class Interpreter:
 
     def notes(self, path: str) -> list[Finding]:
         """Which attributes were taken for actions, and which were left."""
-        used = [f"{name}: {', '.join(values)}" for name, values in self._used.items()]
+        used = [
+            name if list(values) == [name] else f"{name}: {', '.join(values)}"
+            for name, values in self._used.items()
+        ]
         return [
             *listed(
                 "attributes taken as actions",
