@@ -22,12 +22,18 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = command_line.Parser(__doc__)
     steps = parser.add_subparsers(metavar="STEP", required=True)
 
-    def add_step(name: str, step: Callable, text: str) -> Callable:
+    def add_step(
+        name: str,
+        step: Callable,
+        text: str,
+        config: str = "configuration that training uses",
+        **options: bool,
+    ) -> Callable:
         parser = steps.add_parser(
             name, help=text, description=f"{text[0].upper()}{text[1:]}."
         )
         parser.set_defaults(step=step)
-        parser.add_config("configuration that training uses")
+        parser.add_config(config, **options)
         return parser.add_argument
 
     add = add_step("download", _download, "download AVA and MMAction2's proposals")
@@ -139,6 +145,15 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         help="file to write; for cvat a folder, with a file for each video",
     )
 
+    add = add_step(
+        "annotate",
+        _annotate,
+        "find people in videos and suggest actions, to correct them",
+        "configuration of a PyTorch file (default: found by name or tensors)",
+        required=False,
+    )
+    _add_annotate_flags(add)
+
     add = add_step("merge", _merge, "join Kinetics' annotations with AVA's")
     add(
         "--kinetics",
@@ -220,6 +235,69 @@ def _add_tool_flags(add: Callable) -> None:
         type=command_line.frame_size,
         metavar="WIDTHxHEIGHT",
         help="size of the frames in pixels (default: as the files or the videos say)",
+    )
+
+
+def _add_annotate_flags(add: Callable) -> None:
+    add("videos", metavar="VIDEO", nargs="+", help="video files")
+    add("--out", required=True, metavar="DIR", help="folder to write")
+    add(
+        "--checkpoint",
+        metavar="NAME",
+        help="published detector, working directory, converted checkpoint, or PyTorch "
+        "file, which suggests actions (default: nobody suggests any)",
+    )
+    add(
+        "--labels",
+        metavar="FILE",
+        help="label map (default: the checkpoint's; without one, AVA's 80 actions)",
+    )
+    add(
+        "--detector",
+        default="auto",
+        metavar="NAME",
+        help="person detector: auto (yolox if it is available, otherwise hog), yolox, "
+        "hog, onnx:FILE, or a file of boxes; 3x2:yolox looks at 3 x 2 tiles",
+    )
+    add(
+        "--person-score",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="minimum score of a person",
+    )
+    add(
+        "--every",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="time between two key frames",
+    )
+    add(
+        "--threshold",
+        type=float,
+        default=0.3,
+        metavar="P",
+        help="minimum score of an action to be suggested",
+    )
+    add(
+        "--batch",
+        type=command_line.whole(1),
+        default=1,
+        metavar="N",
+        help="clips scored at once",
+    )
+    add(
+        "--short-side",
+        type=command_line.whole(1),
+        default=360,
+        metavar="PIXELS",
+        help="short side of the page's pictures, at most",
+    )
+    add(
+        "--format",
+        choices=("cvat", "via3", "labelstudio"),
+        help="tool for which a project is written, too",
     )
 
 
@@ -324,6 +402,30 @@ def _export(args: argparse.Namespace) -> None:
     folder = pathlib.Path(args.videos or _videos(data))
     known = moments.Knowledge(args.fps or 0, args.size)
     print(export_annotations(data, args.out, args.format, known, folder).text())
+
+
+def _annotate(args: argparse.Namespace) -> None:
+    from ava_jax.annotations import read_labels
+    from ava_jax.annotations.ava_actions import AVA_ACTIONS
+    from ava_jax.predict import Detector
+    from ava_jax.runtime.compilation_cache import use_cache
+    from ava_jax.visualization.pre_annotation import Options, pre_annotate
+
+    detector = labels = None
+    if args.checkpoint:
+        use_cache()
+        detector = Detector.from_checkpoint(
+            args.checkpoint, config=args.config, labels=args.labels
+        )
+    else:
+        labels = dict(enumerate(AVA_ACTIONS, 1))
+        labels = read_labels(args.labels) if args.labels else labels
+    same = ("person_score", "every", "threshold", "batch", "short_side", "format")
+    options = {name: getattr(args, name) for name in same}
+    options = Options(people=args.detector, **options)
+    print(
+        pre_annotate(args.videos, args.out, options, detector=detector, labels=labels)
+    )
 
 
 def _merge(args: argparse.Namespace) -> None:

@@ -38,6 +38,7 @@ PROGRAMS = {
         "prepare_ava",
         [CONFIG, "--format=coco", "--out={tmp}/out", "--config.data.root={tmp}"],
     ),
+    "annotate": ("prepare_ava", ["none.mp4", "--out={tmp}/out"]),
     "merge": ("prepare_ava", [CONFIG, "--kinetics=none.csv"]),
     "multisports": ("prepare_ava", [CONFIG, "--ground-truth=none"]),
     "bank": ("prepare_ava", [CONFIG, "--train=none", "--out={tmp}/out"]),

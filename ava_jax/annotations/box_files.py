@@ -123,12 +123,12 @@ def _write_csv(partial: str, table: BoxTable) -> None:
 
 def _csv_blocks(table: BoxTable, rows: int = 100_000) -> Iterator[str]:
     """The lines of the CSV file, many at a time."""
-    names = np.array(list(map(_quoted, table.videos)), object)
+    names = np.array(list(map(quoted, table.videos)), object)
     row = "%s,%s,%.9g,%.9g,%.9g,%.9g,%s,%.9g\n"
     for start in range(0, len(table), rows):
         part = slice(start, start + rows)
         yield "".join(
-            row % (video, _seconds_text(seconds), *box, label or "", score)
+            row % (video, seconds_text(seconds), *box, label or "", score)
             for video, seconds, box, label, score in zip(
                 names[table.video[part]],
                 table.timestamp[part].tolist(),
@@ -140,14 +140,15 @@ def _csv_blocks(table: BoxTable, rows: int = 100_000) -> Iterator[str]:
         )
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """A name as a field of CSV."""
     if not any(mark in name for mark in ',"'):
         return name
     return '"' + name.replace('"', '""') + '"'
 
 
-def _seconds_text(seconds: float) -> str:
+def seconds_text(seconds: float) -> str:
+    """A timestamp as AVA writes it, with decimals only where there are any."""
     if seconds == int(seconds):
         return f"{int(seconds):04d}"
     return f"{seconds:.6f}".rstrip("0")

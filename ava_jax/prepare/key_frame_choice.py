@@ -101,7 +101,7 @@ def rarity(scores: np.ndarray) -> np.ndarray:
 def change(
     video: np.ndarray, frame: np.ndarray, person: np.ndarray, scores: np.ndarray
 ) -> np.ndarray:
-    """(R,) greatest difference of a score to the neighbouring key frames; see `choose`."""
+    """(R,) greatest difference of a score to the key frames beside; see `choose`."""
     keys = {
         (int(f), int(n)): row
         for row, (f, n) in enumerate(zip(frame, person, strict=True))
