@@ -200,7 +200,7 @@ def _look(
 def _people(
     video: VideoReader, boxes: Any, every: float, fps: float, actions: int
 ) -> Iterator[KeyFrameResult]:
-    """The people of each key frame, without scores; see `clip_sampler.VideoSampling`."""
+    """The people of each key frame, at the times of `clip_sampler.VideoSampling`."""
     if every * fps < 1 - 1e-6:
         raise UserError(f"--every {every:g}; expected 1/{fps:g} or more, of one frame")
     tracker = people.Tracker(patience=max(3.0, 2 * every))
@@ -221,13 +221,14 @@ def _key_frame(video: int, result: KeyFrameResult, short_side: int) -> _KeyFrame
     height, width = result.frame.shape[:2]
     # float64, or the CSV would have the noise of float32 behind five digits.
     boxes = result.boxes.astype(np.float64) / [width, height, width, height]
+    order = np.argsort(result.track_ids)
     return _KeyFrame(
         video,
         round(result.time, 6),
         _picture(result.frame, short_side),
-        np.clip(boxes, 0, 1).round(5),
-        result.track_ids,
-        result.scores[:, 1:],
+        np.clip(boxes, 0, 1).round(5)[order],
+        result.track_ids[order],
+        result.scores[order, 1:],
     )
 
 

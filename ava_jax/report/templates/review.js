@@ -67,8 +67,11 @@ const order = () => useful ? data.order.map(([i]) => i) : data.frames.map((_, i)
 
 function go(i) {
   if (i === undefined) return say("There is no further key frame.");
+  const who = chosen()?.id;
+  const same = data.frames[i].video === data.frames[at].video;
   at = i;
-  person = 0;
+  // The same person, if it is there.
+  person = Math.max(same ? here().people.findIndex(({ id }) => id === who) : 0, 0);
   say("");
 }
 
@@ -369,8 +372,9 @@ function renderBoxes() {
     [id, drag && !drag.isNew && drag.now && k === person ? drag.now : box, actions, k]);
   if (drag?.isNew && drag.now) shown.push(["new", drag.now, [], -1]);
   get("boxes").replaceChildren(...shown.map(([id, [x1, y1, x2, y2], actions, k]) => {
-    const element = make("div", { class: k === person ? "box chosen" : "box",
-      "data-person": k });
+    const element = make("div", { class: "box", "data-person": k });
+    element.classList.toggle("chosen", k === person);
+    element.classList.toggle("high", y1 < 0.1);  // no room for its label above
     const css = { left: x1, top: y1, width: x2 - x1, height: y2 - y1 };
     for (const [name, part] of Object.entries(css)) {
       element.style[name] = `${100 * part}%`;
