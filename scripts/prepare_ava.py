@@ -261,21 +261,21 @@ def _add_annotate_flags(add: Callable) -> None:
     )
     add(
         "--person-score",
-        type=float,
+        type=command_line.number(ranges.SHARE),
         default=0.5,
         metavar="P",
         help="minimum score of a person",
     )
     add(
         "--every",
-        type=float,
+        type=command_line.number(ranges.above(0)),
         default=1.0,
         metavar="SECONDS",
         help="time between two key frames",
     )
     add(
         "--threshold",
-        type=float,
+        type=command_line.number(ranges.SHARE),
         default=0.3,
         metavar="P",
         help="minimum score of an action to be suggested",

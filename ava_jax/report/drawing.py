@@ -157,9 +157,9 @@ def encode_png(picture: np.ndarray) -> bytes:
     return _encode(picture, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
 
 
-def encode_jpeg(picture: np.ndarray) -> bytes:
+def encode_jpeg(picture: np.ndarray, quality: int = 88) -> bytes:
     """Encodes an RGB image as a JPEG file: small, but with readable labels."""
-    return _encode(picture, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 88])
+    return _encode(picture, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
 def _encode(picture: np.ndarray, suffix: str, options: list[int]) -> bytes:

@@ -1,6 +1,8 @@
 """What is suggested for people to correct: from a video to its files."""
 
 import json
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,9 @@ from video_files import pictures, write_video
 
 from ava_jax import annotations, people
 from ava_jax.annotations import tools
+from ava_jax.checkpoints.pytorch import convert_file
+from ava_jax.checkpoints.pytorch.converter import to_state_dict
+from ava_jax.checkpoints.pytorch.writer import write_pytorch
 from ava_jax.errors import UserError
 from ava_jax.predict import Detector
 from ava_jax.visualization.pre_annotation import FORMATS, Options, pre_annotate
@@ -87,8 +92,7 @@ def test_projects_of_tools(folder, tmp_path, format):
 def detector(new_tiny_config):
     config = new_tiny_config()
     config.model.backbone, config.model.num_classes = "slowonly", 3
-    variables = made_up_variables(config.model)
-    return Detector(config, variables, LABELS)
+    return Detector(config, made_up_variables(config.model), LABELS)
 
 
 def test_a_model_suggests_actions(folder, tmp_path, detector):
@@ -127,6 +131,30 @@ def test_a_model_suggests_actions(folder, tmp_path, detector):
     sums = [scores.score[scores.label == label].sum() for label in (1, 2)]
     assert data["actions"][0][0] == 1 + np.argmax(sums)
     assert set(data["frames"][0]["people"][0]["scores"]) == {"1", "2"}
+
+
+def test_the_command(folder, tmp_path, new_tiny_config, capsys):
+    config = new_tiny_config()
+    config.model.backbone = "slowonly"
+    weights = to_state_dict(made_up_variables(config.model))
+    write_pytorch(tmp_path / "tiny.pth", weights, {})
+    convert_file.convert_file(tmp_path / "tiny.pth", tmp_path / "tiny", config)
+    path = Path(__file__).parents[2] / "scripts/prepare_ava.py"
+    main = runpy.run_path(str(path))["main"]
+    out = tmp_path / "out"
+    flags = [f"--detector={folder / 'people.csv'}", f"--out={out}", "--format=via3"]
+    main(
+        ["annotate", str(folder / "a.mov"), f"--checkpoint={tmp_path / 'tiny'}", *flags]
+    )
+    names = ["boxes.csv", "actions.txt", "next.csv", "review.html", "scores.csv"]
+    written = [str(out / name) for name in [*names, "via3.json"]]
+    assert capsys.readouterr().out.split()[-6:] == written
+    scores = annotations.read_boxes(out / "scores.csv", kind="detections")
+    known = annotations.read_labels(out / "actions.txt")
+    assert set(scores.label.tolist()) == set(known)
+    # Without a checkpoint the actions are AVA's.
+    main(["annotate", str(folder / "a.mov"), *flags])
+    assert len(annotations.read_labels(out / "actions.txt")) == 80
 
 
 def test_bad_input(folder, tmp_path):
