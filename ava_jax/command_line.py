@@ -25,7 +25,7 @@ from absl import flags
 
 from ava_jax import config as ava_config
 from ava_jax import errors
-from ava_jax.config import page, ranges
+from ava_jax.config import page, ranges, recipes
 from ava_jax.config.other_names import OTHER_NAMES
 from ava_jax.runtime import logging
 
@@ -86,7 +86,7 @@ def _status(main, user_error: int, interrupted: str) -> int | None:
 def _without(package: str) -> str:
     return (
         f"{package} is not installed. What reads a data set needs it: training, "
-        'evaluation and the checks of data. pip install -e ".[train]"'
+        'evaluation and the checks of data. pip install "ava_jax[train]"'
     )
 
 
@@ -146,9 +146,15 @@ class Parser(argparse.ArgumentParser):
     A flag may be written with underscores instead of dashes, and a switch as
     --name=true or --name=false. It cannot be abbreviated. An unknown flag is
     answered with the nearest one.
+
+    Attributes:
+      program: its name in --help, for all parsers; None: that of the script.
     """
 
+    program: str | None = None
+
     def __init__(self, description: str | None = None, **options):
+        options.setdefault("prog", Parser.program)
         super().__init__(
             description=description,
             formatter_class=_HelpFormatter,
@@ -171,8 +177,9 @@ class Parser(argparse.ArgumentParser):
             "--config",
             metavar="FILE[:VARIANT]",
             required=required,
-            help=f"{text}: configs/FILE.py or configs/FILE.py:VARIANT",
-        )
+            help=f"{text}: configs/FILE.py, configs/FILE.py:VARIANT, or a name alone, "
+            "such as mini, or a detector's",
+        ).completer = _recipes
         # Shown by --help; `parse_known_args` takes the real ones out.
         self.add_argument(
             "--config.FIELD",
@@ -192,6 +199,14 @@ class Parser(argparse.ArgumentParser):
         self.print_usage(sys.stderr)
         text = message[:1].upper() + message[1:]
         self.exit(WRONG_COMMAND_LINE, f"Error: {text}\n")
+
+    def parse_args(self, args=None, namespace=None):
+        """See argparse. When a shell asks for completions, prints them and exits."""
+        if "_ARGCOMPLETE" in os.environ:
+            import argcomplete
+
+            argcomplete.autocomplete(self)
+        return super().parse_args(args, namespace)
 
     def parse_known_args(self, args=None, namespace=None):
         """See argparse, which calls this for a program and for each sub-command."""
@@ -271,6 +286,11 @@ class Parser(argparse.ArgumentParser):
         except (flags.Error, TypeError, ValueError) as error:
             self.error(_unreadable(config, fields) or str(error))
         return config
+
+
+def _recipes(**_: Any) -> list[str]:
+    """What may stand after --config, for a shell."""
+    return recipes.names()
 
 
 class _HelpConfig(argparse.Action):

@@ -16,9 +16,8 @@ _EXAMPLE = "python -m ava_jax.main --config configs/mini.py --workdir runs/mini"
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The command line; `config` is the configuration itself."""
-    parser = command_line.Parser(
-        f"{__doc__}\n\n    {_EXAMPLE}", prog="python -m ava_jax.main"
-    )
+    program = command_line.Parser.program or "python -m ava_jax.main"
+    parser = command_line.Parser(f"{__doc__}\n\n    {_EXAMPLE}", prog=program)
     parser.add_config("model, data and training")
     add = parser.add_argument
     add("--workdir", metavar="DIR", help="directory to write all results to")

@@ -93,8 +93,8 @@ class Detector:
         """Loads a detector.
 
         Args:
-          path: name of a published detector (`scripts/published.py list`), working
-            directory of a training, directory that `scripts/convert_checkpoint.py`
+          path: name of a published detector (`ava-jax published list`), working
+            directory of a training, directory that `ava-jax convert`
             wrote, or a PyTorch file of MMAction2, PySlowFast or PyTorchVideo. A
             published one is downloaded and converted at its first use.
           config: for a PyTorch file: its configuration, as 'FILE.py:VARIANT' or

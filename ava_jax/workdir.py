@@ -181,7 +181,7 @@ def read_config(path: str | os.PathLike) -> ml_collections.ConfigDict:
     if not file.is_file():
         raise UserError(
             f"{path} holds no config.json. Give the working directory of a training, "
-            "or a directory that scripts/convert_checkpoint.py wrote."
+            "or a directory that ava-jax convert wrote."
         )
     return from_dict(files.read_json(file))
 

@@ -16,7 +16,7 @@ model zoo):
 
 A bank of MMAction2's own (lfb_train.pkl, lfb_val.pkl) is read, too:
 
-    python scripts/prepare_ava.py bank --train lfb_train.pkl --val lfb_val.pkl \
+    ava-jax prepare bank --train lfb_train.pkl --val lfb_val.pkl \
         --config configs/lfb.py
 """
 

@@ -3,7 +3,7 @@
     python -m ava_jax.main --config configs/own.py:NAME --config.data.root=data/own \
         --workdir runs/own
 
-NAME is any detector of scripts/published.py list or of the other files in configs/; its
+NAME is any detector of ava-jax published list or of the other files in configs/; its
 network, clips and optimiser are taken, and training starts from its published weights.
 The default is MMAction2's SlowFast R50 4x16. The classes are those of the label map,
 and the head is replaced if their number is another one. Every field can be changed on

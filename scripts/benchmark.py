@@ -1,9 +1,9 @@
 """Measures the speed of the parts of this project on this machine.
 
-    python scripts/benchmark.py model --config configs/slowfast.py --mode train
+    ava-jax bench model --config configs/slowfast.py --mode train
 
 docs/benchmarks.md has results. For the flags of a part:
-python scripts/benchmark.py model --help
+ava-jax bench model --help
 """
 
 import json

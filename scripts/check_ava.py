@@ -1,8 +1,8 @@
 """Checks a data set in AVA's format before training.
 
-    python scripts/check_ava.py --config configs/slowfast.py --config.data.root=data/ava
-    python scripts/check_ava.py --config configs/mini.py --workdir runs/mini
-    python scripts/check_ava.py runs/mini
+    ava-jax check --config configs/slowfast.py --config.data.root=data/ava
+    ava-jax check --config configs/mini.py --workdir runs/mini
+    ava-jax check runs/mini
 
 The first two take what training takes; a data set that comes with the project is made
 in the working directory, as training makes it. The last one checks the data of a run.

@@ -1,9 +1,9 @@
 """Converts a PyTorch checkpoint into a directory that this project reads.
 
-    python scripts/convert_checkpoint.py IN.pth OUT_DIR
-    python scripts/convert_checkpoint.py NAME OUT_DIR
+    ava-jax convert IN.pth OUT_DIR
+    ava-jax convert NAME OUT_DIR
 
-NAME is a published detector (scripts/published.py list). The configuration of a file is
+NAME is a published detector (ava-jax published list). The configuration of a file is
 found by its name, if it is a published one, or by its tensors; where they fit several
 that compute differently, these are listed and --config decides.
 Train from it with --config.init_from=OUT_DIR, or use it for prediction. PyTorch is not

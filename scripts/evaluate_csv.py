@@ -1,6 +1,6 @@
 r"""Scores a file of detections against ground truth: AP and mAP at IoU 0.5.
 
-python scripts/evaluate_csv.py --ground-truth ava_val_v2.1.csv \
+ava-jax score --ground-truth ava_val_v2.1.csv \
     --detections detections.csv \
     --label-map ava_action_list_v2.1_for_activitynet_2018.pbtxt \
     --exclusions ava_val_excluded_timestamps_v2.1.csv

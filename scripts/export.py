@@ -1,9 +1,9 @@
 """Exports a detector with its weights for other programs.
 
-python scripts/export.py CHECKPOINT OUT --format stablehlo|savedmodel|onnx
+ava-jax export CHECKPOINT OUT --format stablehlo|savedmodel|onnx
 
-CHECKPOINT is the name of a published detector (scripts/published.py list), the working
-directory of a training, a directory written by scripts/convert_checkpoint.py, or a
+CHECKPOINT is the name of a published detector (ava-jax published list), the working
+directory of a training, a directory written by ava-jax convert, or a
 PyTorch file. OUT.json describes the inputs and outputs. All clips have the same --size;
 boxes are padded with zeros.
 

@@ -1,9 +1,9 @@
 """Writes a checkpoint as a PyTorch file with MMAction2's keys.
 
-python scripts/export_pytorch.py CHECKPOINT OUT.pth
+ava-jax export-pytorch CHECKPOINT OUT.pth
 
 CHECKPOINT is a working directory, a converted one, or the name of a published detector
-(scripts/published.py list), such as PySlowFast's. PyTorch is not needed. Read the file
+(ava-jax published list), such as PySlowFast's. PyTorch is not needed. Read the file
 with torch.load(OUT, weights_only=True), or with MMAction2 (load_from=OUT, or
 tools/test.py CONFIG OUT).
 """

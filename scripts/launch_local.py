@@ -1,6 +1,6 @@
 """Starts several processes of `ava_jax.main` on this machine, for experiments.
 
-    python scripts/launch_local.py -n 4 -- --config configs/mini.py --workdir runs/mini
+    ava-jax launch -n 4 -- --config configs/mini.py --workdir runs/mini
 
 Every line of output starts with the index of its process. If one process fails, all
 are stopped.

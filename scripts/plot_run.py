@@ -1,6 +1,6 @@
 """Compares training runs: a table, and a picture of their losses and mAPs.
 
-python scripts/plot_run.py runs/first runs/second --out runs.png
+ava-jax plot runs/first runs/second --out runs.png
 
 A run is the working directory of a finished or unfinished training.
 """

@@ -1,9 +1,9 @@
 """Prepares AVA, or a data set in its format; docs/data.md describes the steps.
 
-    python scripts/prepare_ava.py download --config configs/slowfast.py --videos
-    python scripts/prepare_ava.py extract --config configs/slowfast.py
+    ava-jax prepare download --config configs/slowfast.py --videos
+    ava-jax prepare extract --config configs/slowfast.py
 
-For the flags of a step: python scripts/prepare_ava.py extract --help
+For the flags of a step: ava-jax prepare extract --help
 """
 
 import argparse

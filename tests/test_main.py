@@ -278,7 +278,7 @@ MISTAKES = {
         ["--config=ava/slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb.py"],
         r"It is configs/slowonly\.py:slowonly_kinetics_pretrained_r50_4x16x1_20e_ava",
     ),
-    "file": (1, ["--config=configs/max.py"], r"no configuration file configs/max.py"),
+    "file": (1, ["--config=configs/max.py"], r"no configuration configs/max.py"),
     "no config": (
         2,
         ["--workdir=x"],
@@ -386,5 +386,5 @@ def test_without_the_packages_of_training(package, tmp_path):
     )
     assert done.returncode == 1
     assert f"Error: {package} is not installed." in done.stderr
-    assert 'pip install -e ".[train]"' in done.stderr
+    assert 'pip install "ava_jax[train]"' in done.stderr
     assert "Traceback" not in done.stderr

@@ -103,7 +103,7 @@ def check_units(table: BoxTable, noun: str = "boxes", **fields: Any) -> list[Fin
         in_pixels(table.box),
         "The first is {box}; expected fractions of the frame, 0 to 1.",
         "Divide x1 and x2 by the width of the frame, y1 and y2 by its height, as "
-        "scripts/prepare_ava.py import does.",
+        "ava-jax prepare import does.",
         **fields,
     )
 

@@ -329,7 +329,7 @@ def _problems(
             f"rows that cannot be read ({name})",
             [f"{path}:{line}" for line, _ in found],
             f"The first: {found[0][1]}.",
-            "Correct these rows, or delete them. scripts/prepare_ava.py import reads "
+            "Correct these rows, or delete them. ava-jax prepare import reads "
             "other columns, names for ids and times as 00:01:30.",
         )
 

@@ -1,7 +1,7 @@
 """What is wrong with annotations or a data set, or worth knowing.
 
 A rule about data is one function that returns findings. The trainer raises those
-that are problems, the doctor lists all, `scripts/evaluate_csv.py` prints them.
+that are problems, the doctor lists all, `ava-jax score` prints them.
 """
 
 import dataclasses

@@ -42,7 +42,7 @@ def published_detector(path: str | os.PathLike) -> published.PublishedFile | Non
     if file.kind != "detector":
         raise UserError(
             f"{file.name} is no detector of actions but of the kind {file.kind!r}. "
-            "scripts/published.py list --kind=detector shows the detectors."
+            "ava-jax published list --kind=detector shows the detectors."
         )
     return file
 
@@ -68,9 +68,9 @@ def missing(path: str | os.PathLike) -> str:
         return f"Download {path} with a browser, and give the path of the file."
     return (
         f"There is no checkpoint {path}. Give the working directory of a training, a "
-        "directory of scripts/convert_checkpoint.py, a PyTorch file, or the name of a "
+        "directory of ava-jax convert, a PyTorch file, or the name of a "
         f"published one. {published.nearest(os.fspath(path))}"
-        "scripts/published.py list shows all names."
+        "ava-jax published list shows all names."
     )
 
 

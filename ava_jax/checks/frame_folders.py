@@ -111,7 +111,7 @@ def _without_frames(root: pathlib.Path, videos: Sequence[str]) -> list[Finding]:
         "movies without frames",
         [str(root / video) for video in videos],
         "Annotated movies have no folder, or it holds no JPEG files.",
-        "Extract their frames: python scripts/prepare_ava.py extract --help. Is "
+        "Extract their frames: ava-jax prepare extract --help. Is "
         "the folder named otherwise? It must be called as in the annotations.",
     )
 

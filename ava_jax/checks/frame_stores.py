@@ -26,7 +26,7 @@ def check_store(store: FrameStore, progress: Progress) -> list[Finding]:
         remedy = "Fetch these videos again."
     else:
         places = [place for movie in movies for place in _check_packed(store, movie)]
-        remedy = "Pack the frames again: python scripts/prepare_ava.py pack --help"
+        remedy = "Pack the frames again: ava-jax prepare pack --help"
     return listed(DAMAGED_FRAMES, places, "They cannot be decoded.", remedy)
 
 

@@ -52,7 +52,7 @@ def _check_for_ids(table: BoxTable, split: str) -> list[Finding]:
         np.full(len(table), are_ids),
         "All scores are 0 or 1, as the person ids of column 8 in ground truth: the "
         "person 0 would be the least likely one.",
-        "Give the file of a person detector: python scripts/prepare_ava.py proposals "
+        "Give the file of a person detector: ava-jax prepare proposals "
         "--help. To use the annotated boxes as proposals, leave column 8 empty.",
         split=split,
     )

@@ -16,7 +16,7 @@ def default() -> ml_collections.ConfigDict:
     config.seed = 0  # of the first weights, the order of clips and their augmentation
     config.devices = 0  # expected number of devices of all hosts; 0: any number
     # Initial weights: checkpoint directory, .pth, or name of a published file
-    # (scripts/published.py list); '' or 'scratch': random.
+    # (ava-jax published list); '' or 'scratch': random.
     config.init_from = ""
     # What --mode=eval scores: 'latest', 'best' (by mAP), or the step of a checkpoint.
     config.checkpoint = "latest"
@@ -108,7 +108,7 @@ def data() -> ml_collections.ConfigDict:
     config.root = "data/ava"  # folder of the data set; other paths are relative to it
     config.frames = "rawframes"  # folder of the frames
     # Storage of the frames: 'folder', a folder of JPEG files for each movie; 'packed',
-    # the output of `prepare_ava.py pack`; 'video', a video file for each movie.
+    # the output of `ava-jax prepare pack`; 'video', a video file for each movie.
     config.frame_store = "folder"
     # File names in frame folders, like 'img_{:05}.jpg' or '{video}_{:06}.jpg'; 'auto'
     # detects them.

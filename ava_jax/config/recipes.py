@@ -32,14 +32,15 @@ I3D_WEIGHTS = "i3d-kinetics-400.ckpt"
 
 
 def load(path: str) -> ml_collections.ConfigDict:
-    """The configuration of `FILE.py` or `FILE.py:VARIANT`.
+    """The configuration of `FILE.py`, `FILE.py:VARIANT`, or a recipe by its name.
 
-    `configs/FILE.py` is also found from another folder, and without a clone.
+    `configs/FILE.py` is also found from another folder, and without a clone. So are
+    'mini' and 'mini:vtest', which stand for it, and the names of detectors.
 
     Raises:
       UserError: there is no such file, or no such variant in it.
     """
-    file, _, variant = path.partition(":")
+    file, _, variant = _by_name(path).partition(":")
     get_config = _run(file)["get_config"]
     if variant and not inspect.signature(get_config).parameters:
         raise UserError(f"{file} has no variants: leave {variant!r} and the colon out.")
@@ -53,18 +54,38 @@ def variants(file: str) -> dict[str, ml_collections.ConfigDict]:
     return {f"{file}:{name}": get_config(name) for name in recipes["VARIANTS"]}
 
 
-def _run(file: str) -> dict[str, Any]:
-    """The names that a configuration file defines, `get_config` among them."""
+def names() -> list[str]:
+    """All that stands for a configuration: files of configs/, and detectors."""
+    return ["mini", "own", *DETECTORS, *_detectors()]
+
+
+def _by_name(name: str) -> str:
+    """'mini' -> 'configs/mini.py', a detector -> file and variant; or as it was."""
+    file, colon, variant = name.partition(":")
+    if pathlib.Path(file).name != file or file.endswith(".py"):
+        return name
+    if _find(f"configs/{file}.py"):
+        return f"configs/{file}.py{colon}{variant}"
+    return _detectors().get(name, name)
+
+
+def _find(file: str) -> pathlib.Path | None:
+    """Where a configuration file is."""
     places = [pathlib.Path(file)]
     if places[0].parent == pathlib.Path("configs"):
         # Of an installed package, and of a clone.
         package = pathlib.Path(__file__).parents[1]
         places += [package / file, package.parent / file]
-    path = next((place for place in places if place.is_file()), None)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _run(file: str) -> dict[str, Any]:
+    """The names that a configuration file defines, `get_config` among them."""
+    path = _find(file)
     if path is None:
         raise UserError(
-            f"There is no configuration file {file}. {nearest(places[0].stem)}Those of "
-            "this project are "
+            f"There is no configuration {file}. {nearest(pathlib.Path(file).stem)}The "
+            "files of this project are "
             f"configs/mini.py, own.py, {', '.join(f'{f}.py' for f in DETECTORS)}."
         )
     names = runpy.run_path(str(path)) if path.suffix == ".py" else {}
@@ -112,17 +133,22 @@ def nearest(variant: str) -> str:
     Args:
       variant: as it was given; one of another file, or none.
     """
-    files = {
-        name: f"configs/{file}.py:{name}"
-        for file in DETECTORS
-        for name in _run(f"configs/{file}.py")["VARIANTS"]
-    }
+    files = _detectors()
     if variant in files:
         return f"It is {files[variant]}. "
     similar = difflib.get_close_matches(variant, files, n=3, cutoff=0.5)
     if not similar:
         return ""
     return f"The nearest in all files are {', '.join(map(files.get, similar))}. "
+
+
+def _detectors() -> dict[str, str]:
+    """'configs/FILE.py:NAME' of every detector by name."""
+    return {
+        name: f"configs/{file}.py:{name}"
+        for file in DETECTORS
+        for name in _run(f"configs/{file}.py")["VARIANTS"]
+    }
 
 
 def use_mmengine(config: ml_collections.ConfigDict, *, cosine: bool = False) -> None:
@@ -155,7 +181,7 @@ def use_ava22(config: ml_collections.ConfigDict) -> None:
 
 
 def use_ava_kinetics(config: ml_collections.ConfigDict) -> None:
-    """AVA 2.2, and in training Kinetics' clips: `prepare_ava.py merge` joins them."""
+    """AVA 2.2, and in training Kinetics' clips: `ava-jax prepare merge` joins them."""
     use_ava22(config)
     config.data.root = "data/ava_kinetics"
     config.data.clip_names = True

@@ -170,7 +170,7 @@ def _iterate(
 def _what_is_bad(error, frames: Frames, split: Split) -> str:
     """Finds the bad frame by reading all of them again: TensorFlow does not name it."""
     remedy = (
-        "Every bad frame is listed by: python scripts/check_ava.py --config FILE "
+        "Every bad frame is listed by: ava-jax check --config FILE "
         "--frames. --config.data.on_bad_frame=nearest shows the nearest good one "
         "instead."
     )

@@ -57,7 +57,7 @@ def check_format(path: str | os.PathLike, split: str) -> list[Finding]:
         f"annotations in the format of {tool}",
         [str(path)] if tool else [],
         "Expected AVA's CSV: video,timestamp,x1,y1,x2,y2,action,person.",
-        f"Import it: python scripts/prepare_ava.py import {path} --config "
+        f"Import it: ava-jax prepare import {path} --config "
         "configs/own.py --config.data.root=DIR",
         split=split,
     )
@@ -107,7 +107,7 @@ def check_proposals(
         f"{_why_missing(key_frames.key(missing[0]), proposals)} "
         f"config.data.no_proposals is {no_proposals!r}.",
         "Write the keys as in the annotations, '<video>,<second>' with four digits, or "
-        "make proposals: python scripts/prepare_ava.py proposals --help. "
+        "make proposals: ava-jax prepare proposals --help. "
         "--config.data.no_proposals=skip leaves such key frames out, full_frame gives "
         "them one box of the whole frame (as MMAction2 does).",
         count=len(missing),

@@ -50,7 +50,7 @@ def check_timing(
 
 
 def check_recipe(root: pathlib.Path, fps: float) -> list[Finding]:
-    """Whether `prepare_ava.py extract` wrote down another frame rate.
+    """Whether `ava-jax prepare extract` wrote down another frame rate.
 
     Args:
       root: the folder of the frame folders.

@@ -65,7 +65,7 @@ class Ava(tfds.core.ShardBasedBuilder):
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "manual_dir has MMAction2's layout of AVA: rawframes/<video>/img_00001.jpg "
-        "and annotations/. python scripts/prepare_ava.py makes it."
+        "and annotations/. ava-jax prepare makes it."
     )
 
     def _info(self) -> tfds.core.DatasetInfo:

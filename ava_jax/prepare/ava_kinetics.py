@@ -147,7 +147,7 @@ def _rows(path: str | os.PathLike) -> Iterable[tuple[int, list[str]]]:
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}). Where is it? See "
-            "python scripts/prepare_ava.py merge --help"
+            "ava-jax prepare merge --help"
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is no CSV file: {error}") from error

@@ -95,7 +95,7 @@ def propose(
         if not store.first[movie] <= frame <= store.last[movie]:
             raise UserError(
                 f"Second {second:g} of {names[movie]} is not among its frames. Look "
-                "for the reason: python scripts/check_ava.py --help"
+                "for the reason: ava-jax check --help"
             )
         image = store.read(movie, frame)
         height, width = image.shape[:2]

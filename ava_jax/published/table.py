@@ -58,7 +58,7 @@ class PublishedFile:
         if self.unsupported:
             raise UserError(
                 f"{self.name} is published ({self.url}), but not supported: "
-                f"{self.unsupported}. scripts/published.py list shows those that are."
+                f"{self.unsupported}. ava-jax published list shows those that are."
             )
 
 
@@ -93,7 +93,7 @@ def find(name: str) -> PublishedFile:
     if file is None:
         raise UserError(
             f"There is no published file {name!r}. {nearest(name)}"
-            "scripts/published.py list shows all names."
+            "ava-jax published list shows all names."
         )
     return file
 

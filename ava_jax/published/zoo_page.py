@@ -69,7 +69,7 @@ def _detector(file: PublishedFile) -> str:
 def _demo(file: PublishedFile) -> list[str]:
     # A lone video has no feature bank.
     needs_bank = file.config.startswith("configs/lfb.py")
-    command = f"python scripts/demo_video.py VIDEO --checkpoint {file.name}"
+    command = f"ava-jax predict VIDEO --checkpoint {file.name}"
     return [] if needs_bank else [f"{command} --out result.mp4"]
 
 

@@ -29,7 +29,8 @@ def make_mesh(devices: int = 0) -> Mesh:
         raise UserError(
             f"config.devices is {devices}, but JAX sees {found} ({_device_list()}). "
             "Is one missing, or the JAX for this hardware not installed "
-            f'(pip install ".[cuda]" or ".[tpu]")? For these: --config.devices={found}'
+            '(pip install "ava_jax[cuda]" or "ava_jax[tpu]")? For these: '
+            f"--config.devices={found}"
         )
     # In the order of the processes, like the rows of a batch. `jax.make_mesh` follows
     # the links of a TPU pod instead, which mixes the devices of different hosts.

@@ -188,7 +188,7 @@ class VideoReader:
             raise UserError(f"There is no video file {path}; check the path.")
         if path.is_dir():
             raise UserError(
-                f"{path} is a folder; give a video in it. (scripts/demo_video.py takes "
+                f"{path} is a folder; give a video in it. (ava-jax predict takes "
                 "a folder of videos.)"
             )
 

@@ -16,7 +16,7 @@ from ava_jax.video.resample import TOLERANCE, middle
 _STEPS_BACK = (0, 1, 4, 16, 64, 256, 1024, math.inf)
 _NO_TIMES = (
     "does not say when its frames are shown. Extract them: "
-    "python scripts/prepare_ava.py extract --help"
+    "ava-jax prepare extract --help"
 )
 
 

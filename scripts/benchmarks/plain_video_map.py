@@ -3,7 +3,7 @@
 A restatement of `mmaction/evaluation/functional/multisports_utils.py` of MMAction2
 1.2.0, with the same steps over videos, classes, frames, boxes and tubes, so that its
 time stands for the original's; NumPy's sorts are stable here, which the original's are
-not. For tests and for `scripts/benchmark.py video-map`.
+not. For tests and for `ava-jax bench video-map`.
 
 Detections are rows (video, frame, label, score, x1, y1, x2, y2), ground-truth tubes
 (frames, 5) arrays of frame and box by (video, label).

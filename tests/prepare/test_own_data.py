@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import video_files
 
+from ava_jax.commands import COMMANDS
+
 ROOT = pathlib.Path(__file__).parents[2]
 # The miniature's walk and stand, among others, as a user would number them.
 ACTIONS = {12: 1, 14: 2, 17: 3}
@@ -144,8 +146,10 @@ def test_the_pages_commands_are_those_of_the_programs(page):
     assert fields and fields <= set(known)
     short = set(re.findall(r"`(data\.[a-z_.]+)`", page)) - {"data.yaml"}
     assert short <= set(known)
-    for script in set(re.findall(r"(scripts/\w+\.py)", page)):
-        source = (ROOT / script).read_text()
-        commands = re.findall(rf"python {script}((?:[^\n`]|\\\n)*)", page)
+    verbs = set(re.findall(r"ava-jax ([\w-]+)", page))
+    assert verbs and verbs <= set(COMMANDS)
+    for verb in verbs - {"train", "eval"}:
+        source = (ROOT / f"scripts/{COMMANDS[verb].script}.py").read_text()
+        commands = re.findall(rf"ava-jax {verb}((?:[^\n`]|\\\n)*)", page)
         for flag in set(re.findall(r" --([a-z-]+)", " ".join(commands))) - {"config"}:
-            assert f'"--{flag}"' in source, (script, flag)
+            assert f'"--{flag}"' in source, (verb, flag)

@@ -33,7 +33,9 @@ def test_every_file_has_its_link_and_every_link_its_section():
 
 def test_the_commands_name_recipes_and_files():
     text = PAGE.read_text()
-    commands = re.findall(r"^python .*$", text[text.index("## Detectors") :], re.M)
+    commands = re.findall(
+        r"^(?:python|ava-jax) .*$", text[text.index("## Detectors") :], re.M
+    )
     recipes = {file.config for file in published.all_files()}
     detectors = [file.config for file in published.all_files() if file.config]
     # A lone video has no feature bank.

@@ -109,7 +109,7 @@ def open_packed(
         raise UserError(
             f"{folder} lacks {len(absent)} of {len(videos)} movies: "
             f"{join_first(absent)}. Pack the frames again: "
-            "python scripts/prepare_ava.py pack --help"
+            "ava-jax prepare pack --help"
         )
     rows = [movies[video] for video in videos]
 
@@ -142,7 +142,7 @@ def _find(root: pathlib.Path) -> pathlib.Path:
         what = "no packed data set" if not found else f"{len(found)} packed data sets"
         raise UserError(
             f"{root} (config.data.root and config.data.frames) has {what}; expected "
-            "one. Write it: python scripts/prepare_ava.py pack --help"
+            "one. Write it: ava-jax prepare pack --help"
         )
     return found[0]
 

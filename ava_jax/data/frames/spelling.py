@@ -18,6 +18,6 @@ def spelling_hint(absent: Sequence[str], root: pathlib.Path) -> str:
         if found := other_spelling(video, dict.fromkeys(there)):
             return (
                 f" There is {found!r}, which may be {video!r}: write the names as they "
-                "are there (scripts/prepare_ava.py import does, of a CSV, too)."
+                "are there (ava-jax prepare import does, of a CSV, too)."
             )
     return ""

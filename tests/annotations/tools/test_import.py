@@ -371,7 +371,7 @@ def test_the_doctor_and_the_trainer_know_a_tools_file(
     data.frames = str(tmp_path / "rawframes")
     data.train.proposals = data.val.proposals = "annotations/val.csv"
     with pytest.raises(
-        UserError, match=f"format of {tool}.*\n.*\n.*prepare_ava.py import"
+        UserError, match=f"format of {tool}.*\n.*\n.*ava-jax prepare import"
     ):
         dataset.load_split(data, "train", 18)
     verdict = check.examine(data, 18).verdict
