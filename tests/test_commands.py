@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -75,6 +76,17 @@ def test_the_wheel_has_all_that_is_in_the_clone(installed):
     }
     assert expected <= within
     assert "py.typed" in within
+
+
+def test_the_wheel_can_be_released(installed):
+    (wheel,) = (installed.parent / "wheels").glob("*.whl")
+    for program in (["twine", "check", "--strict"], ["check_wheel_contents"]):
+        subprocess.run([sys.executable, "-m", *program, wheel], check=True)
+
+
+@pytest.mark.skipif(not shutil.which("hadolint"), reason="no hadolint for this machine")
+def test_the_dockerfile():
+    subprocess.run(["hadolint", ROOT / "Dockerfile"], check=True)
 
 
 @pytest.mark.parametrize("verb", commands.COMMANDS)
