@@ -21,7 +21,7 @@ from ava_jax import config as ava_config
 from ava_jax import files
 from ava_jax.annotations import labels_file
 from ava_jax.checkpoints import by_name, store
-from ava_jax.data import dataset, feature_bank, pipeline
+from ava_jax.data import class_balance, dataset, feature_bank, pipeline
 from ava_jax.data.dataset import check_data
 from ava_jax.evaluate import Evaluator
 from ava_jax.models import build_detector, check_clips, init_variables
@@ -31,6 +31,7 @@ from ava_jax.report import contact_sheet
 from ava_jax.report.tables import headline, scalars
 from ava_jax.runtime import consistency, multihost, preemption, sharding
 from ava_jax.training import nan_check, optimizer, step_cost
+from ava_jax.training.class_weights import class_weights
 from ava_jax.training.compilation import CompiledStep, compile_step
 from ava_jax.training.precise_bn import PreciseStatistics
 from ava_jax.training.profiler import Profile
@@ -87,7 +88,9 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     rows = sharding.rows_of_this_host(config.train.batch, "config.train.batch")
 
     # ---------------------------------------------------- model and optimiser
-    program = _build(config, steps_per_epoch)
+    counts = class_balance.box_counts(train_split)
+    weights = class_weights(config.model.class_weights, counts)
+    program = _build(config, steps_per_epoch, weights)
     mesh, module, variables = program.mesh, program.module, program.variables
     checkpoints = store.Store(workdir.path, keep=config.train.keep)
     if init_from is not None:
@@ -132,6 +135,7 @@ def train(config: ml_collections.ConfigDict, workdir: Workdir) -> dict[str, Any]
     # -------------------------------------------------------- ahead of time
     train_step = program.compile(state)
     lines = step_cost.cost_lines(train_step.cost, config.optim, config.train, mesh)
+    lines |= class_balance.lines(train_split, config.data.repeat_threshold, weights)
     logging.info(
         "%s: %d steps, %d an epoch\n%s",
         config.name,
@@ -240,7 +244,7 @@ class _Program:
     compile: Callable[[TrainState], CompiledStep]
 
 
-def _build(config, steps_per_epoch: int) -> _Program:
+def _build(config, steps_per_epoch: int, weights: np.ndarray | None) -> _Program:
     mesh = sharding.make_mesh(config.devices)
     module = build_detector(config.model, sharding.AXIS)
     rates = optimizer.learning_rates(
@@ -259,6 +263,7 @@ def _build(config, steps_per_epoch: int) -> _Program:
         model=config.model,
         train=config.train,
         seed=config.seed,
+        class_weights=weights,
     )
     spec = batch_spec(
         config.data,
@@ -348,10 +353,16 @@ def dry_run(
     """
     ava_config.check(config)
     _check_clips(config)
-    data, steps_per_epoch = _checked_data(config, workdir)
+    data, split = _checked_data(config, workdir)
+    # Without data: enough steps for any schedule, and no action has boxes.
+    steps_per_epoch, counts = 1000, np.zeros(config.model.num_classes - 1)
+    if split is not None:
+        steps_per_epoch = pipeline.steps_per_epoch(split, config.train.batch)
+        counts = class_balance.box_counts(split)
+    class_factors = class_weights(config.model.class_weights, counts)
     batch_size = config.train.batch
     rows = sharding.rows_of_this_host(batch_size, "config.train.batch")
-    program = _build(config, steps_per_epoch)
+    program = _build(config, steps_per_epoch, class_factors)
     variables, weights = _checked_weights(
         config.init_from, config.model, program.variables
     )
@@ -368,6 +379,9 @@ def dry_run(
     speed = batch_size * _DRY_STEPS / (time.perf_counter() - since)
     lines = step_cost.cost_lines(train_step.cost, config.optim, config.train, mesh)
     lines |= {"data": data, "initial weights": weights}
+    if split is not None:
+        threshold = config.data.repeat_threshold
+        lines |= class_balance.lines(split, threshold, class_factors)
     lines["training"] = f"{speed:.2f} clips/s"
     lines["loss"] = f"{float(metrics['loss']):.4f} after {_DRY_STEPS} steps"
     clip = "x".join(map(str, batch["clip"].shape[1:4]))
@@ -375,21 +389,21 @@ def dry_run(
     return dataclasses.asdict(train_step.cost) | {"clips_per_second": speed}
 
 
-def _checked_data(config, workdir) -> tuple[str, int]:
-    """What is in the data set, read as for training, and its steps an epoch."""
+def _checked_data(config, workdir) -> tuple[str, dataset.Split | None]:
+    """What is in the data set, and its training split, if it is there."""
     root = config.data.root or os.path.join(workdir or "", "data")
     boxes = pathlib.Path(root, config.data.train.boxes)
     if not boxes.is_file():
-        return f"not checked: there is no {boxes}", 1000
+        return f"not checked: there is no {boxes}", None
     data = config.data.copy_and_resolve_references()
     data.root = root
     splits = {
         name: dataset.load_split(data, name, config.model.num_classes)
         for name in ("train", "val")
     }
-    steps = pipeline.steps_per_epoch(splits["train"], config.train.batch)
     train, val = map(len, splits.values())
-    return f"{train} key frames to train on, {val} to validate, in {root}", steps
+    text = f"{train} key frames to train on, {val} to validate, in {root}"
+    return text, splits["train"]
 
 
 def _checked_weights(init_from, model, variables) -> tuple[dict[str, Any], str]:

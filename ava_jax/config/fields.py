@@ -90,6 +90,10 @@ def model() -> ml_collections.ConfigDict:
     config.head_init = "uniform"
     config.focal_alpha = 1.0  # factor of the focal loss
     config.focal_gamma = 0.0  # exponent of the focal loss; 0: cross-entropy
+    # Factors of the loss of actions that a box has: 'none'; by the n training boxes of
+    # each action 'inverse' (1 / n), 'sqrt_inverse' or 'effective_number' (Cui et al.,
+    # 1901.05555), scaled to a mean of 1 over the labels; or a number for each action.
+    config.class_weights = "none"
     config.dtype = "float32"  # of the computation; parameters are always float32
     # Statistics of BatchNorm: of the global batch, of each device's clips, or frozen.
     config.bn = "global"
@@ -150,6 +154,9 @@ def data() -> ml_collections.ConfigDict:
     # MMAction2 trains every box, even with no area left.
     config.min_visible = 0.0
     config.flip = 0.5  # probability that a training clip is mirrored
+    # Actions in a smaller share of the training key frames are seen more often, by
+    # repeat-factor sampling (Gupta et al., 1908.03195); 0: every key frame once.
+    config.repeat_threshold = 0.0
     config.colour_jitter = False  # MMAction2's ColorJitter(color_space_aug=True)
     config.test_short_side = 256  # pixels; of the whole frames that are scored
     config.mean = (123.675, 116.28, 103.53)  # RGB, subtracted from pixels of 0 to 255

@@ -83,6 +83,16 @@ def _is_checkpoint(value: Any) -> bool:
     return value in ("latest", "best") or str(value).isdecimal()
 
 
+def _is_class_weights(value: Any) -> bool:
+    if value in ("none", "inverse", "sqrt_inverse", "effective_number"):
+        return True
+    try:
+        weights = [float(x) for x in value.strip("()[], ").split(",")]
+    except ValueError:
+        return False
+    return all(0 < weight < math.inf for weight in weights)
+
+
 _ANY_NUMBER = Range("a number", _is_number)
 SHARE = Range("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1)
 _BELOW_ONE = Range("0 or more, and below 1", lambda v: _is_number(v) and 0 <= v < 1)
@@ -145,6 +155,11 @@ RANGES = {
     "model.head_init": _one_of("uniform", "xavier"),
     "model.focal_alpha": above(0),
     "model.focal_gamma": at_least(0),
+    "model.class_weights": Range(
+        "'none', 'inverse', 'sqrt_inverse', 'effective_number', or numbers above 0 "
+        "such as '0.5, 2, 1', one for each action",
+        _is_class_weights,
+    ),
     "model.dtype": _one_of("float32", "bfloat16"),
     "model.bn": _one_of("global", "per_replica", "frozen"),
     "model.frozen_stages": _one_of(-1, 0, 1, 2, 3, 4),
@@ -189,6 +204,7 @@ RANGES = {
     ),
     "data.min_visible": SHARE,
     "data.flip": SHARE,
+    "data.repeat_threshold": SHARE,
     "data.colour_jitter": _SWITCH,
     "data.test_short_side": whole(1),
     "data.mean": _each(

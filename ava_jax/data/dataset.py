@@ -1,5 +1,6 @@
 """One split of an AVA-format data set, joined into arrays by key frame."""
 
+import dataclasses
 import functools
 import pathlib
 
@@ -24,6 +25,7 @@ from ava_jax.data import (
     feature_bank,
     frames,
     grouping,
+    repeat_factors,
     split_checks,
     timing_checks,
 )
@@ -91,6 +93,7 @@ def load_split(data: ml_collections.ConfigDict, name: str, num_classes: int) -> 
         truth_classes=key_frames.truth_classes,
         proposal_starts=key_frames.proposal_starts,
         proposal_boxes=key_frames.proposal_boxes,
+        repeats=np.ones(len(key_frames)),
         bank=_open_bank(data, key_frames),
     )
     if name == "train":
@@ -99,6 +102,10 @@ def load_split(data: ml_collections.ConfigDict, name: str, num_classes: int) -> 
         raise_problems(
             split_checks.check_room(split.truth_starts, split.key, data.max_boxes)
         )
+        factors = repeat_factors.repeat_factors(
+            split.truth_starts, split.truth_classes, data.repeat_threshold
+        )
+        split = dataclasses.replace(split, repeats=factors)
     _log_summary(key_frames, split, name)
     return split
 

@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from ava_jax.data import eval_clips
+from ava_jax.data import eval_clips, repeat_factors
 from ava_jax.data.examples import Examples
 from ava_jax.data.split import Split
 from ava_jax.errors import BadFrame, UserError
@@ -24,8 +24,8 @@ Frames = Iterable[tuple[int, int]]
 
 
 def steps_per_epoch(split: Split, batch: int) -> int:
-    """Steps that see every key frame once, rounded up."""
-    return -(-len(split) // batch)
+    """Steps that see every key frame as often as it is repeated, rounded up."""
+    return -(-repeat_factors.epoch_size(split.repeats) // batch)
 
 
 def train_batches(
@@ -57,11 +57,12 @@ def train_batches(
       UserError: a frame is missing or damaged.
     """
     examples = Examples(split, data, seed)
+    epochs = repeat_factors.Epochs(split.repeats, seed)
 
     def place(n):
         """Key frame and position in the global stream of this host's n-th example."""
         position = (n // len(rows)) * batch + rows.start + n % len(rows)
-        return _shuffled(position, len(split), seed), position
+        return epochs.key_frame(position), position
 
     def frames(n: int) -> Frames:
         key_frame, position = place(tf.constant(n, tf.int64))
@@ -82,22 +83,13 @@ def train_batches(
     )
 
 
-def _shuffled(position: tf.Tensor, size: int, seed: int) -> tf.Tensor:
-    """The key frame at a position of the endless stream of shuffled epochs."""
-    # A permutation that is computed and not stored: no state to save, and every host
-    # finds the same. Its last argument is the highest index, not the size.
-    epoch, index = position // size, position % size
-    return tf.random.experimental.index_shuffle(
-        index, tf.stack([seed, epoch]), size - 1
-    )
-
-
 def key_frames(split: Split, step: int, *, batch: int, seed: int) -> np.ndarray:
     """(B,) int64: the rows of `split` in the global batch of a step, from 0."""
     first = step * batch
+    epochs = repeat_factors.Epochs(split.repeats, seed)
     return np.array(
         [
-            _shuffled(tf.constant(position, tf.int64), len(split), seed).numpy()
+            epochs.key_frame(tf.constant(position, tf.int64)).numpy()
             for position in range(first, first + batch)
         ]
     )

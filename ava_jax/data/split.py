@@ -31,6 +31,8 @@ class Split:
       proposal_starts: (K + 1,) int64.
       proposal_boxes: (P, 4) float64 xyxy, fractions of the frame, of the people
         detected with enough confidence.
+      repeats: (K,) float64, how often training takes each key frame in an epoch, in
+        the mean; 1 or more (see `repeat_factors`).
       bank: long-term features; None without `data.feature_bank`.
     """
 
@@ -47,6 +49,7 @@ class Split:
     truth_classes: np.ndarray
     proposal_starts: np.ndarray
     proposal_boxes: np.ndarray
+    repeats: np.ndarray
     bank: FeatureBank | None = None
 
     def __repr__(self) -> str:

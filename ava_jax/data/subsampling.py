@@ -76,6 +76,7 @@ def select(split: Split, keep: np.ndarray) -> tuple[Split, np.ndarray]:
         truth_classes=split.truth_classes[truth],
         proposal_starts=proposal_starts,
         proposal_boxes=split.proposal_boxes[rows],
+        repeats=split.repeats[keep],
     )
     return kept, rows
 

@@ -22,6 +22,7 @@ def action_loss(
     focal_gamma: float = 0.0,
     multilabel: bool = True,
     background_class: bool = True,
+    class_weights: jax.Array | None = None,
     count: jax.Array | None = None,
 ) -> jax.Array:
     """Cross-entropy, perhaps focal (MMAction2 `BBoxHeadAVA.loss`).
@@ -37,6 +38,9 @@ def action_loss(
       focal_gamma: exponent of the focal loss; 0 leaves cross-entropy.
       multilabel: binary cross-entropy for every class, averaged over boxes and
         classes; else softmax cross-entropy, averaged over boxes.
+      class_weights: (classes - 1,) factor of the loss of each class where a box has
+        it, as torch's `pos_weight`; with softmax, of a box the mean over its labels.
+        The focal loss takes its probabilities from the loss without them. None: 1.
       background_class: make the labels of softmax cross-entropy sum to 1. As in
         MMAction2 1.x, they stay as they are for models without a class 0.
       count: labelled boxes of the batch that this is a part of: then the losses
@@ -58,7 +62,18 @@ def action_loss(
         # Away from 0, where a power below 1 has no finite slope.
         miss = jnp.maximum(-jnp.expm1(-loss), jnp.finfo(jnp.float32).tiny)
         loss = miss**focal_gamma * loss
+    if class_weights is not None:
+        loss *= _weights(labels, class_weights, multilabel)
     return focal_alpha * _mean(loss.mean(-1), labelled, count)
+
+
+def _weights(labels, class_weights, multilabel):
+    """Factors of the losses: of every entry, or with softmax (..., 1) of a box."""
+    class_weights = jnp.asarray(class_weights, labels.dtype)
+    if multilabel:
+        return jnp.where(labels > 0, class_weights, 1)
+    total = (labels * class_weights).sum(-1, keepdims=True)
+    return total / jnp.maximum(labels.sum(-1, keepdims=True), 1e-6)
 
 
 def action_metrics(

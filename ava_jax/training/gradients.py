@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from ava_jax.errors import UserError
@@ -41,6 +42,7 @@ def make_gradients(
     *,
     model: ml_collections.ConfigDict,
     train: ml_collections.ConfigDict,
+    class_weights: np.ndarray | None = None,
 ) -> Callable[[Any, Any, Batch, jax.Array], Gradients]:
     """A function of (parameters, batch_stats, batch, dropout key), to be jitted.
 
@@ -50,12 +52,13 @@ def make_gradients(
       mesh: the devices.
       model: `config.model`, of the loss and the batch normalisation.
       train: `config.train`, of the batch and its parts.
+      class_weights: of `action_loss`.
 
     Raises:
       UserError: a device's clips cannot be divided into `train.accumulate` parts.
     """
     _check_parts(train.accumulate, train.batch, mesh.size)
-    compute = _make_plain(module, normalize, model)
+    compute = _make_plain(module, normalize, model, class_weights)
     if train.accumulate > 1:
         compute = _in_parts(compute, train.accumulate)
     if model.bn == "per_replica":
@@ -79,7 +82,7 @@ def _check_parts(parts: int, batch: int, devices: int) -> None:
         )
 
 
-def _make_plain(module, normalize, model):
+def _make_plain(module, normalize, model, class_weights):
     """All rows in one pass."""
 
     def compute(params, batch_stats, batch, dropout, count):
@@ -102,6 +105,7 @@ def _make_plain(module, normalize, model):
                 focal_gamma=model.focal_gamma,
                 multilabel=model.multilabel,
                 background_class=model.background_class,
+                class_weights=class_weights,
                 count=count,
             )
             return loss, (updates["batch_stats"], logits)

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
@@ -61,6 +62,7 @@ def make_train_step(
     model: ml_collections.ConfigDict,
     train: ml_collections.ConfigDict,
     seed: int,
+    class_weights: np.ndarray | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """Forward, backward and update on a global batch; the old state is donated.
 
@@ -78,11 +80,19 @@ def make_train_step(
       model: `config.model`, of the loss and the batch normalisation.
       train: `config.train`, of the batch, its parts and the moving average.
       seed: of the dropout.
+      class_weights: of `action_loss`.
 
     Raises:
       UserError: a device's clips cannot be divided into `train.accumulate` parts.
     """
-    gradients = make_gradients(module, normalize, mesh, model=model, train=train)
+    gradients = make_gradients(
+        module,
+        normalize,
+        mesh,
+        model=model,
+        train=train,
+        class_weights=class_weights,
+    )
 
     def train_step(state, batch):
         dropout = jax.random.fold_in(jax.random.key(seed), state.step)

@@ -19,6 +19,7 @@ Config = ml_collections.ConfigDict
 _TRAINING_FIELDS = (
     "background_class",
     "bn",
+    "class_weights",
     "drop_path",
     "dropout",
     "dtype",
