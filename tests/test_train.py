@@ -188,6 +188,7 @@ def test_a_dry_run_reads_data_and_weights(small, tmp_path, capsys):
     out = capsys.readouterr().out
     data = f"7 key frames to train on, 3 to validate, in {tmp_path / 'run/data'}"
     assert re.search(rf"\ndata +{data}\n", out), out
+    assert re.search(r"\nboxes by action +[^;]* \d+, [^;]* \d+", out), out
     weights = f"{small.init_from}, read; the head that scores actions is new"
     assert re.search(rf"\ninitial weights +{weights}\n", out), out
 
@@ -202,6 +203,8 @@ def test_a_dry_run_reads_data_and_weights(small, tmp_path, capsys):
         ),
         ({"data.labels": "none.txt"}, r"missing files: 1\n.*none\.txt"),
         ({"data.fps": 60}, "data.fps"),
+        ({"model.class_weights": "1, 2"}, "has 2 numbers, and the model 7 actions"),
+        ({"model.class_weights": "1, 0"}, "model.class_weights is '1, 0'; expected: "),
     ],
 )
 def test_a_dry_run_refuses_what_training_would(small, change, message):

@@ -51,6 +51,37 @@ def test_softmax_loss(batch, background_class):
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("gamma", [0, 2])
+def test_class_weights(batch, gamma):
+    logits, labels, mask = batch
+    weights = np.array([0.5, 1, 4, 1, 2, 3], np.float32)
+    chosen = _labelled(labels, mask)
+    p, z = _sigmoid(logits[chosen][:, 1:]), labels[chosen][:, 1:]
+    bce = -(z * np.log(p) + (1 - z) * np.log(1 - p))
+    # Where a box has the action, as torch's pos_weight.
+    losses = (1 - np.exp(-bce)) ** gamma * bce * np.where(z > 0, weights, 1)
+    found = action_loss(*batch, focal_gamma=gamma, class_weights=weights)
+    np.testing.assert_allclose(found, losses.mean(), rtol=1e-6)
+
+
+def test_class_weights_of_one(batch):
+    for options in ({}, {"multilabel": False}, {"focal_gamma": 2.0}):
+        found = action_loss(*batch, class_weights=np.ones(6), **options)
+        np.testing.assert_allclose(found, action_loss(*batch, **options), rtol=1e-6)
+
+
+def test_class_weights_with_softmax(batch):
+    """A box with one action counts as much as the action, as in torch."""
+    logits, labels, mask = batch
+    labels = np.eye(7, dtype=np.float32)[labels[..., 1:].argmax(-1) + 1]
+    weights = np.array([0.5, 1, 4, 1, 2, 3])
+    x, z = logits[mask][:, 1:].astype(np.float64), labels[mask][:, 1:]
+    log_p = x - np.log(np.exp(x).sum(-1, keepdims=True))
+    expected = -(weights * z * log_p).sum(-1).mean()
+    found = action_loss(logits, labels, mask, multilabel=False, class_weights=weights)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_gradient_is_that_of_labelled_boxes_and_real_classes(batch):
     logits, labels, mask = batch
     gradient = np.asarray(jax.grad(action_loss)(logits, labels, mask))
