@@ -16,6 +16,7 @@ from benchmarks import (
     evaluation,
     model,
     precision,
+    rare_actions,
     train,
     video,
     video_map,
@@ -28,6 +29,7 @@ from ava_jax import command_line
 PARTS = (
     model,
     precision,
+    rare_actions,
     train,
     communication,
     compile_program,

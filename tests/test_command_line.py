@@ -50,6 +50,7 @@ PROGRAMS = {
     "verify": ("published", ["none"]),
     "model": ("benchmark", ["--config=configs/none.py"]),
     "precision": ("benchmark", None),  # reads the fixtures of the tests
+    "rare-actions": ("benchmark", None),  # trains on the street video, or fetches it
     "train": ("benchmark", ["--config=configs/none.py"]),
     "communication": ("benchmark", ["--config=configs/none.py"]),
     "compile": ("benchmark", ["--config=configs/none.py"]),

@@ -151,5 +151,6 @@ def test_validation_does_not_repeat(repeating):
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
 def test_what_is_no_threshold(tiny_config, value):
     tiny_config.data.repeat_threshold = value
-    with pytest.raises(UserError, match=r"data\.repeat_threshold is .*; expected: 0, "):
+    expected = r"data\.repeat_threshold is .*; expected: a number from 0 to 1"
+    with pytest.raises(UserError, match=expected):
         ava_config.check(tiny_config)
