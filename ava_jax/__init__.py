@@ -15,6 +15,7 @@ Each of these is imported at its first use; TensorFlow is needed for SavedModels
   checkpoints  PyTorch files: reading and converting
   config       configurations: fields and recipes
   export       detectors as StableHLO, SavedModel or ONNX
+  intervals    when people do what: from results of videos, and files
   models       the networks
   people       person detectors, files of boxes, the tracker
   published    published weights and files by name
@@ -34,6 +35,7 @@ _MODULES = (
     "checkpoints",
     "config",
     "export",
+    "intervals",
     "models",
     "people",
     "published",

@@ -39,6 +39,9 @@ COMMANDS: Mapping[str, Command] = {
     "train": Command("", "train a detector, or continue a training"),
     "eval": Command("", "evaluate a training or a checkpoint", ("--mode=eval",)),
     "predict": Command("demo_video", "show the actions of people in videos"),
+    "intervals": Command(
+        "intervals", "write when people do what, as subtitles and others"
+    ),
     "convert": Command("convert_checkpoint", "convert a PyTorch checkpoint"),
     "export": Command("export", "write a detector as StableHLO, SavedModel or ONNX"),
     "export-pytorch": Command("export_pytorch", "write a detector as a PyTorch file"),

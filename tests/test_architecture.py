@@ -19,7 +19,7 @@ LAYERS = (
     ("evaluate", "write_features", "predict", "export"),
     ("checkpoints", "checks"),
     ("training", "inference", "prepare"),
-    ("data", "people", "scoring"),
+    ("data", "people", "scoring", "intervals"),
     ("annotations", "report", "workdir", "command_line"),
     ("runtime",),
     ("models", "video", "metrics", "config", "unpickling", "published"),

@@ -28,6 +28,7 @@ PROGRAMS = {
     ),
     "export": ("", ["{tmp}", "{tmp}/out", "--format=onnx"]),
     "export_pytorch": ("", ["{tmp}", "{tmp}/out.pth"]),
+    "intervals": ("", ["none.jsonl", "{tmp}/out.vtt"]),
     "recognize_video": ("", ["none.mp4", "--weights=none"]),
     "plot_run": ("", ["{tmp}"]),
     "launch_local": ("", None),  # makes no files

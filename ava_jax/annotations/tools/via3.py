@@ -8,7 +8,7 @@ import csv
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ava_jax import files
@@ -240,7 +240,27 @@ def write(table: ToolTable, path: str | os.PathLike) -> list[pathlib.Path]:
     for i, frame in enumerate(table.key_frames, len(table.boxes)):
         entry = _entry(numbers[frame.video], frame.time, [], {})
         metadata[f"{numbers[frame.video]}_{i:08d}"] = entry
-    project = {
+    attributes = {
+        "1": _attribute("action", _CHECKBOX, {i: name for name, i in options.items()}),
+        "2": _attribute(PERSON, 1, {}),
+    }
+    names = [f"{name}.mp4" for name in table.videos]
+    files.replace(path, json.dumps(project(names, attributes, metadata)))
+    return [pathlib.Path(path)]
+
+
+def project(
+    files: Sequence[str], attributes: Mapping[str, Any], metadata: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A project of VIA 3 as JSON has it.
+
+    Args:
+      files: names of the video files, which have the ids 1, 2, ...
+      attributes: by id.
+      metadata: what is annotated, by id.
+    """
+    numbers = {str(i): name for i, name in enumerate(files, 1)}
+    return {
         "project": {
             "pid": "__VIA_PROJECT_ID__",
             "rev": "__VIA_PROJECT_REV_ID__",
@@ -248,24 +268,17 @@ def write(table: ToolTable, path: str | os.PathLike) -> list[pathlib.Path]:
             "pname": "ava_jax",
             "creator": "ava_jax",
             "created": 0,
-            "vid_list": list(numbers.values()),
+            "vid_list": list(numbers),
         },
         "config": _CONFIG,
-        "attribute": {
-            "1": _attribute(
-                "action", _CHECKBOX, {i: name for name, i in options.items()}
-            ),
-            "2": _attribute(PERSON, 1, {}),
-        },
+        "attribute": dict(attributes),
         "file": {
-            i: {"fid": i, "fname": f"{name}.mp4", "type": 4, "loc": 1, "src": ""}
-            for name, i in numbers.items()
+            i: {"fid": i, "fname": name, "type": 4, "loc": 1, "src": ""}
+            for i, name in numbers.items()
         },
-        "metadata": metadata,
-        "view": {i: {"fid_list": [i]} for i in numbers.values()},
+        "metadata": dict(metadata),
+        "view": {i: {"fid_list": [i]} for i in numbers},
     }
-    files.replace(path, json.dumps(project))
-    return [pathlib.Path(path)]
 
 
 def _entry(video: str, time: float, xy: list, av: dict[str, str]) -> dict[str, Any]:
