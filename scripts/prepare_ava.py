@@ -472,9 +472,9 @@ def _proposals(args: argparse.Namespace) -> None:
     from ava_jax.prepare.detect_people import write_proposals
 
     splits = ("train", "val") if args.split == "both" else (args.split,)
-    for split in splits:
-        bar = _bar("key frames")
-        print(write_proposals(args.config.data, split, args.detector, bar))
+    bar = _bar("key frames")
+    for line in write_proposals(args.config.data, splits, args.detector, bar):
+        print(line)
 
 
 def _pack(args: argparse.Namespace) -> None:

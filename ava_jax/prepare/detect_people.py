@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import ml_collections
 import numpy as np
@@ -19,30 +19,32 @@ Detector = Callable[[np.ndarray], np.ndarray]
 
 def write_proposals(
     data: ml_collections.ConfigDict,
-    split: str,
+    splits: Sequence[str],
     detector: str,
     progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
-) -> str:
-    """Detects people on the annotated key frames of a split, into a CSV file.
+) -> Iterator[str]:
+    """Detects people on the annotated key frames of splits, into CSV files.
 
     Args:
-      data: `config.data`; it names the file.
-      split: 'train' or 'val'.
+      data: `config.data`; it names the files.
+      splits: 'train', 'val' or both.
       detector: a name for `people.open_detector`.
       progress: wraps an iterable of known length in a progress bar.
 
-    Returns:
-      What was written, in one line.
+    Yields:
+      What was written, a line for each split.
 
     Raises:
-      UserError: the file is there or no CSV file; there is no such detector;
+      UserError: a file is there or no CSV file; there is no such detector;
         annotations or frames cannot be read.
     """
-    path = _check_output(data, split)
-    table = propose(data, split, people.open_detector(detector), progress)
-    annotations.write_detections(path, table)
-    nobody = len(table.keyframe_video)
-    return f"{path}: {len(table):,} boxes; {nobody:,} key frames without anyone"
+    paths = {split: _check_output(data, split) for split in splits}
+    find = people.open_detector(detector)
+    for split, path in paths.items():
+        table = propose(data, split, find, progress)
+        annotations.write_detections(path, table)
+        nobody = len(table.keyframe_video)
+        yield f"{path}: {len(table):,} boxes; {nobody:,} key frames without anyone"
 
 
 def _check_output(data, split: str) -> pathlib.Path:
@@ -56,7 +58,10 @@ def _check_output(data, split: str) -> pathlib.Path:
             "train with the same)"
         )
     if path.exists():
-        raise UserError(f"{path} is there. Remove it to find people again.")
+        raise UserError(
+            f"{path} is there. Remove it to find people again, or name the other "
+            "split: --split."
+        )
     return path
 
 

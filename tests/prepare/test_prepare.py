@@ -267,7 +267,7 @@ def test_proposals_of_a_detector(tiny_config, tiny_root, tmp_path, monkeypatch):
         return np.array([[0, 0, width / 2, height, 0.75]] * (len(seen) % 2), np.float32)
 
     monkeypatch.setattr(people, "open_detector", {"mine": detector}.get)
-    said = detect_people.write_proposals(config.data, "train", "mine")
+    (said,) = detect_people.write_proposals(config.data, ["train"], "mine")
     truth = annotations.read_boxes(tiny_root / "annotations/mini_train.csv")
     frames = annotations.index_frames(truth)
     assert seen == [(72, 96, 3)] * len(frames.video)
@@ -280,7 +280,7 @@ def test_proposals_of_a_detector(tiny_config, tiny_root, tmp_path, monkeypatch):
     half = len(keys) // 2
     assert said.endswith(f"{len(keys) - half} boxes; {half} key frames without anyone")
     with pytest.raises(UserError, match=r"found\.csv is there"):
-        detect_people.write_proposals(config.data, "train", "mine")
+        list(detect_people.write_proposals(config.data, ["train"], "mine"))
 
 
 def test_the_detector_sees_the_key_frame(tiny_config):
@@ -303,7 +303,7 @@ def test_a_detectors_boxes_are_checked(tiny_config):
 
 def test_proposals_are_written_as_csv(tiny_config):
     with pytest.raises(UserError, match=r"a CSV file is written here"):
-        detect_people.write_proposals(tiny_config.data, "train", "hog")
+        list(detect_people.write_proposals(tiny_config.data, ["train"], "hog"))
 
 
 # The command line
