@@ -11,7 +11,7 @@ TensorFlow is not needed.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -21,7 +21,8 @@ from ava_jax.checkpoints import load
 from ava_jax.errors import UserError, join_first
 from ava_jax.inference.clip_sampler import VideoSampling
 from ava_jax.inference.clip_scorer import ClipScorer
-from ava_jax.inference.video_predictor import KeyFrameResult, key_frame_results
+from ava_jax.inference.video_predictor import key_frame_results
+from ava_jax.inference.video_results import VideoResults
 from ava_jax.models import check_clips
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.people.boxes import checked_boxes
@@ -150,7 +151,7 @@ class Detector:
         batch: int = 1,
         smooth: bool = False,
         live: bool | None = None,
-    ) -> Iterator[KeyFrameResult]:
+    ) -> VideoResults:
         """Scores the people of a video stream, key frame by key frame.
 
         The video is taken at `config.data.fps` frames a second, whatever its own
@@ -171,8 +172,8 @@ class Detector:
           live: drop key frames rather than fall behind. None: for cameras and
             endless streams only.
 
-        Yields:
-          One result a key frame, in the order of time.
+        Returns:
+          An iterator of `KeyFrameResult`, one a key frame, in the order of time.
 
         Raises:
           UserError: the source is not a video, or the boxes are not boxes.
@@ -183,7 +184,7 @@ class Detector:
                 f"every={every}, batch={batch}; expected at least 1/{fps} seconds, of "
                 "one frame, and one clip."
             )
-        return key_frame_results(
+        results = key_frame_results(
             self._scorer,
             self.labels,
             source,
@@ -193,6 +194,7 @@ class Detector:
             live=live,
             smooth=smooth,
         )
+        return VideoResults(results)
 
     def sampling(self, every: float) -> VideoSampling:
         """How clips are cut from a video, with a key frame `every` seconds."""

@@ -22,11 +22,11 @@ from ava_jax.annotations import read_boxes, read_proposals
 from ava_jax.checkpoints import store
 from ava_jax.models import detector
 from ava_jax.prepare.sample_video import make_video
+from ava_jax.report.people import track_color
 from ava_jax.runtime import compilation_cache
 from ava_jax.visualization import progress
 from ava_jax.visualization.annotate_folder import annotate_folder
 from ava_jax.visualization.annotate_video import Options, annotate_video
-from ava_jax.visualization.video_visualizer import track_color
 
 ROOT = Path(__file__).parents[1]
 BOX = (8, 8, 24, 40)
@@ -419,10 +419,7 @@ def test_a_video_is_looked_at_before_weights_are_downloaded(tmp_path, monkeypatc
 
 
 def test_imports_neither_tensorflow_nor_jax():
-    modules = (
-        "ava_jax.people, ava_jax.report.video_page, "
-        "ava_jax.visualization.video_visualizer"
-    )
+    modules = "ava_jax.people, ava_jax.report.video_page, ava_jax.report.people"
     code = f"import sys, {modules}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -20,7 +20,7 @@ from ava_jax.checkpoints.pytorch.converter import to_state_dict
 from ava_jax.checkpoints.pytorch.writer import write_pytorch
 from ava_jax.data import clips, transforms
 from ava_jax.errors import UserError
-from ava_jax.inference.video_predictor import KeyFrameResult
+from ava_jax.inference.video_results import KeyFrameResult
 from ava_jax.models import build_detector
 from ava_jax.predict import Detector
 from ava_jax.runtime import sharding

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ava_jax.inference.video_predictor import KeyFrameResult
+from ava_jax.inference.video_results import KeyFrameResult
 
 LABELS = ("", "stand", "walk", "talk to (e.g., self, a person, a group)")
 

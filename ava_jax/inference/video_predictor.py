@@ -2,71 +2,22 @@
 
 import collections
 import contextlib
-import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ava_jax import people
-from ava_jax.errors import join_first
 from ava_jax.inference.clip_sampler import SampledClip, VideoSampling, sample_clips
 from ava_jax.inference.clip_scorer import ClipScorer, Row
 from ava_jax.inference.person_source import as_person_source
 from ava_jax.inference.prefetch import prefetch
+from ava_jax.inference.video_results import KeyFrameResult
 from ava_jax.video.reader import Source, VideoReader
 
 # Clips that wait for the detection of people, if none may be dropped.
 _WAITING = 2
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class KeyFrameResult:
-    """People and their actions at one key frame.
-
-    Attributes:
-      time: seconds after the video's first frame.
-      frame: (H, W, 3) uint8 RGB, the key frame.
-      boxes: (N, 4) float32 xyxy in pixels of the frame.
-      track_ids: (N,) int64, the same number for the same person over time.
-      scores: (N, num_classes) float32; see `Detector.predict`.
-      labels: name of each class; '' for class 0.
-      latency: seconds from decoding the key frame to this result. In a live stream it
-        includes the second half of the clip.
-    """
-
-    time: float
-    frame: np.ndarray
-    boxes: np.ndarray
-    track_ids: np.ndarray
-    scores: np.ndarray
-    labels: tuple[str, ...]
-    latency: float
-
-    def __repr__(self) -> str:
-        best = zip(self.track_ids.tolist(), self.actions(0, top=1), strict=True)
-        people = [
-            " ".join([f"#{number}", *(f"{name} {score:.2f}" for name, score in action)])
-            for number, action in best
-        ]
-        shown = f" ({join_first(people)})" if people else ""
-        return f"KeyFrameResult(time={self.time:g}, people={len(people)}{shown})"
-
-    def actions(
-        self, threshold: float = 0.3, top: int = 5
-    ) -> list[list[tuple[str, float]]]:
-        """The likely actions of each person: (label, score), best first.
-
-        Args:
-          threshold: least score.
-          top: how many at most.
-        """
-        return [self._ranked(row, threshold, top) for row in self.scores]
-
-    def _ranked(self, row, threshold, top):
-        classes = np.argsort(-row[1:], kind="stable")[:top] + 1
-        return [(self.labels[c], float(row[c])) for c in classes if row[c] >= threshold]
 
 
 def key_frame_results(
@@ -79,7 +30,7 @@ def key_frame_results(
     batch: int,
     live: bool | None,
     smooth: bool,
-) -> Iterator[KeyFrameResult]:
+) -> Generator[KeyFrameResult, None, None]:
     """See `predict.Detector.predict_video`.
 
     Decoding, person detection, scoring and the caller's use of the results run

@@ -9,18 +9,18 @@ from collections.abc import Sequence
 
 from ava_jax import files
 from ava_jax.errors import UserError
-from ava_jax.inference.video_predictor import KeyFrameResult
+from ava_jax.inference.video_results import KeyFrameResult
 from ava_jax.people.files import PeopleByTime
 from ava_jax.people.hog import HogDetector
 from ava_jax.predict import Detector
 from ava_jax.report import video_page
+from ava_jax.report.people import Annotator, track_color
 from ava_jax.runtime import preemption
 from ava_jax.video.writer import VideoWriter
 from ava_jax.visualization import result_files
 from ava_jax.visualization.annotated_stream import AnnotatedStream, Options, open_stream
 from ava_jax.visualization.key_pictures import KeyPictures
 from ava_jax.visualization.progress import StreamProgress
-from ava_jax.visualization.video_visualizer import Annotator, track_color
 
 __all__ = ["Options", "annotate_video"]
 

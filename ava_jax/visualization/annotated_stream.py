@@ -11,7 +11,7 @@ import numpy as np
 from ava_jax import people
 from ava_jax.errors import UserError
 from ava_jax.inference.prefetch import prefetch
-from ava_jax.inference.video_predictor import KeyFrameResult
+from ava_jax.inference.video_results import KeyFrameResult
 from ava_jax.video.reader import VideoReader, is_live
 from ava_jax.visualization.interpolation import interpolate
 

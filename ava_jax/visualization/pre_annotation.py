@@ -18,7 +18,7 @@ from ava_jax.annotations.tools import KeyFrame, ToolBox, ToolTable, Video
 from ava_jax.annotations.tools import write as write_tool_file
 from ava_jax.errors import UserError
 from ava_jax.inference.person_source import as_person_source
-from ava_jax.inference.video_predictor import KeyFrameResult
+from ava_jax.inference.video_results import KeyFrameResult
 from ava_jax.predict import Detector
 from ava_jax.prepare import key_frame_choice
 from ava_jax.report import review_page

@@ -9,7 +9,7 @@ import numpy as np
 from ava_jax import files
 from ava_jax.annotations.box_files import write_detections
 from ava_jax.annotations.box_table import BoxTable
-from ava_jax.inference.video_predictor import KeyFrameResult
+from ava_jax.inference.video_results import KeyFrameResult
 
 _LEAST_SCORE = 0.05  # of the actions in JSON lines
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ava_jax import intervals
 from ava_jax.errors import UserError
-from ava_jax.inference.video_predictor import KeyFrameResult
+from ava_jax.inference.video_results import KeyFrameResult
 from ava_jax.intervals import Interval, Moment, Settings, find
 
 EXACT = Settings(high=0.5, low=0.5, max_gap=0, min_length=0)

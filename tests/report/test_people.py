@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ava_jax.report import drawing
-from ava_jax.visualization.video_visualizer import Annotator, track_color
+from ava_jax.report.people import Annotator, track_color
 
 GREY = 90
 ACTIONS = [("walk", 0.934), ("talk to (e.g., self, a person, a group)", 0.8)]
