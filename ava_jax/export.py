@@ -2,12 +2,14 @@
 
 All take `clips` (B, T, H, W, 3) uint8 RGB in the model's size and `boxes`
 (B, N, 4) float32 xyxy in pixels of the clips, and give scores (B, N, num_classes)
-float32, as `predict.Detector.predict` does. The weights are inside.
+float32, as `predict.Detector.predict` does. Those with long-term features also take
+`bank_features` and `bank_columns`, see `models.long_term.LongTerm`. The weights are
+inside.
 """
 
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
@@ -20,10 +22,13 @@ from ava_jax.annotations import read_boxes
 from ava_jax.checkpoints import load
 from ava_jax.errors import UserError
 from ava_jax.models import action_scores, build_detector
+from ava_jax.models.long_term import COLUMNS, NAMES, OPERATORS
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.video import resize
 
-Score = Callable[[jax.Array, jax.Array], jax.Array]
+Score = Callable[..., jax.Array]
+# Name -> shape without that of the batch, and dtype.
+Inputs = Mapping[str, tuple[tuple[int, ...], Any]]
 # What a StableHLO file and a SavedModel run on.
 _PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
@@ -65,13 +70,11 @@ def export_detector(
     if size is None:
         root = config.data.root or pathlib.Path(path, "data")
         size, why = evaluation_size(config.data, root)
-    clip = (config.data.clip_len, *size, 3)
-    boxes = (config.data.max_boxes, 4)
+    inputs = _inputs(config, size)
     with files.beside(out) as partial:
-        FORMATS[kind](score, clip, boxes, batch, partial)
+        FORMATS[kind](score, inputs, batch, partial)
         files.remove(out)
-    fixed = batch if kind == "onnx" else None
-    notes = _description(config, names, kind, (fixed, *clip), (fixed, *boxes))
+    notes = _description(config, names, kind, inputs, batch)
     files.write_json(out.with_name(out.name + ".json"), notes)
     return f"clips of {size[0]} x {size[1]} pixels{why}"
 
@@ -114,23 +117,36 @@ def _score_function(
 ) -> Score:
     module = build_detector(model)
 
-    def score(clips, boxes):
-        logits = module.apply(variables, normalize(clips), boxes)
+    def score(clips, boxes, *bank):
+        logits = module.apply(variables, normalize(clips), boxes, bank=bank or None)
         return action_scores(logits, multilabel=model.multilabel)
 
     return score
 
 
-def _write_stablehlo(score, clip, boxes, batch, path) -> None:
+def _inputs(config: ml_collections.ConfigDict, size: tuple[int, int]) -> Inputs:
+    data = config.data
+    inputs = {
+        "clips": ((data.clip_len, *size, 3), jnp.uint8),
+        "boxes": ((data.max_boxes, 4), jnp.float32),
+    }
+    if config.model.shared_head in OPERATORS:
+        features, columns = NAMES
+        inputs[features] = (data.bank_rows, config.model.bank_width), jnp.float16
+        inputs[columns] = (data.max_boxes, COLUMNS), jnp.int32
+    return inputs
+
+
+def _write_stablehlo(score, inputs, batch, path) -> None:
     """A file for `jax.export.deserialize`, and what reads its StableHLO."""
     del batch
     (any_number,) = jax.export.symbolic_shape("b")
-    inputs = _inputs(any_number, clip, boxes)
-    exported = jax.export.export(jax.jit(score), platforms=_PLATFORMS)(*inputs)
+    export = jax.export.export(jax.jit(score), platforms=_PLATFORMS)
+    exported = export(*_structs(inputs, any_number))
     path.write_bytes(exported.serialize())
 
 
-def _write_savedmodel(score, clip, boxes, batch, path) -> None:
+def _write_savedmodel(score, inputs, batch, path) -> None:
     del batch
     import tensorflow as tf
     from jax.experimental import jax2tf
@@ -140,16 +156,16 @@ def _write_savedmodel(score, clip, boxes, batch, path) -> None:
     platforms = tuple(name for name in _PLATFORMS if name != "rocm")
     converted = jax2tf.convert(
         score,
-        polymorphic_shapes=["(b, ...)"] * 2,
+        polymorphic_shapes=["(b, ...)"] * len(inputs),
         with_gradient=False,
         native_serialization_platforms=platforms,
     )
     module = tf.Module()
     module.score = tf.function(
-        lambda clips, boxes: {"scores": converted(clips, boxes)},
+        lambda *arrays: {"scores": converted(*arrays)},
         input_signature=[
-            tf.TensorSpec((None, *clip), tf.uint8, "clips"),
-            tf.TensorSpec((None, *boxes), tf.float32, "boxes"),
+            tf.TensorSpec((None, *shape), jnp.dtype(dtype), name)
+            for name, (shape, dtype) in inputs.items()
         ],
         autograph=False,
     )
@@ -157,7 +173,7 @@ def _write_savedmodel(score, clip, boxes, batch, path) -> None:
     tf.saved_model.save(module, str(path), signatures=signature)
 
 
-def _write_onnx(score, clip, boxes, batch, path) -> None:
+def _write_onnx(score, inputs, batch, path) -> None:
     try:
         import jax2onnx
         import onnx
@@ -170,40 +186,51 @@ def _write_onnx(score, clip, boxes, batch, path) -> None:
         ) from error
     model = jax2onnx.to_onnx(
         score,
-        inputs=_inputs(batch, clip, boxes),
+        inputs=_structs(inputs, batch),
         model_name="detector",
-        input_names=["clips", "boxes"],
+        input_names=list(inputs),
         output_names=["scores"],
     )
     onnx.save(model, str(path))
 
 
-# Name -> function(score, clip's shape, boxes' shape, batch, path).
+# Name -> function(score, inputs, batch, path).
 FORMATS = {
     "stablehlo": _write_stablehlo,
     "savedmodel": _write_savedmodel,
     "onnx": _write_onnx,
 }
+# What `OUT.json` says of an input beside its shape and dtype.
+_MEANING = {
+    "clips": {"colours": "RGB"},
+    "boxes": {"unit": "x1 y1 x2 y2, px"},
+    NAMES[0]: {"of": "the minute around the key frame, in any order"},
+    NAMES[1]: {
+        "of": "which features a box takes: 5 of each of 60 seconds; where there is "
+        "none, the number of rows of bank_features"
+    },
+}
 
 
-def _inputs(batch, clip, boxes):
-    return (
-        jax.ShapeDtypeStruct((batch, *clip), jnp.uint8),
-        jax.ShapeDtypeStruct((batch, *boxes), jnp.float32),
-    )
+def _structs(inputs: Inputs, batch) -> list[jax.ShapeDtypeStruct]:
+    return [jax.ShapeDtypeStruct((batch, *s), dtype) for s, dtype in inputs.values()]
 
 
-def _description(config, names, kind, clips, boxes) -> dict[str, Any]:
+def _description(config, names, kind, inputs: Inputs, batch) -> dict[str, Any]:
     """What `OUT.json` says; null in a shape is any number."""
     data = config.data
+    fixed = batch if kind == "onnx" else None
     return {
         "format": kind,
         "config": config.name,
         "inputs": {
-            "clips": {"shape": clips, "dtype": "uint8", "colours": "RGB"},
-            "boxes": {"shape": boxes, "dtype": "float32", "unit": "x1 y1 x2 y2, px"},
+            name: {"shape": [fixed, *shape], "dtype": jnp.dtype(dtype).name}
+            | _MEANING[name]
+            for name, (shape, dtype) in inputs.items()
         },
-        "outputs": {"scores": {"shape": [*boxes[:2], config.model.num_classes]}},
+        "outputs": {
+            "scores": {"shape": [fixed, data.max_boxes, config.model.num_classes]}
+        },
         "frames": {"fps": data.fps, "interval": data.frame_interval},
         "classes": {str(c): name for c, name in enumerate(names.values(), 1)},
         "action_ids": {str(c): action for c, action in enumerate(names, 1)},

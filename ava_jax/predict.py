@@ -21,9 +21,12 @@ from ava_jax.checkpoints import load
 from ava_jax.errors import UserError, join_first
 from ava_jax.inference.clip_sampler import VideoSampling
 from ava_jax.inference.clip_scorer import ClipScorer
-from ava_jax.inference.video_predictor import key_frame_results
+from ava_jax.inference.eval_step import feature_width
+from ava_jax.inference.video_minutes import VideoMinutes
+from ava_jax.inference.video_predictor import key_frame_results, video_features
 from ava_jax.inference.video_results import VideoResults
 from ava_jax.models import check_clips
+from ava_jax.models.long_term import OPERATORS
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.people.boxes import checked_boxes
 from ava_jax.video.clip_sampling import ClipSampling
@@ -31,6 +34,8 @@ from ava_jax.video.reader import Source
 from ava_jax.video.resize import resize_frame
 
 Config = ml_collections.ConfigDict
+# Its features are in MMAction2's published banks.
+_FEATURES = "slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
 
 
 class Detector:
@@ -49,6 +54,7 @@ class Detector:
         variables: dict[str, Any],
         names: Mapping[int, str],
         trained_on: str = "",
+        features: "Detector | None" = None,
     ):
         """Puts the variables on the first device.
 
@@ -57,10 +63,12 @@ class Detector:
           variables: of its detector.
           names: action id -> name of classes 1, 2, ..., in this order.
           trained_on: data set and domain.
+          features: the detector whose features are the long-term ones of this one.
 
         Raises:
-          UserError: its network does not take its clips.
+          UserError: its network does not take its clips, or these features.
         """
+        _check_features(config, features)
         self.config = config
         self.trained_on = trained_on
         self.class_ids = (0, *names)
@@ -71,6 +79,8 @@ class Detector:
             normalize=Normalization.from_config(config.data),
             max_boxes=config.data.max_boxes,
         )
+        self._features = features
+        self._feature_scorer = None if features is None else features._scorer.features()
         check_clips(config.model, config.data.clip_len, config.data.test_short_side)
 
     def __repr__(self) -> str:
@@ -90,6 +100,7 @@ class Detector:
         config: str | Config | None = None,
         labels: load.Labels | None = None,
         dtype: str | None = None,
+        features: str | os.PathLike | None = None,
     ) -> "Detector":
         """Loads a detector.
 
@@ -105,14 +116,19 @@ class Detector:
             directory holds; AVA's for a PyTorch file.
           dtype: 'float32' or 'bfloat16', of the computation; the configuration's
             by default.
+          features: for a detector with long-term features (`configs/lfb.py`): the
+            detector whose features they are, as `path`.
 
         Raises:
           UserError: there is no checkpoint, it cannot be downloaded, it does not
-            score boxes (it is a recogniser), or labels or configuration are of
-            another model.
+            score boxes (it is a recogniser), or labels, configuration or features
+            are of another model.
         """
         config, variables, names = load.read_detector(path, config, labels, dtype=dtype)
-        return cls(config, variables, names, load.trained_on(path))
+        of_features = None
+        if features is not None:
+            of_features = cls.from_checkpoint(features, dtype=dtype)
+        return cls(config, variables, names, load.trained_on(path), of_features)
 
     def predict(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """Scores the actions of people in one clip.
@@ -131,8 +147,14 @@ class Detector:
 
         Raises:
           UserError: frames or boxes of another shape or type; a box that is not
-            finite, is inverted, in fractions, or not on the frames.
+            finite, is inverted, in fractions, or not on the frames; the detector has
+            long-term features.
         """
+        if self._features is not None:
+            raise UserError(
+                f"{self.config.name} needs the long-term features of a whole video, "
+                "which a clip does not have: predict_video"
+            )
         frames = self._checked_frames(frames)
         boxes = checked_boxes(boxes, frames.shape[2:0:-1])[:, :4]
         short_side = self.config.data.test_short_side
@@ -157,7 +179,9 @@ class Detector:
         The video is taken at `config.data.fps` frames a second, whatever its own
         rate (`video.resample`), and clips are cut from it as from a data set
         (`inference.clip_sampler`). The memory that it takes does not grow with its
-        length. A damaged file gives results up to the damage, and a warning.
+        length. A damaged file gives results up to the damage, and a warning. A
+        detector with long-term features reads the video twice: first it takes the
+        features of the people at every second.
 
         Args:
           source: path of a video, address like 'rtsp://...', number of a camera.
@@ -184,8 +208,20 @@ class Detector:
                 f"every={every}, batch={batch}; expected at least 1/{fps} seconds, of "
                 "one frame, and one clip."
             )
-        results = key_frame_results(
-            self._scorer,
+        results = self._results(source, boxes, every, batch, smooth, live)
+        return VideoResults(results)
+
+    def _results(self, source, boxes, every, batch, smooth, live):
+        scorer = self._scorer
+        if self._features is not None:
+            sampling = self._features.sampling(1.0)
+            found = video_features(self._feature_scorer, source, boxes, sampling, batch)
+            minutes = VideoMinutes(
+                found, self.config.model.bank_width, self.config.data.bank_rows
+            )
+            scorer = scorer.with_minutes(minutes)
+        yield from key_frame_results(
+            scorer,
             self.labels,
             source,
             boxes,
@@ -194,7 +230,6 @@ class Detector:
             live=live,
             smooth=smooth,
         )
-        return VideoResults(results)
 
     def sampling(self, every: float) -> VideoSampling:
         """How clips are cut from a video, with a key frame `every` seconds."""
@@ -218,3 +253,26 @@ class Detector:
                 "uint8, RGB from 0 to 255, and at least one pixel."
             )
         return frames
+
+
+def _check_features(config: Config, features: Detector | None) -> None:
+    """Whether a detector has the long-term features that it needs, or needs none."""
+    model = config.model
+    if model.shared_head not in OPERATORS:
+        if features is not None:
+            raise UserError(f"{config.name} has no long-term features; give none.")
+        return
+    if features is None:
+        raise UserError(
+            f"{config.name} needs long-term features (config.model.shared_head is "
+            f"{model.shared_head!r}). Name the detector whose features it was trained "
+            "with: features=NAME, on the command line --features NAME. MMAction2's own "
+            f"is {_FEATURES}."
+        )
+    width = feature_width(features.config.model)
+    if width != model.bank_width:
+        raise UserError(
+            f"{config.name} was trained with long-term features of {model.bank_width} "
+            f"channels, and those of {features.config.name} have {width}. Name the "
+            "detector whose features it was trained with."
+        )

@@ -57,6 +57,12 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     add("--labels", metavar="FILE", help="label map (default: the checkpoint's)")
     add(
+        "--features",
+        metavar="NAME",
+        help="for a checkpoint with long-term features: the detector whose features "
+        "they are",
+    )
+    add(
         "--detector",
         metavar="NAME",
         help="person detector: auto (yolox if it is available, otherwise hog), yolox, "
@@ -122,7 +128,7 @@ def main(argv: Sequence[str]) -> None:
     if args.video is not None:
         _check_source(args.video)
     detector = Detector.from_checkpoint(
-        checkpoint, config=args.config, labels=args.labels
+        checkpoint, config=args.config, labels=args.labels, features=args.features
     )
     with tempfile.TemporaryDirectory() as folder:
         is_own_data = args.video is None

@@ -253,6 +253,12 @@ def _add_annotate_flags(add: Callable) -> None:
         help="label map (default: the checkpoint's; without one, AVA's 80 actions)",
     )
     add(
+        "--features",
+        metavar="NAME",
+        help="for a checkpoint with long-term features: the detector whose features "
+        "they are",
+    )
+    add(
         "--detector",
         default="auto",
         metavar="NAME",
@@ -415,7 +421,10 @@ def _annotate(args: argparse.Namespace) -> None:
     if args.checkpoint:
         use_cache()
         detector = Detector.from_checkpoint(
-            args.checkpoint, config=args.config, labels=args.labels
+            args.checkpoint,
+            config=args.config,
+            labels=args.labels,
+            features=args.features,
         )
     else:
         labels = dict(enumerate(AVA_ACTIONS, 1))

@@ -4,11 +4,14 @@ import json
 import shutil
 
 import from_config
+import jax
 import numpy as np
 import pytest
 import trainings
+import video_files
 from made_up import made_up_variables
 
+from ava_jax import export
 from ava_jax.checkpoints.load import read_detector
 from ava_jax.checkpoints.pytorch.convert_file import convert_file, verify
 from ava_jax.checkpoints.pytorch.converter import to_state_dict
@@ -19,10 +22,16 @@ from ava_jax.data.dataset import load_split
 from ava_jax.data.feature_bank import open_bank
 from ava_jax.errors import UserError
 from ava_jax.evaluate import evaluate
-from ava_jax.models import build_detector
+from ava_jax.inference.clip_sampler import VideoSampling, sample_clips
+from ava_jax.inference.video_minutes import VideoMinutes
+from ava_jax.models import action_scores, build_detector
+from ava_jax.models.long_term import COLUMNS, SECONDS, SLOTS
+from ava_jax.models.preprocessing import Normalization
 from ava_jax.predict import Detector
 from ava_jax.runtime import sharding
 from ava_jax.train import dry_run, train
+from ava_jax.video.clip_sampling import ClipSampling
+from ava_jax.video.reader import VideoReader
 from ava_jax.workdir import Workdir
 from ava_jax.write_features import write_features
 
@@ -163,11 +172,119 @@ def test_weights_go_to_pytorch_and_back(trained, tmp_path):
     verify(tmp_path / "out.pth", tmp_path / "converted")
 
 
-def test_a_lone_clip_is_refused(trained):
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """Three seconds, in the size that clips have."""
+    path = tmp_path_factory.mktemp("film") / "film.mov"
+    video_files.write_video(path, video_files.pictures(30, 64, 80), fps=10)
+    return path
+
+
+def people_at(frame):
+    """Three people."""
+    return np.array([[5, 5, 40, 60], [30, 10, 70, 60], [2, 2, 20, 30]])
+
+
+def test_a_lone_video(trained, first, film):
+    """Each clip gets the features that the other detector has of the whole video."""
     _, workdir, _ = trained
-    detector = Detector.from_checkpoint(workdir.path)
-    with pytest.raises(UserError, match="needs the long-term features"):
+    detector = Detector.from_checkpoint(workdir.path, features=first.path)
+    found = detector.predict_video(film, people_at, batch=2).collect()
+    assert [result.time for result in found] == [0, 1, 2]
+
+    config, variables, _ = read_detector(first.path)
+    module = build_detector(config.model)
+    normalize = Normalization.from_config(config.data)
+
+    def clips(config):
+        sampling = VideoSampling(ClipSampling.from_config(config.data), 64, 1.0)
+        with VideoReader(film) as video:
+            return [one.clip[None] for one in sample_clips(video, sampling)]
+
+    boxes = people_at(None)[None].astype(np.float32)
+    features = []
+    for clip in clips(config):
+        _, taps = module.apply(
+            variables, normalize(clip), boxes, mutable=["intermediates"]
+        )
+        (rois,) = taps["intermediates"]["roi_head"]["roi_feats"]
+        features.append(np.asarray(rois.max((2, 3))[0], np.float16))
+    features = np.concatenate(features)
+
+    config, variables, _ = read_detector(workdir.path)
+    module = build_detector(config.model)
+    minutes = VideoMinutes(
+        zip((0.0, 1.0, 2.0), np.split(features, 3), strict=True), WIDTH, 900
+    )
+    for result, clip in zip(found, clips(config), strict=True):
+        bank = tuple(x[None] for x in minutes.at(result.time, len(boxes[0])))
+        logits = module.apply(variables, normalize(clip), boxes, bank=bank)
+        scores = np.asarray(action_scores(logits))[0]
+        np.testing.assert_allclose(result.scores, scores, rtol=0, atol=1e-6)
+
+
+def test_the_minutes_of_a_video():
+    rng = np.random.default_rng(0)
+    features = [rng.normal(size=(n, 4)).astype(np.float16) for n in (2, 0, 7)]
+    times = (0.0, 1.0, 40.0)
+    minutes = VideoMinutes(zip(times, features, strict=True), 4, limit=3)
+    # Nine people in a minute are more than the limit.
+    rows, columns = minutes.at(20.0, 3)
+    assert rows.shape == (9, 4) and columns.shape == (3, COLUMNS)
+    np.testing.assert_array_equal(rows, np.concatenate(features))
+    seconds = columns.reshape(3, SECONDS, SLOTS)
+    assert seconds[:, 10, :2].tolist() == [[0, 1]] * 3  # 0 is 20 seconds before
+    assert (seconds[:, 50] >= 2).all() and (seconds[:, 50] < 9).all()
+    empty = [i for i in range(SECONDS) if i not in (10, 50)]
+    assert (seconds[:, empty] == 9).all() and (seconds[:, 10, 2:] == 9).all()
+    again = minutes.at(20.0, 3)[1]
+    np.testing.assert_array_equal(again, columns)
+    # Forty seconds later the first two are out of reach.
+    rows, columns = minutes.at(61.0, 1)
+    assert set(columns.ravel().tolist()) - {9} <= set(range(7))
+
+
+def test_what_cannot_give_long_term_features(trained, first, film, small, tmp_path):
+    _, workdir, _ = trained
+    with pytest.raises(UserError, match="needs long-term features.*--features NAME"):
+        Detector.from_checkpoint(workdir.path)
+    with pytest.raises(UserError, match="has no long-term features; give none"):
+        Detector.from_checkpoint(first.path, features=first.path)
+    detector = Detector.from_checkpoint(workdir.path, features=first.path)
+    with pytest.raises(UserError, match="of a whole video.*predict_video"):
         detector.predict(np.zeros((4, 64, 64, 3), np.uint8), [[5, 5, 40, 40]])
+    config = small(width=16)
+    state = to_state_dict(made_up_variables(config.model))
+    write_pytorch(tmp_path / "wide.pth", state, {})
+    convert_file(tmp_path / "wide.pth", tmp_path / "wide", config)
+    with pytest.raises(UserError, match="256 channels, and those of .* have 512"):
+        Detector.from_checkpoint(workdir.path, features=tmp_path / "wide")
+
+
+def test_an_exported_detector_takes_the_bank(trained, first, film, tmp_path):
+    _, workdir, _ = trained
+    path = tmp_path / "out.shlo"
+    export.export_detector(workdir.path, path, "stablehlo", size=(64, 80))
+    program = jax.export.deserialize(path.read_bytes())
+    config, variables, _ = read_detector(workdir.path)
+    rng = np.random.default_rng(0)
+    shapes = json.loads(path.with_suffix(".shlo.json").read_text())["inputs"]
+    clip, boxes, features, columns = (shapes[name]["shape"][1:] for name in shapes)
+    assert list(shapes) == ["clips", "boxes", "bank_features", "bank_columns"]
+    arrays = (
+        rng.integers(0, 256, (2, *clip), np.uint8),
+        np.tile(np.array([5, 5, 40, 60], np.float32), (2, boxes[0], 1)),
+        rng.normal(size=(2, *features)).astype(np.float16),
+        rng.integers(0, features[0] + 1, (2, *columns), np.int32),
+    )
+    logits = build_detector(config.model).apply(
+        variables,
+        Normalization.from_config(config.data)(arrays[0]),
+        arrays[1],
+        bank=arrays[2:],
+    )
+    expected = np.asarray(action_scores(logits))
+    np.testing.assert_allclose(program.call(*arrays), expected, rtol=0, atol=1e-6)
 
 
 def test_an_operator_without_parameters_trains(small, bank):

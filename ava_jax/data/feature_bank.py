@@ -76,10 +76,20 @@ class FeatureBank:
                 f"{min(wanted)} to {max(wanted)}: its timestamps are others."
             )
         for number, name in enumerate(videos):
-            self._check_room(name, np.floor(seconds[video == number]), limit)
+            most = self.most_of_a_minute(name, np.floor(seconds[video == number]))
+            if most > limit:
+                raise UserError(
+                    f"A minute of {name} has {most} long-term features, and "
+                    f"config.data.bank_rows is {limit}. --config.data.bank_rows={most}"
+                )
 
-    def _check_room(self, video, seconds, limit) -> None:
-        """Whether the minutes of a movie's key frames have room."""
+    def most_of_a_minute(self, video: str, seconds: np.ndarray) -> int:
+        """The most features of the minutes around key frames of a movie.
+
+        Args:
+          video: its name.
+          seconds: (K,) whole ones.
+        """
         there = np.array(sorted(self.rows[video]))
         counts = [self.rows[video][second][2] for second in there.tolist()]
         before = np.concatenate([[0], np.cumsum(counts)])
@@ -87,12 +97,7 @@ class FeatureBank:
             np.searchsorted(there, seconds + end)
             for end in (-SECONDS // 2, SECONDS // 2)
         )
-        most = (before[last] - before[first]).max(initial=0)
-        if most > limit:
-            raise UserError(
-                f"A minute of {video} has {most} long-term features, and "
-                f"config.data.bank_rows is {limit}. --config.data.bank_rows={most}"
-            )
+        return int((before[last] - before[first]).max(initial=0))
 
     def minute(self, video: str, second: float, limit: int) -> "Minute":
         """The features around a key frame.

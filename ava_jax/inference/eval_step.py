@@ -6,9 +6,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import ml_collections
 from jax.sharding import Mesh
 
-from ava_jax.models import action_scores
+from ava_jax.models import action_scores, build_detector
+from ava_jax.models.backbones import BACKBONES
+from ava_jax.models.detector import variable_shapes
 from ava_jax.models.preprocessing import Normalization
 from ava_jax.runtime import sharding
 
@@ -75,6 +78,25 @@ def make_feature_step(
     return jax.jit(
         features, in_shardings=(everywhere, rows, rows), out_shardings=everywhere
     )
+
+
+def feature_width(model: ml_collections.ConfigDict) -> int:
+    """Channels of the features that `make_feature_step` gives.
+
+    Args:
+      model: `config.model`.
+    """
+
+    def roi_features(variables, clips, boxes):
+        module = build_detector(model)
+        _, taps = module.apply(variables, clips, boxes, mutable=["intermediates"])
+        return taps["intermediates"]["roi_head"]["roi_feats"][0]
+
+    clip = jnp.zeros((1, *BACKBONES[model.backbone].smallest_clip(model), 3))
+    shape = jax.eval_shape(
+        roi_features, variable_shapes(model), clip, jnp.zeros((1, 1, 4))
+    )
+    return shape.shape[-1]
 
 
 def _mirrored(clips: jax.Array, boxes: jax.Array) -> tuple[jax.Array, jax.Array]:

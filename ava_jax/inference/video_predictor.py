@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ava_jax import people
+from ava_jax.errors import UserError
 from ava_jax.inference.clip_sampler import SampledClip, VideoSampling, sample_clips
 from ava_jax.inference.clip_scorer import ClipScorer, Row
-from ava_jax.inference.person_source import as_person_source
+from ava_jax.inference.person_source import PersonSource, as_person_source
 from ava_jax.inference.prefetch import prefetch
 from ava_jax.inference.video_results import KeyFrameResult
 from ava_jax.video.reader import Source, VideoReader
@@ -36,31 +37,95 @@ def key_frame_results(
     Decoding, person detection, scoring and the caller's use of the results run
     concurrently.
     """
-    # A person may be missed at one key frame, however far apart they are.
-    tracker = people.Tracker(patience=max(3.0, 2 * sampling.every))
-    with VideoReader(source) as video, contextlib.ExitStack() as stages:
+    tracker = new_tracker(sampling.every)
+    with VideoReader(source) as video:
         find_people = as_person_source(boxes, video)
+        clips = sample_clips(video, sampling)
         drop = video.live if live is None else live
+        scored = scored_clips(scorer, clips, find_people, batch, drop=drop)
+        with contextlib.closing(scored):
+            for sampled, found, scores in scored:
+                ids = tracker.update(found, sampled.time)
+                yield KeyFrameResult(
+                    sampled.time,
+                    sampled.frame,
+                    found,
+                    ids,
+                    tracker.smooth(ids, scores) if smooth else scores,
+                    tuple(labels),
+                    time.monotonic() - sampled.decoded_at,
+                )
+
+
+def video_features(
+    scorer: ClipScorer, source: Source, boxes: Any, sampling: VideoSampling, batch: int
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Long-term features of a video, for `VideoMinutes`.
+
+    Args:
+      scorer: what `ClipScorer.features` makes.
+      source: as for `predict.Detector.predict_video`.
+      boxes: likewise.
+      sampling: of the clips.
+      batch: clips that the device scores at a time.
+
+    Yields:
+      The time of each key frame in seconds, and (N, W) float16 of its people.
+
+    Raises:
+      UserError: the source is a camera or a stream.
+    """
+    with VideoReader(source) as video:
+        if video.live:
+            raise UserError(
+                f"{source} has no end, and this detector needs the long-term features "
+                "of a whole video first. Give a file, or another detector."
+            )
+        find_people = as_person_source(boxes, video)
+        clips = sample_clips(video, sampling)
+        found = scored_clips(scorer, clips, find_people, batch)
+        with contextlib.closing(found):
+            for sampled, _, features in found:
+                yield sampled.time, features
+
+
+def new_tracker(every: float) -> people.Tracker:
+    """The tracker of a video with a key frame `every` seconds."""
+    # A person may be missed at one key frame, however far apart they are.
+    return people.Tracker(patience=max(3.0, 2 * every))
+
+
+def scored_clips(
+    scorer: ClipScorer,
+    clips: Iterable[SampledClip],
+    find_people: PersonSource,
+    batch: int,
+    *,
+    drop: bool = False,
+) -> Iterator[tuple[SampledClip, np.ndarray, np.ndarray]]:
+    """Finds people at key frames and scores them, in stages that run concurrently.
+
+    Args:
+      scorer: of the clips.
+      clips: of a video, in order.
+      find_people: in the key frames.
+      batch: clips that the device scores at a time.
+      drop: drop clips rather than fall behind.
+
+    Yields:
+      A clip, the boxes (N, 4) in it, and their scores (N, num_classes).
+    """
+    with contextlib.ExitStack() as stages:
 
         def stage(items, size, drop=False):
             return stages.enter_context(
                 contextlib.closing(prefetch(items, size, drop=drop))
             )
 
-        decoded = stage(sample_clips(video, sampling), 1 if drop else _WAITING, drop)
+        decoded = stage(clips, 1 if drop else _WAITING, drop)
         found = stage(((c, find_people(c.frame, c.time)) for c in decoded), 1)
-        for sampled, found_boxes, rows in stage(_started(scorer, found, batch), 1):
-            scores = scorer.results(rows)
-            ids = tracker.update(found_boxes, sampled.time)
-            yield KeyFrameResult(
-                sampled.time,
-                sampled.frame,
-                found_boxes,
-                ids,
-                tracker.smooth(ids, scores) if smooth else scores,
-                tuple(labels),
-                time.monotonic() - sampled.decoded_at,
-            )
+        for sampled, boxes, rows in stage(_started(scorer, found, batch), 1):
+            yield sampled, boxes, scorer.results(rows)
 
 
 def _started(
@@ -70,7 +135,8 @@ def _started(
     waiting: collections.deque[tuple[SampledClip, np.ndarray, list[Row]]]
     waiting, pending = collections.deque(), []
     for sampled, boxes in found:
-        rows = scorer.rows(sampled.clip, boxes, sampled.frame.shape[:2])
+        size = sampled.frame.shape[:2]
+        rows = scorer.rows(sampled.clip, boxes, size, sampled.time)
         waiting.append((sampled, boxes, rows))
         pending += rows
         while len(pending) >= batch:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from ava_jax.published.table import PublishedFile, all_files, get
 
 _MAIN = "python -m ava_jax.main"
+# Whose features MMAction2's feature banks have.
+_FEATURES = "slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb"
 
 
 def tables() -> str:
@@ -57,7 +59,7 @@ def _detector(file: PublishedFile) -> str:
         f"from [`{file.init_from}`]({get(file.init_from).url}).",
         "",
         "```",
-        *_demo(file),
+        _demo(file),
         f"{_MAIN} --mode eval --config {file.config} --config.init_from={file.name} "
         f"--workdir runs/eval",
         f"{_MAIN} --config {file.config}{start} --workdir runs/train",
@@ -66,11 +68,10 @@ def _detector(file: PublishedFile) -> str:
     return "\n".join(lines)
 
 
-def _demo(file: PublishedFile) -> list[str]:
-    # A lone video has no feature bank.
-    needs_bank = file.config.startswith("configs/lfb.py")
-    command = f"ava-jax predict VIDEO --checkpoint {file.name}"
-    return [] if needs_bank else [f"{command} --out result.mp4"]
+def _demo(file: PublishedFile) -> str:
+    command = f"ava-jax predict VIDEO --checkpoint {file.name} --out result.mp4"
+    needs_features = file.config.startswith("configs/lfb.py")
+    return command + (f" --features {_FEATURES}" if needs_features else "")
 
 
 def _mean_ap(file: PublishedFile) -> str:

@@ -38,9 +38,8 @@ def test_the_commands_name_recipes_and_files():
     )
     recipes = {file.config for file in published.all_files()}
     detectors = [file.config for file in published.all_files() if file.config]
-    # A lone video has no feature bank.
-    with_demo = [config for config in detectors if "configs/lfb.py" not in config]
-    assert len(commands) == 2 * len(detectors) + len(with_demo)
-    names = re.findall(r"(?:init_from=|--checkpoint )(\S+)", "\n".join(commands))
+    assert len(commands) == 3 * len(detectors)
+    text = "\n".join(commands)
+    names = re.findall(r"(?:init_from=|--checkpoint |--features )(\S+)", text)
     assert {published.find(name).kind for name in names} == {"detector"}
     assert set(re.findall(r"--config (\S+)", "\n".join(commands))) <= recipes
