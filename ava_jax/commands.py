@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, Command] = {
     "check": Command("check_ava", "list all that is wrong with a data set"),
     "score": Command("evaluate_csv", "compute the mAP of files of detections"),
     "published": Command("published", "list and download published weights"),
+    "serve": Command("serve", "serve a detector over HTTP"),
     "plot": Command("plot_run", "draw the curves of trainings"),
     "recognize": Command("recognize_video", "name what a whole video shows"),
     "launch": Command("launch_local", "train in several processes on this machine"),

@@ -46,6 +46,8 @@ class Detector:
       class_ids: action id of each class; 0 for class 0, which is reserved.
       labels: name of each class; '' for class 0.
       trained_on: data set and domain, such as 'AVA v2.1 (films)'; '' if unknown.
+      scorer: scores clips in batches.
+      features: the detector that gives its long-term features; None: it has none.
     """
 
     def __init__(
@@ -73,14 +75,14 @@ class Detector:
         self.trained_on = trained_on
         self.class_ids = (0, *names)
         self.labels = ("", *names.values())
-        self._scorer = ClipScorer(
+        self.scorer = ClipScorer(
             config.model,
             variables,
             normalize=Normalization.from_config(config.data),
             max_boxes=config.data.max_boxes,
         )
-        self._features = features
-        self._feature_scorer = None if features is None else features._scorer.features()
+        self.features = features
+        self._feature_scorer = None if features is None else features.scorer.features()
         check_clips(config.model, config.data.clip_len, config.data.test_short_side)
 
     def __repr__(self) -> str:
@@ -150,7 +152,7 @@ class Detector:
             finite, is inverted, in fractions, or not on the frames; the detector has
             long-term features.
         """
-        if self._features is not None:
+        if self.features is not None:
             raise UserError(
                 f"{self.config.name} needs the long-term features of a whole video, "
                 "which a clip does not have: predict_video"
@@ -159,10 +161,10 @@ class Detector:
         boxes = checked_boxes(boxes, frames.shape[2:0:-1])[:, :4]
         short_side = self.config.data.test_short_side
         clip = np.stack([resize_frame(frame, short_side) for frame in frames])
-        rows = self._scorer.rows(clip, boxes, frames.shape[1:3])
+        rows = self.scorer.rows(clip, boxes, frames.shape[1:3])
         for row in rows:
-            self._scorer.start([row], batch=1)
-        return self._scorer.results(rows)
+            self.scorer.start([row], batch=1)
+        return self.scorer.results(rows)
 
     def predict_video(
         self,
@@ -212,9 +214,9 @@ class Detector:
         return VideoResults(results)
 
     def _results(self, source, boxes, every, batch, smooth, live):
-        scorer = self._scorer
-        if self._features is not None:
-            sampling = self._features.sampling(1.0)
+        scorer = self.scorer
+        if self.features is not None:
+            sampling = self.features.sampling(1.0)
             found = video_features(self._feature_scorer, source, boxes, sampling, batch)
             minutes = VideoMinutes(
                 found, self.config.model.bank_width, self.config.data.bank_rows

@@ -15,6 +15,7 @@ LAYERS = (
     ("__main__",),
     ("commands",),
     ("main",),
+    ("serving",),
     ("train", "visualization"),
     ("evaluate", "write_features", "predict", "export"),
     ("checkpoints", "checks"),

@@ -30,6 +30,7 @@ PROGRAMS = {
     "export_pytorch": ("", ["{tmp}", "{tmp}/out.pth"]),
     "intervals": ("", ["none.jsonl", "{tmp}/out.vtt"]),
     "recognize_video": ("", ["none.mp4", "--weights=none"]),
+    "serve": ("", ["--checkpoint=none", "--detector=none"]),
     "plot_run": ("", ["{tmp}"]),
     "launch_local": ("", None),  # makes no files
     "download": ("prepare_ava", [CONFIG]),
@@ -51,6 +52,7 @@ PROGRAMS = {
     "verify": ("published", ["none"]),
     "model": ("benchmark", ["--config=configs/none.py"]),
     "precision": ("benchmark", None),  # reads the fixtures of the tests
+    "bench serve": ("benchmark", ["--config=configs/none.py"]),
     "rare-actions": ("benchmark", None),  # trains on the street video, or fetches it
     "train": ("benchmark", ["--config=configs/none.py"]),
     "communication": ("benchmark", ["--config=configs/none.py"]),

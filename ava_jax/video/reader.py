@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 import os
 import pathlib
 import re
@@ -31,6 +32,8 @@ _PAGE = (
 )
 # FFmpeg's camera interface and its name of camera i, by platform.
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
+# FFmpeg's demuxers for files from outside: they hold all that they show.
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg"
 # Seconds without data after which an address counts as unreachable.
 _PATIENCE = 10.0
 
@@ -83,15 +86,22 @@ class VideoReader:
       duration: length in seconds; None if the video does not declare it.
     """
 
-    def __init__(self, source: Source):
+    def __init__(
+        self, source: Source, *, trusted: bool = True, max_pixels: float = math.inf
+    ):
         """Opens it and decodes the first frame.
 
         Args:
           source: a path, an address like 'rtsp://...', or the number of a camera.
+          trusted: False for a file from outside: it must be one of the usual
+            containers, and what it refers to is not opened, as a playlist does.
+          max_pixels: of a frame; larger ones are not decoded.
 
         Raises:
-          UserError: the file does not exist, is not a video, or has no frame.
+          UserError: the file does not exist, is not a video, or has no frame; its
+            frames are too large.
         """
+        self._trusted, self._max_pixels = trusted, max_pixels
         self.name = os.fspath(source) if not isinstance(source, int) else str(source)
         self.live = is_live(self.name)
         self._av = import_av()
@@ -173,6 +183,11 @@ class VideoReader:
         if self.name.startswith("rtsp"):
             # Packets that are lost over UDP would corrupt the frames.
             options["options"] = {"rtsp_transport": "tcp"}
+        if not self._trusted:
+            options["options"] = {
+                "format_whitelist": _CONTAINERS,
+                "protocol_whitelist": "file",
+            }
         try:
             return self._av.open(file, **options)
         except (self._av.FFmpegError, OSError, ValueError) as error:
@@ -208,6 +223,12 @@ class VideoReader:
             raise UserError(
                 f"{self.name} has no video stream, only: "
                 f"{', '.join(kinds) or 'nothing'}."
+            )
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if width * height > self._max_pixels:
+            raise UserError(
+                f"{self.name} has frames of {width} x {height} pixels; expected at "
+                f"most {self._max_pixels:,.0f} pixels"
             )
         if not self.live:
             # Decodes several frames in parallel, which would delay live frames.

@@ -75,11 +75,12 @@ def write_jsonl(
     Raises:
       UserError: the file cannot be written.
     """
-    lines = (json.dumps(_line(result)) + "\n" for result in results)
+    lines = (json.dumps(people_line(result)) + "\n" for result in results)
     files.replace(path, "".join(lines))
 
 
-def _line(result: KeyFrameResult) -> dict:
+def people_line(result: KeyFrameResult) -> dict:
+    """What a line of `write_jsonl` holds."""
     people = zip(
         result.track_ids.tolist(),
         result.boxes.astype(float).round(1).tolist(),
