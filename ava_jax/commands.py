@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Command] = {
     "train": Command("", "train a detector, or continue a training"),
     "eval": Command("", "evaluate a training or a checkpoint", ("--mode=eval",)),
     "predict": Command("demo_video", "show the actions of people in videos"),
+    "predict-many": Command("predict_many", "the same of many, on many machines"),
     "intervals": Command(
         "intervals", "write when people do what, as subtitles and others"
     ),
@@ -71,6 +72,11 @@ def run() -> None:
 
 def start(verb: str, arguments: Sequence[str]) -> None:
     """Runs a command as if its script had been called, and exits with its status."""
+    runner = [i for i, a in enumerate(arguments) if a.partition("=")[0] == "--runner"]
+    if verb == "predict" and runner:
+        # Apache Beam's, and so are the options after it.
+        verb = "predict-many"
+        arguments = [*arguments[: runner[0]], "--", *arguments[runner[0] :]]
     command = COMMANDS[verb]
     command_line.Parser.program = f"{NAME} {verb}"
     sys.argv = [NAME, *command.arguments, *arguments]
@@ -81,7 +87,8 @@ def start(verb: str, arguments: Sequence[str]) -> None:
     path = scripts() / f"{command.script}.py"
     # As Python does for a script that it is given.
     sys.path.insert(0, str(path.parent))
-    runpy.run_path(str(path), run_name="__main__")
+    # What the script imports may not be installed.
+    command_line.run(lambda _: runpy.run_path(str(path), run_name="__main__") and None)
 
 
 def scripts() -> pathlib.Path:
