@@ -15,7 +15,7 @@ LAYERS = (
     ("__main__",),
     ("commands",),
     ("main",),
-    ("serving",),
+    ("serving", "batch"),
     ("train", "visualization"),
     ("evaluate", "write_features", "predict", "export"),
     ("checkpoints", "checks"),

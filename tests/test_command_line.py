@@ -32,6 +32,7 @@ PROGRAMS = {
     "recognize_video": ("", ["none.mp4", "--weights=none"]),
     "serve": ("", ["--checkpoint=none", "--detector=none"]),
     "plot_run": ("", ["{tmp}"]),
+    "predict_many": ("", ["{tmp}/*.mp4", "--checkpoint=none", "--out={tmp}/out"]),
     "launch_local": ("", None),  # makes no files
     "download": ("prepare_ava", [CONFIG]),
     "extract": ("prepare_ava", [CONFIG, "--videos=none"]),

@@ -118,11 +118,11 @@ def _write_csv(partial: str, table: BoxTable) -> None:
     opener = functools.partial(gzip.open, compresslevel=3)
     opener = opener if partial.endswith(".gz.partial") else open
     with opener(partial, "wt", encoding="utf-8", newline="") as file:
-        file.writelines(_csv_blocks(table))
+        file.writelines(csv_blocks(table))
 
 
-def _csv_blocks(table: BoxTable, rows: int = 100_000) -> Iterator[str]:
-    """The lines of the CSV file, many at a time."""
+def csv_blocks(table: BoxTable, rows: int = 100_000) -> Iterator[str]:
+    """The lines of a CSV file of detections, many at a time."""
     names = np.array(list(map(quoted, table.videos)), object)
     row = "%s,%s,%.9g,%.9g,%.9g,%.9g,%s,%.9g\n"
     for start in range(0, len(table), rows):

@@ -7,7 +7,8 @@ Parquet `video` is text; in npz it indexes `videos`, which is the array of names
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -49,15 +50,28 @@ def read_parquet(path: str | os.PathLike) -> BoxTable:
 
 def write_parquet(path: str | os.PathLike, table: BoxTable) -> None:
     """Writes a table with scores as Parquet."""
-    import pyarrow as pa
+    write_parquet_tables(path, [table])
+
+
+def write_parquet_tables(path: str | os.PathLike, tables: Iterable[BoxTable]) -> None:
+    """Writes tables with scores one after the other; memory holds one at a time."""
     from pyarrow import parquet
+
+    none = BoxTable.from_columns([], *np.zeros((3, 0)), score=[])
+    with parquet.ParquetWriter(path, _arrow(none).schema) as writer:
+        for table in tables:
+            writer.write_table(_arrow(table))
+
+
+def _arrow(table: BoxTable) -> Any:
+    import pyarrow as pa
 
     video = pa.DictionaryArray.from_arrays(
         pa.array(table.video), pa.array(table.videos, pa.string())
     )
     numbers = [table.timestamp, *table.box.T, table.label, table.score]
     arrays = [video, *map(pa.array, numbers)]
-    parquet.write_table(pa.table(arrays, names=list(_COLUMNS)), path)
+    return pa.table(arrays, names=list(_COLUMNS))
 
 
 def read_npz(path: str | os.PathLike) -> BoxTable:

@@ -47,9 +47,20 @@ class VideoSampling:
     short_side: int
     every: float
 
+    def centre(self, number: int) -> int:
+        """Where key frame `number` is in the video at the model's rate."""
+        return int(number * self.every * self.clip.fps + 0.5)
+
+    def indices(self, number: int) -> np.ndarray:
+        """(T,) int64, the frames of its clip in the video at the model's rate."""
+        return np.maximum(self.centre(number) + self.clip.offsets(), 0)
+
 
 def sample_clips(
-    frames: Iterable[VideoFrame], sampling: VideoSampling
+    frames: Iterable[VideoFrame],
+    sampling: VideoSampling,
+    first: int = 0,
+    skipped: int = 0,
 ) -> Iterator[SampledClip]:
     """Yields each key frame as soon as the last frame of its clip has been decoded.
 
@@ -59,11 +70,13 @@ def sample_clips(
     Args:
       frames: of the video, in their order.
       sampling: of the clips.
+      first: number of the key frame to begin with.
+      skipped: frames of the video before the given ones; see `at_rate`.
     """
     waiting: collections.deque[_OpenClip] = collections.deque()
-    coming = _OpenClip(0, sampling)
+    coming = _OpenClip(first, sampling)
     shown = small = None
-    for index, frame in at_rate(frames, sampling.clip.fps):
+    for index, frame in at_rate(frames, sampling.clip.fps, coming.first, skipped):
         while coming.first <= index:
             waiting.append(coming)
             coming = _OpenClip(coming.number + 1, sampling)
@@ -88,8 +101,8 @@ class _OpenClip:
     def __init__(self, number: int, sampling: VideoSampling):
         self.number = number
         self._time = number * sampling.every
-        self._centre = int(self._time * sampling.clip.fps + 0.5)
-        self._indices = np.maximum(self._centre + sampling.clip.offsets(), 0)
+        self._centre = sampling.centre(number)
+        self._indices = sampling.indices(number)
         self._frames: list[np.ndarray] = []
         self._key_frame: np.ndarray | None = None
         self._decoded_at = 0.0

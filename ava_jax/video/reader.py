@@ -84,6 +84,9 @@ class VideoReader:
       height: height of the upright frames in pixels.
       fps: average frame rate; None if the video does not declare it.
       duration: length in seconds; None if the video does not declare it.
+      first_time: time of the first frame in the file, in seconds; None if the file
+        has no times.
+      coded_size: width and height of the first frame before its rotation.
     """
 
     def __init__(
@@ -107,6 +110,8 @@ class VideoReader:
         self._av = import_av()
         self._container = self._open()
         self._damage = ""
+        self.first_time: float | None = None
+        self.coded_size = (0, 0)
         try:
             self._stream = self._video_stream()
             self._frames = self._decode()
@@ -137,6 +142,17 @@ class VideoReader:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    @property
+    def damage(self) -> str:
+        """What is wrong with the end, once the frames have ended; '' for nothing."""
+        return self._damage
+
+    def is_truncated(self, last: float) -> bool:
+        """Whether frames are missing after the one at `last` seconds."""
+        # Half a second of tolerance: declared durations are often rounded.
+        length = last + 1 / (self.fps or 1) + 0.5
+        return bool(self.duration) and length < self.duration
+
     def __iter__(self) -> Iterator[VideoFrame]:
         first, self._first = self._first, None
         if first is not None:
@@ -162,8 +178,8 @@ class VideoReader:
                 last,
                 self._damage,
             )
-        # Half a second of tolerance: declared durations are often rounded.
-        elif self.duration and last + 1 / (self.fps or 1) + 0.5 < self.duration:
+        elif self.is_truncated(last):
+            self._damage = f"it ends at {last:.1f} s of {self.duration:.1f} s"
             logging.warning(
                 "%s should be %.1f s long, but its last frame is at %.1f s. It may be "
                 "truncated.",
@@ -260,6 +276,7 @@ class VideoReader:
                 # A stream may change its size; all frames get that of the first.
                 if last is None:
                     start, size = time, (frame.width, frame.height)
+                    self.first_time, self.coded_size = frame.time, size
                 elif time <= last:
                     continue
                 last = time

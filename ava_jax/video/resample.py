@@ -22,7 +22,9 @@ def middle(first: Timed, second: Timed) -> float:
     return (first.time + second.time) / 2 + TOLERANCE
 
 
-def at_rate(frames: Iterable[Frame], fps: float) -> Iterator[tuple[int, Frame]]:
+def at_rate(
+    frames: Iterable[Frame], fps: float, first: int = 0, skipped: int = 0
+) -> Iterator[tuple[int, Frame]]:
     """Resamples frames to a constant rate by the nearest time.
 
     Output frame i is the input frame whose time is nearest to i / fps; of two at the
@@ -31,13 +33,17 @@ def at_rate(frames: Iterable[Frame], fps: float) -> Iterator[tuple[int, Frame]]:
     `ffmpeg -r FPS`, except for some ties.
 
     Args:
-      frames: frames by ascending time; the first time is 0.
+      frames: frames by ascending time; the first time is 0, or in the middle of a
+        video not after first / fps.
       fps: output frame rate.
+      first: output frame to begin with.
+      skipped: frames of the video before the given ones.
 
     Yields:
-      (0, frame), (1, frame) and so on, each as soon as its frame is certain.
+      (first, frame), (first + 1, frame) and so on, each as soon as its frame is
+      certain.
     """
-    index, count, last = 0, 0, None
+    index, count, last = first, skipped, None
     for frame in frames:
         while last and index / fps <= middle(last, frame):
             yield index, last

@@ -38,6 +38,19 @@ def write_csv(
     Raises:
       UserError: the file cannot be written.
     """
+    table = detections(results, video, frame_size, class_ids, threshold, start)
+    write_detections(path, table)
+
+
+def detections(
+    results: Sequence[KeyFrameResult],
+    video: str,
+    frame_size: tuple[int, int],
+    class_ids: Sequence[int],
+    threshold: float,
+    start: float = 0.0,
+) -> BoxTable:
+    """The table of `write_csv`, a row for every action; its arguments."""
     width, height = frame_size
     times, boxes, labels, scores = [], [], [], []
     for result in results:
@@ -48,7 +61,7 @@ def write_csv(
         labels.append(np.array(class_ids)[classes + 1])
         scores.append(result.scores[people, classes + 1])
     times = np.concatenate([np.zeros(0), *times])
-    table = BoxTable.from_columns(
+    return BoxTable.from_columns(
         [video],
         np.zeros(len(times)),
         times,
@@ -56,7 +69,6 @@ def write_csv(
         label=np.concatenate([np.zeros(0), *labels]),
         score=np.concatenate([np.zeros(0), *scores]),
     )
-    write_detections(path, table)
 
 
 def write_jsonl(
