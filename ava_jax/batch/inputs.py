@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import glob
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from ava_jax.batch import storage
 from ava_jax.errors import UserError
 
+_MISSING = -1  # bytes
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -81,13 +83,12 @@ def _look_up(path: str) -> Iterable[tuple[str, int, float]]:
         path = os.path.abspath(path)
     # A name may have brackets of its own.
     if not storage.is_remote(path) and os.path.exists(path):
-        state = os.stat(path)
-        return [(path, state.st_size, state.st_mtime)]
+        path = glob.escape(path)
     found = storage.match(path)
     if not found and _PATTERN.search(path):
         raise UserError(f"{path}: no file has such a name; check the pattern.")
     if not found:
-        return [(path, -1, 0.0)]
+        return [(path, _MISSING, 0.0)]
     return [(f.path, f.size_in_bytes, f.last_updated_in_seconds) for f in found]
 
 

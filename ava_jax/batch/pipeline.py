@@ -52,9 +52,8 @@ def predict_many(
     Raises:
       UserError: the files cannot be written, or the runner cannot be started.
     """
-    options = _pipeline_options(beam_arguments)
+    pipeline = _new_pipeline(beam_arguments)
     try:
-        pipeline = beam.Pipeline(options=options)
         _build(pipeline, videos, settings)
         pipeline.run().wait_until_finish()
     except UserError:
@@ -67,13 +66,16 @@ def predict_many(
     return tables.read_failures(settings)
 
 
-def _pipeline_options(arguments: Sequence[str]) -> PipelineOptions:
-    """Beam's options; without a runner the pipeline runs on this machine."""
+def _new_pipeline(arguments: Sequence[str]) -> beam.Pipeline:
+    """A pipeline with Beam's options; without a runner it is for this machine."""
     options = PipelineOptions(list(arguments))
     standard = options.view_as(StandardOptions)
     if (standard.runner or "") in _LOCAL_NAMES:
         standard.runner = _LOCAL
-    return options
+    try:
+        return beam.Pipeline(options=options)
+    except (ValueError, ImportError) as error:
+        raise UserError(f"Apache Beam cannot run it: {error}") from error
 
 
 def _users_message(error: Exception) -> str | None:

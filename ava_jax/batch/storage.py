@@ -1,6 +1,7 @@
 """Files of this machine and of object stores, by Beam's file systems."""
 
 import contextlib
+import glob
 import os
 import pathlib
 import re
@@ -39,11 +40,19 @@ def match(pattern: str) -> list[FileMetadata]:
     Raises:
       UserError: the file system cannot be reached, or its package is missing.
     """
+    if not is_remote(pattern):
+        # Beam's own would walk through all folders below.
+        return [_local(path) for path in sorted(glob.glob(pattern, recursive=True))]
     try:
         found = FileSystems.match([pattern])[0].metadata_list
     except (BeamIOError, ValueError, ImportError) as error:
         raise UserError(f"{pattern} cannot be looked up: {error}") from error
     return sorted(found, key=lambda one: one.path)
+
+
+def _local(path: str) -> FileMetadata:
+    state = os.stat(path)
+    return FileMetadata(path, state.st_size, state.st_mtime)
 
 
 def exists(path: str) -> bool:

@@ -1,16 +1,11 @@
 """Many videos at a time give what one at a time gives."""
 
-import json
-import pathlib
-
 import numpy as np
 import pytest
+from predictions import lines_of, predict
 
 from ava_jax import people as person_detectors
 from ava_jax.annotations.box_files import read_boxes
-from ava_jax.batch import pipeline
-from ava_jax.batch.inputs import find_videos
-from ava_jax.batch.settings import Options, Settings
 from ava_jax.predict import Detector
 from ava_jax.visualization.result_files import detections, people_line
 
@@ -31,27 +26,6 @@ def in_one_pass(detector, people):
         return table, [{"video": path.stem} | people_line(one) for one in found]
 
     return run
-
-
-@pytest.fixture
-def predict(checkpoint, people, tmp_path):
-    """Scores videos and returns what failed."""
-
-    def run(given, *beam, **options):
-        defaults = {"checkpoint": str(checkpoint), "people": str(people)}
-        options = defaults | {"out": str(tmp_path / "out")} | options
-        return pipeline.predict_many(
-            find_videos([str(one) for one in given]),
-            Settings.of(Options(**options)),
-            beam,
-        )
-
-    return run
-
-
-def lines_of(out, shard="*"):
-    paths = sorted(pathlib.Path(out).glob(f"people-{shard}.jsonl"))
-    return [json.loads(line) for path in paths for line in path.open()]
 
 
 def assert_equal(found, lines, expected):
@@ -88,10 +62,14 @@ def drop_scores(line):
     ],
 )
 def test_results_are_those_of_one_pass(
-    predict, in_one_pass, videos, tmp_path, every, piece, batch, beam
+    in_one_pass, videos, checkpoint, people, tmp_path, every, piece, batch, beam
 ):
     given = sorted(videos.iterdir())
-    failed = predict([videos / "*"], *beam, every=every, piece=piece, batch=batch)
+    where = {"checkpoint": checkpoint, "people": people, "out": tmp_path / "out"}
+    where = {name: str(path) for name, path in where.items()}
+    failed = predict(
+        [videos / "*"], *beam, every=every, piece=piece, batch=batch, **where
+    )
     assert failed == []
     out = tmp_path / "out"
     expected = [in_one_pass(path, every) for path in given]
