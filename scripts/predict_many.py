@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from ava_jax import command_line
 from ava_jax.config import ranges
 from ava_jax.errors import UserError
+from ava_jax.runtime import logging
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -108,5 +109,7 @@ def main(argv: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     command_line.run(
-        main, interrupted="Interrupted. The same command continues from here."
+        main,
+        interrupted="Interrupted. The same command continues from here.",
+        log=logging.set_up,
     )

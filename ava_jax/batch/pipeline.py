@@ -7,13 +7,18 @@ one step, which batches its clips itself: Beam's RunInference would move every c
 """
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 from absl import logging
 from apache_beam.metrics import Metrics
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    PipelineOptions,
+    StandardOptions,
+    WorkerOptions,
+)
 from apache_beam.utils.shared import Shared
 
 from ava_jax.batch import plan, storage, tables
@@ -72,6 +77,9 @@ def _new_pipeline(arguments: Sequence[str]) -> beam.Pipeline:
     standard = options.view_as(StandardOptions)
     if (standard.runner or "") in _LOCAL_NAMES:
         standard.runner = _LOCAL
+    workers = options.view_as(WorkerOptions)
+    if workers.sdk_harness_log_level_overrides is None:
+        workers.sdk_harness_log_level_overrides = {"apache_beam": "WARNING"}
     try:
         return beam.Pipeline(options=options)
     except (ValueError, ImportError) as error:
@@ -198,6 +206,7 @@ class _Score(beam.DoFn):
         if self._worker is None:  # where all is done, no model is loaded
             tag = self._settings.weights
             self._worker = self._shared.acquire(lambda: Worker(self._settings), tag)
+        started = time.monotonic()
         try:
             result = self._worker.score(video, piece)
         except UserError as error:
@@ -206,6 +215,14 @@ class _Score(beam.DoFn):
             result.write(partial)
         Metrics.counter(_COUNTERS, "pieces_scored").inc()
         Metrics.counter(_COUNTERS, "key_frames").inc(len(result.times))
+        seconds = time.monotonic() - started
+        logging.info(
+            "%s %s: %d key frames in %.1f s",
+            video.path,
+            _seconds(piece),
+            len(result.times),
+            seconds,
+        )
         return result
 
 

@@ -80,3 +80,15 @@ def test_results_are_those_of_one_pass(
     )
     pieces = len(list(out.glob("work/pieces/*/*.npz")))
     assert pieces == 4 if piece == 300 else pieces > 8
+
+
+@pytest.mark.slow
+def test_processes(in_one_pass, videos, checkpoint, people, tmp_path):
+    where = {"checkpoint": checkpoint, "people": people, "out": tmp_path / "out"}
+    where = {name: str(path) for name, path in where.items()}
+    beam = "--direct_num_workers=2", "--direct_running_mode=multi_processing"
+    assert predict([videos / "*"], *beam, piece=1.0, **where) == []
+    expected = [in_one_pass(path, 1.0) for path in sorted(videos.iterdir())]
+    found = tmp_path / "out/actions-00000-of-00001.parquet"
+    found = read_boxes(found, kind="detections")
+    assert_equal(found, lines_of(tmp_path / "out"), expected)
