@@ -6,6 +6,7 @@ one step, which batches its clips itself: Beam's RunInference would move every c
 (4 MB) between its steps, and lose the order in which the clips of a video fill batches.
 """
 
+import logging as python_logging
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +27,7 @@ from ava_jax.batch.inputs import Video
 from ava_jax.batch.plan import Piece
 from ava_jax.batch.results import PieceResult
 from ava_jax.batch.settings import Settings
+from ava_jax.batch.storage import NoRoom
 from ava_jax.batch.tables import Failure
 from ava_jax.batch.worker import Worker
 from ava_jax.errors import UserError
@@ -33,12 +35,14 @@ from ava_jax.errors import UserError
 # What Beam's name DirectRunner may choose instead downloads a program first.
 _LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _LOCAL_NAMES = ("", "DirectRunner", "FnApiRunner")
+_BEAMS_LOGGER = "apache_beam.runners.common"
 _FAILED = "failures"  # the name of an output
 _LOST = "lost"  # in place of a piece that failed
 _COUNTERS = "ava_jax"
 _USER_ERROR = re.compile(
     r"(?:UserError|NoRoom): (.*?)(?= \[while running|\n\S|\n\n|\Z)", re.DOTALL
 )
+_INTERRUPTED = re.compile(r"^\w*(Error: )?KeyboardInterrupt", re.MULTILINE)
 
 
 def predict_many(
@@ -58,17 +62,24 @@ def predict_many(
       UserError: the files cannot be written, or the runner cannot be started.
     """
     pipeline = _new_pipeline(beam_arguments)
+    python_logging.getLogger(_BEAMS_LOGGER).addFilter(_is_not_told)
     try:
         _build(pipeline, videos, settings)
         pipeline.run().wait_until_finish()
-    except UserError:
-        raise
     except Exception as error:
-        message = _users_message(error)
-        if message is None:
-            raise
-        raise UserError(message) from error
+        # Runners give what a worker raised with a text around it, or as text alone.
+        if _INTERRUPTED.search(str(error)):
+            raise KeyboardInterrupt from error
+        if found := _USER_ERROR.findall(f"{type(error).__name__}: {error}"):
+            raise UserError(found[-1].strip()) from error
+        raise
     return tables.read_failures(settings)
+
+
+def _is_not_told(record: python_logging.LogRecord) -> bool:
+    """Whether a line of Beam's log is not about what the user is told anyway."""
+    kind = record.exc_info and record.exc_info[0]
+    return not (kind and issubclass(kind, (UserError, NoRoom, KeyboardInterrupt)))
 
 
 def _new_pipeline(arguments: Sequence[str]) -> beam.Pipeline:
@@ -84,12 +95,6 @@ def _new_pipeline(arguments: Sequence[str]) -> beam.Pipeline:
         return beam.Pipeline(options=options)
     except (ValueError, ImportError) as error:
         raise UserError(f"Apache Beam cannot run it: {error}") from error
-
-
-def _users_message(error: Exception) -> str | None:
-    """What a worker said to the user: runners give its traceback as text."""
-    found = _USER_ERROR.findall(str(error))
-    return found[-1].strip() if found else None
 
 
 def _build(
