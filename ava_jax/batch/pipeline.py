@@ -36,6 +36,7 @@ from ava_jax.errors import UserError
 _LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _LOCAL_NAMES = ("", "DirectRunner", "FnApiRunner")
 _BEAMS_LOGGER = "apache_beam.runners.common"
+_LOST_WORKER = "Channel closed prematurely"
 _FAILED = "failures"  # the name of an output
 _LOST = "lost"  # in place of a piece that failed
 _COUNTERS = "ava_jax"
@@ -72,6 +73,11 @@ def predict_many(
             raise KeyboardInterrupt from error
         if found := _USER_ERROR.findall(f"{type(error).__name__}: {error}"):
             raise UserError(found[-1].strip()) from error
+        if _LOST_WORKER in str(error):
+            raise UserError(
+                "A worker process ended by itself: it was killed, or its memory was "
+                "not enough. What is finished is kept; the same command continues."
+            ) from error
         raise
     return tables.read_failures(settings)
 
