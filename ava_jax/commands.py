@@ -39,7 +39,9 @@ COMMANDS: Mapping[str, Command] = {
     "train": Command("", "train a detector, or continue a training"),
     "eval": Command("", "evaluate a training or a checkpoint", ("--mode=eval",)),
     "predict": Command("demo_video", "show the actions of people in videos"),
-    "predict-many": Command("predict_many", "the same of many, on many machines"),
+    "predict-many": Command(
+        "predict_many", "score many videos, on one machine or on many"
+    ),
     "intervals": Command(
         "intervals", "write when people do what, as subtitles and others"
     ),

@@ -1,13 +1,13 @@
 """Scores the people of many videos, on one machine or on many.
 
-    python scripts/predict_many.py "films/*.mp4" --checkpoint NAME --out results
+    ava-jax predict-many "films/*.mp4" --checkpoint NAME --out results
 
 VIDEOS are paths, patterns, addresses (gs://, s3://), or lists: files that end in .txt
 with one of these in a line. The results are in DIR: actions-*.parquet (detections in
 AVA's format), people-*.jsonl and failures.csv. The same command continues a run that
 was interrupted. Apache Beam runs it; its options follow --:
 
-    python scripts/predict_many.py "gs://films/*.mp4" --checkpoint NAME
+    ava-jax predict-many "gs://films/*.mp4" --checkpoint NAME
         --out gs://films/results -- --runner=DataflowRunner --project=...
 
 docs/batch.md has more. Needs the extras beam and video.

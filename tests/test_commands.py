@@ -126,7 +126,7 @@ def test_installed_commands_do_their_work(ava_jax_command, tmp_path):
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("ava-jax pre", {"predict", "prepare"}),
+        ("ava-jax pre", {"predict", "predict-many", "prepare"}),
         ("ava-jax export", {"export", "export-pytorch"}),
         ("ava-jax prepare imp", {"import"}),
         ("ava-jax check --js", {"--json"}),

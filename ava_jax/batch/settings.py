@@ -19,6 +19,7 @@ from ava_jax.batch.inputs import Video
 from ava_jax.checkpoints import load
 from ava_jax.errors import UserError
 from ava_jax.inference.clip_sampler import VideoSampling
+from ava_jax.models.long_term import OPERATORS
 from ava_jax.people.auto import auto_detector
 from ava_jax.people.detectors import FILES, open_detector
 from ava_jax.people.hog import HogDetector
@@ -85,6 +86,7 @@ class Settings:
           UserError: one of them cannot be read, or key frames are too close.
         """
         config, variables, names = load.read_detector(options.checkpoint)
+        _refuse_long_term(config)
         data, every = config.data, options.every
         if every * data.fps < 1 - 1e-6:
             raise UserError(f"every={every}; expected at least 1/{data.fps:g} seconds")
@@ -141,6 +143,14 @@ def fingerprint(config: Any, variables: Mapping, names: Mapping[int, str]) -> st
         digest.update(f"{jax.tree_util.keystr(path)}{leaf.dtype}{leaf.shape}".encode())
         digest.update(leaf.tobytes())
     return digest.hexdigest()
+
+
+def _refuse_long_term(config: Any) -> None:
+    if config.model.shared_head in OPERATORS:
+        raise UserError(
+            f"{config.name} needs long-term features of a whole video, which pieces "
+            "do not have: score one video after the other with Detector.predict_video."
+        )
 
 
 def _absolute(path: str) -> str:

@@ -16,7 +16,8 @@ from ava_jax.batch import storage
 from ava_jax.batch.inputs import Video
 from ava_jax.batch.results import PieceResult
 from ava_jax.batch.settings import Settings
-from ava_jax.inference.video_predictor import KeyFrameResult, new_tracker
+from ava_jax.inference.video_predictor import new_tracker
+from ava_jax.inference.video_results import KeyFrameResult
 from ava_jax.visualization.result_files import detections, people_line
 
 FAILURES = "failures.csv"
