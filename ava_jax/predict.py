@@ -242,7 +242,7 @@ class Detector:
         self, clips: Iterable[SampledClip], find_people: PersonSource, batch: int
     ) -> Iterator[tuple[SampledClip, np.ndarray, np.ndarray]]:
         """Clips of a video, people in them, scores; see `video_predictor`."""
-        return scored_clips(self._scorer, clips, find_people, batch)
+        return scored_clips(self.scorer, clips, find_people, batch)
 
     def sampling(self, every: float) -> VideoSampling:
         """How clips are cut from a video, with a key frame `every` seconds."""

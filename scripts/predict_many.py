@@ -36,7 +36,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     add("--out", metavar="DIR", required=True, help="folder of the results, or address")
     add(
-        "--people",
+        "--detector",
+        dest="people",
         metavar="NAME",
         default="auto",
         help="person detector: auto, yolox, hog, onnx:FILE, or a file of boxes",

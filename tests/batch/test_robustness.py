@@ -173,7 +173,8 @@ runpy.run_path(sys.argv.pop(1), run_name="__main__")
 def test_a_run_that_was_killed_continues(options, videos, tmp_path, scored):
     command = [sys.executable, "-c", _SLOW, str(ROOT / "scripts/predict_many.py")]
     command += [str(videos / "*"), "--piece=1"]
-    command += [f"--{name}={options[name]}" for name in ("checkpoint", "people", "out")]
+    flags = {"checkpoint": "checkpoint", "detector": "people", "out": "out"}
+    command += [f"--{flag}={options[name]}" for flag, name in flags.items()]
     pieces = tmp_path / "out/work/pieces"
     with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as process:
         end = time.monotonic() + 120
