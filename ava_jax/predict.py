@@ -11,7 +11,7 @@ TensorFlow is not needed.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -19,16 +19,11 @@ import numpy as np
 
 from ava_jax.checkpoints import load
 from ava_jax.errors import UserError, join_first
-from ava_jax.inference.clip_sampler import SampledClip, VideoSampling
+from ava_jax.inference.clip_sampler import VideoSampling
 from ava_jax.inference.clip_scorer import ClipScorer
 from ava_jax.inference.eval_step import feature_width
-from ava_jax.inference.person_source import PersonSource
 from ava_jax.inference.video_minutes import VideoMinutes
-from ava_jax.inference.video_predictor import (
-    key_frame_results,
-    scored_clips,
-    video_features,
-)
+from ava_jax.inference.video_predictor import key_frame_results, video_features
 from ava_jax.inference.video_results import VideoResults
 from ava_jax.models import check_clips
 from ava_jax.models.long_term import OPERATORS
@@ -237,12 +232,6 @@ class Detector:
             live=live,
             smooth=smooth,
         )
-
-    def scored_clips(
-        self, clips: Iterable[SampledClip], find_people: PersonSource, batch: int
-    ) -> Iterator[tuple[SampledClip, np.ndarray, np.ndarray]]:
-        """Clips of a video, people in them, scores; see `video_predictor`."""
-        return scored_clips(self.scorer, clips, find_people, batch)
 
     def sampling(self, every: float) -> VideoSampling:
         """How clips are cut from a video, with a key frame `every` seconds."""

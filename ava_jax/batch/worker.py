@@ -18,6 +18,7 @@ from ava_jax.checkpoints import load
 from ava_jax.errors import UserError
 from ava_jax.inference.clip_sampler import SampledClip, sample_clips
 from ava_jax.inference.person_source import PersonSource, as_person_source
+from ava_jax.inference.video_predictor import scored_clips
 from ava_jax.people.detectors import FILES, open_detector
 from ava_jax.predict import Detector
 from ava_jax.runtime.compilation_cache import use_cache
@@ -83,8 +84,8 @@ class Worker:
         self, clips: Iterator[SampledClip], find_people: PersonSource
     ) -> list[tuple[float, np.ndarray, np.ndarray]]:
         batch = self._settings.options.batch
-        scored = self._detector.scored_clips(
-            _blaming(clips), _blaming_call(find_people), batch
+        scored = scored_clips(
+            self._detector.scorer, _blaming(clips), _blaming_call(find_people), batch
         )
         with contextlib.closing(scored):
             return [(clip.time, boxes, scores) for clip, boxes, scores in scored]

@@ -14,7 +14,7 @@ import bucket  # noqa: F401 (Beam finds it)
 import pytest
 from predictions import lines_of, predict
 
-from ava_jax.batch import inputs, worker
+from ava_jax.batch import inputs, settings, worker
 from ava_jax.batch.results import PieceResult
 from ava_jax.batch.settings import Options, Settings
 from ava_jax.errors import UserError
@@ -286,3 +286,16 @@ def test_without_beam():
     run = [sys.executable, "-c", code]
     ended = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 1 and 'pip install "ava_jax[beam]"' in ended.stderr
+
+
+def test_detectors_with_long_term_features_are_refused(options, monkeypatch):
+    read = settings.load.read_detector
+
+    def with_long_term_features(path):
+        config, variables, names = read(path)
+        config.model.shared_head = "fbo_max"
+        return config, variables, names
+
+    monkeypatch.setattr(settings.load, "read_detector", with_long_term_features)
+    with pytest.raises(UserError, match="long-term features of a whole video"):
+        Settings.of(Options(**options))
