@@ -10,6 +10,7 @@ from page_structure import HOSTILE, structure
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from ava_jax.annotations import read_boxes
 from ava_jax.report import review_page
@@ -42,15 +43,19 @@ def test_hostile_names_are_escaped():
 @pytest.fixture(params=[1280, 390])
 def opened(request, browser, tmp_path):
     path = tmp_path / "review.html"
-    path.write_text(render())
+    path.write_text(render(title=str(tmp_path)))  # a page without changes
     behavior = {"behavior": "allow", "downloadPath": str(tmp_path)}
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", behavior)
     open_page(browser, path, width=request.param)
-    browser.execute_script("localStorage.clear()")
-    browser.refresh()
+    until_ready(browser)
     yield browser
     assert complaints(browser) == []
-    browser.execute_script("localStorage.clear()")
+
+
+def until_ready(browser):
+    """The page shows nothing before it has read what the browser kept."""
+    ready = "return !document.body.inert"
+    WebDriverWait(browser, 20).until(lambda it: it.execute_script(ready))
 
 
 def press(browser, *keys):
@@ -149,12 +154,14 @@ def test_a_reload_restores(opened, tmp_path):
     press(opened, "k", "k")
     before = where(opened)
     opened.refresh()
+    until_ready(opened)
     assert where(opened) == before
     assert saved(opened, tmp_path, "done") == DONE
     # Another page has its own store.
     other = tmp_path / "other.html"
     other.write_text(render(title="Others"))
     opened.get(other.as_uri())
+    until_ready(opened)
     assert found(opened, "#progress-text") == ["0 of 3 done"]
 
 

@@ -1,7 +1,6 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const get = (id) => document.getElementById(id);
-const STORE = "ava_jax review " + data.project;
 const COLORS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7"];
 // Letters that do something else are no keys of actions.
 const KEYS = "1234567890acdefghilqrstvwz";
@@ -18,9 +17,21 @@ const changed = new Set();
 let undone = [], history = [];  // each entry: [frame, state before] pairs
 let at = 0, person = 0, drawing = false, useful = false;
 
-function restore() {
-  let kept = null;
-  try { kept = JSON.parse(localStorage.getItem(STORE)); } catch { /* is another's */ }
+// IndexedDB: on a busy machine, the localStorage of a page opened as a file may read as
+// empty in Chromium, and a change would then replace all that was kept.
+let database;
+
+const result = (request) => new Promise((resolve, reject) => {
+  request.onsuccess = () => resolve(request.result);
+  request.onerror = () => reject(request.error);
+});
+
+async function restore() {
+  const opening = indexedDB.open("ava_jax review", 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore("changes");
+  database = await result(opening);
+  const changes = database.transaction("changes").objectStore("changes");
+  const kept = await result(changes.get(data.project));
   if (!kept) return;
   for (const [i, state] of kept.frames) {
     frames[i] = state;
@@ -30,13 +41,16 @@ function restore() {
   useful = kept.useful;
 }
 
+const notKept = () =>
+  say("This browser does not keep changes: save the CSV before you close the page.");
+
 function store() {
+  if (!database) return notKept();
   const kept = { frames: [...changed].map((i) => [i, frames[i]]), at, useful };
-  try {
-    localStorage.setItem(STORE, JSON.stringify(kept));
-  } catch {
-    say("This browser does not keep changes: save the CSV before you close the page.");
-  }
+  const transaction = database.transaction("changes", "readwrite");
+  transaction.onabort = notKept;
+  transaction.objectStore("changes").put(kept, data.project);
+  transaction.commit();
 }
 
 const say = (text) => { get("status").textContent = text; };
@@ -215,7 +229,7 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1],
 
 document.addEventListener("keydown", (event) => {
   const field = event.target.closest("input:not([type=checkbox]), select, textarea");
-  if (field || event.altKey || event.metaKey) return;
+  if (field || event.altKey || event.metaKey || document.body.inert) return;
   const arrow = ARROWS[event.key];
   let run = COMMANDS[event.key];
   if (event.shiftKey && arrow) {
@@ -486,5 +500,9 @@ function update() {
   store();
 }
 
-restore();
-if (frames.length) render();
+// Nothing can be changed before what was kept is there.
+document.body.inert = true;
+restore().catch(notKept).then(() => {
+  document.body.inert = false;
+  if (frames.length) render();
+});
