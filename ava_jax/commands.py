@@ -75,9 +75,9 @@ def run() -> None:
 def start(verb: str, arguments: Sequence[str]) -> None:
     """Runs a command as if its script had been called, and exits with its status."""
     runner = [i for i, a in enumerate(arguments) if a.partition("=")[0] == "--runner"]
-    if verb == "predict" and runner:
+    if verb in ("predict", "prepare") and runner and "--" not in arguments:
         # Apache Beam's, and so are the options after it.
-        verb = "predict-many"
+        verb = "predict-many" if verb == "predict" else verb
         arguments = [*arguments[: runner[0]], "--", *arguments[runner[0] :]]
     command = COMMANDS[verb]
     command_line.Parser.program = f"{NAME} {verb}"

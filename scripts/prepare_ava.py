@@ -16,6 +16,8 @@ from ava_jax.annotations import tools
 from ava_jax.config import ranges
 from ava_jax.prepare.importing import moments
 
+_BEAM = "flags of Apache Beam, which then runs it, after --"
+
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parses the command line; `step` is the function of the chosen step."""
@@ -203,6 +205,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         help="person detector: auto (yolox if it is available, otherwise hog), yolox "
         "(downloaded), hog or onnx:FILE; 3x2:yolox looks at 3 x 2 tiles",
     )
+    add("beam", metavar="BEAM", nargs="*", help=_BEAM)
 
     add = add_step("pack", _pack, "pack the frames of every second into one record")
     add("--out", required=True, metavar="DIR", help="directory to write")
@@ -212,7 +215,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         default="own",
         help="version of AVA that the data set is",
     )
-    add("beam", metavar="BEAM", nargs="*", help="flags of Apache Beam, after --")
+    add("beam", metavar="BEAM", nargs="*", help=_BEAM)
     return parser.parse_args(argv)
 
 
@@ -478,11 +481,17 @@ def _bank(args: argparse.Namespace) -> None:
 
 
 def _proposals(args: argparse.Namespace) -> None:
-    from ava_jax.prepare.detect_people import write_proposals
-
     splits = ("train", "val") if args.split == "both" else (args.split,)
-    bar = _bar("key frames")
-    for line in write_proposals(args.config.data, splits, args.detector, bar):
+    given = args.config.data, splits, args.detector
+    if args.beam:
+        from ava_jax.batch import proposals
+
+        lines = proposals.write_proposals(*given, args.beam)
+    else:
+        from ava_jax.prepare import detect_people
+
+        lines = detect_people.write_proposals(*given, _bar("key frames"))
+    for line in lines:
         print(line)
 
 

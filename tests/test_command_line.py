@@ -357,6 +357,18 @@ def test_flags_of_beam_follow_two_dashes(run, monkeypatch):
     assert calls == [{"name": "own", "beam_arguments": flags}]
 
 
+def test_proposals_with_flags_of_beam(run, monkeypatch):
+    from ava_jax.batch import proposals
+
+    calls = []
+    monkeypatch.setattr(
+        proposals, "write_proposals", lambda *given: calls.append(given[1:]) or ["Done"]
+    )
+    flags = ["--split=val", "--detector=hog", "--", "--direct_num_workers=2"]
+    assert run("proposals", CONFIG, *flags)[:2] == (0, "Done\n")
+    assert calls == [(("val",), "hog", ["--direct_num_workers=2"])]
+
+
 # The end
 
 

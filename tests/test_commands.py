@@ -56,6 +56,29 @@ def ava_jax_command(installed, tmp_path):
     return run
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            "predict a.mp4 --every=2 --runner=X --y=1",
+            "a.mp4 --every=2 -- --runner=X --y=1",
+        ),
+        ("prepare pack --runner X --y", "pack -- --runner X --y"),
+        ("prepare pack -- --y --runner=X", "pack -- --y --runner=X"),
+        ("train --runner=X", "--runner=X"),
+    ],
+)
+def test_what_follows_runner_is_beams(given, expected, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(commands.command_line.Parser, "program", "")
+    monkeypatch.setattr(commands.command_line, "run", lambda _: None)
+    monkeypatch.setattr("ava_jax.main.run", lambda: None)
+    verb, *arguments = given.split()
+    commands.start(verb, arguments)
+    assert " ".join(sys.argv[1:]) == expected
+
+
 def test_every_script_is_a_command():
     scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")}
     assert {c.script for c in commands.COMMANDS.values()} - {""} == scripts

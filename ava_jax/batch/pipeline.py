@@ -6,8 +6,6 @@ one step, which batches its clips itself: Beam's RunInference would move every c
 (4 MB) between its steps, and lose the order in which the clips of a video fill batches.
 """
 
-import logging as python_logging
-import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -15,35 +13,20 @@ from typing import Any
 import apache_beam as beam
 from absl import logging
 from apache_beam.metrics import Metrics
-from apache_beam.options.pipeline_options import (
-    PipelineOptions,
-    StandardOptions,
-    WorkerOptions,
-)
 from apache_beam.utils.shared import Shared
 
-from ava_jax.batch import plan, storage, tables
+from ava_jax.batch import plan, runner, storage, tables
 from ava_jax.batch.inputs import Video
 from ava_jax.batch.plan import Piece
 from ava_jax.batch.results import PieceResult
 from ava_jax.batch.settings import Settings
-from ava_jax.batch.storage import NoRoom
 from ava_jax.batch.tables import Failure
 from ava_jax.batch.worker import Worker
 from ava_jax.errors import UserError
 
-# What Beam's name DirectRunner may choose instead downloads a program first.
-_LOCAL = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-_LOCAL_NAMES = ("", "DirectRunner", "FnApiRunner")
-_BEAMS_LOGGER = "apache_beam.runners.common"
-_LOST_WORKER = "Channel closed prematurely"
 _FAILED = "failures"  # the name of an output
 _LOST = "lost"  # in place of a piece that failed
 _COUNTERS = "ava_jax"
-_USER_ERROR = re.compile(
-    r"(?:UserError|NoRoom): (.*?)(?= \[while running|\n\S|\n\n|\Z)", re.DOTALL
-)
-_INTERRUPTED = re.compile(r"^\w*(Error: )?KeyboardInterrupt", re.MULTILINE)
 
 
 def predict_many(
@@ -62,45 +45,8 @@ def predict_many(
     Raises:
       UserError: the files cannot be written, or the runner cannot be started.
     """
-    pipeline = _new_pipeline(beam_arguments)
-    python_logging.getLogger(_BEAMS_LOGGER).addFilter(_is_not_told)
-    try:
-        _build(pipeline, videos, settings)
-        pipeline.run().wait_until_finish()
-    except Exception as error:
-        # Runners give what a worker raised with a text around it, or as text alone.
-        if _INTERRUPTED.search(str(error)):
-            raise KeyboardInterrupt from error
-        if found := _USER_ERROR.findall(f"{type(error).__name__}: {error}"):
-            raise UserError(found[-1].strip()) from error
-        if _LOST_WORKER in str(error):
-            raise UserError(
-                "A worker process ended by itself: it was killed, or its memory was "
-                "not enough. What is finished is kept; the same command continues."
-            ) from error
-        raise
+    runner.run(lambda pipeline: _build(pipeline, videos, settings), beam_arguments)
     return tables.read_failures(settings)
-
-
-def _is_not_told(record: python_logging.LogRecord) -> bool:
-    """Whether a line of Beam's log is not about what the user is told anyway."""
-    kind = record.exc_info and record.exc_info[0]
-    return not (kind and issubclass(kind, (UserError, NoRoom, KeyboardInterrupt)))
-
-
-def _new_pipeline(arguments: Sequence[str]) -> beam.Pipeline:
-    """A pipeline with Beam's options; without a runner it is for this machine."""
-    options = PipelineOptions(list(arguments))
-    standard = options.view_as(StandardOptions)
-    if (standard.runner or "") in _LOCAL_NAMES:
-        standard.runner = _LOCAL
-    workers = options.view_as(WorkerOptions)
-    if workers.sdk_harness_log_level_overrides is None:
-        workers.sdk_harness_log_level_overrides = {"apache_beam": "WARNING"}
-    try:
-        return beam.Pipeline(options=options)
-    except (ValueError, ImportError) as error:
-        raise UserError(f"Apache Beam cannot run it: {error}") from error
 
 
 def _build(

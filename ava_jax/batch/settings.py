@@ -4,8 +4,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import pathlib
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,20 +11,16 @@ import jax
 import numpy as np
 
 import ava_jax
-from ava_jax import files
 from ava_jax.batch import storage
 from ava_jax.batch.inputs import Video
+from ava_jax.batch.person_detector import on_all_workers
 from ava_jax.checkpoints import load
 from ava_jax.errors import UserError
 from ava_jax.inference.clip_sampler import VideoSampling
 from ava_jax.models.long_term import OPERATORS
-from ava_jax.people.auto import auto_detector
-from ava_jax.people.detectors import FILES, open_detector
-from ava_jax.people.hog import HogDetector
 from ava_jax.video.clip_sampling import ClipSampling
 
 FORMATS = ("parquet", "csv")
-_TILES = re.compile(r"(\d+x\d+:)?(.*)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,17 +84,18 @@ class Settings:
         data, every = config.data, options.every
         if every * data.fps < 1 - 1e-6:
             raise UserError(f"every={every}; expected at least 1/{data.fps:g} seconds")
+        name, people = on_all_workers(options.people, options.person_score)
         options = dataclasses.replace(
             options,
             checkpoint=_absolute(options.checkpoint),
             out=_absolute_or_address(options.out),
-            people=_checked_people(options),
+            people=name,
         )
         sampling = ClipSampling.from_config(data)
         return cls(
             options,
             fingerprint(config, variables, names),
-            _people_digest(options),
+            people,
             VideoSampling(sampling, data.test_short_side, every),
             ("", *names.values()),
             (0, *names),
@@ -160,32 +155,3 @@ def _absolute(path: str) -> str:
 
 def _absolute_or_address(path: str) -> str:
     return path if storage.is_remote(path) else os.path.abspath(path)
-
-
-def _checked_people(options: Options) -> str:
-    """The name of the person detector, the same on every worker."""
-    name = options.people
-    if name == "auto":
-        found = auto_detector(options.person_score)
-        return "hog" if isinstance(found, HogDetector) else "yolox"
-    if name.endswith(FILES):
-        if not os.path.exists(name):
-            raise UserError(f"There is no file of boxes {name}; check the path.")
-        return os.path.abspath(name)
-    open_detector(name, threshold=options.person_score)
-    file = _file_of(name)
-    return name.replace(file, os.path.abspath(file)) if file else name
-
-
-def _file_of(name: str) -> str:
-    """The file in the name of a person detector; '' for a detector without one."""
-    file = _TILES.fullmatch(name)[2]
-    if file.startswith("onnx:"):
-        file = file.rpartition(":")[2]
-    return file if pathlib.Path(file).is_file() else ""
-
-
-def _people_digest(options: Options) -> str:
-    file = _file_of(options.people)
-    content = files.sha256(file) if file else ""
-    return f"{options.people} {options.person_score} {content}"
