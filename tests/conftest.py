@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 
 import jax
 import numpy as np
@@ -34,6 +35,17 @@ def no_network(tmp_path_factory):
     """
     os.environ["AVA_JAX_OFFLINE"] = "1"
     os.environ["AVA_JAX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts():
+    """What tests start can be interrupted.
+
+    A shell without job control ignores SIGINT for what it starts with `&`, and
+    processes inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
