@@ -83,13 +83,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             for _ in range(2):  # what the first requests import is not of interest
                 _ask(url, body)
             rows.append(_row(url, body, batch, clients, args.requests))
-        print(_text(rows[-1]), flush=True)
     return {"rows": rows}
 
 
 def show(results: dict[str, Any]) -> None:
-    """They were printed one by one."""
-    print(f"{len(results['rows'])} combinations")
+    """A line for each largest batch and number of clients."""
+    for row in results["rows"]:
+        print(_text(row))
 
 
 def _clip(frames: int, size: tuple[int, int]) -> bytes:
